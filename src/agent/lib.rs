@@ -1,0 +1,1 @@
+//! The program on every host: modules and the daemon.

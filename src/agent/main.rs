@@ -1,0 +1,2 @@
+//! The agent program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs plays on hosts: strategy, conditions, handlers, events. Knows no SSH, no screen.

@@ -1,0 +1,1 @@
+//! Hosts, groups, variables and patterns.

@@ -1,0 +1,1 @@
+//! The local fleet: real Debian systems in namespaces on this machine.

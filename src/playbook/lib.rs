@@ -1,0 +1,1 @@
+//! Plays, tasks, blocks and handlers as read, each with its place in the file.

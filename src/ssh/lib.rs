@@ -1,0 +1,1 @@
+//! SSH sessions: authentication, known hosts, jump hosts, delivery of the agent.

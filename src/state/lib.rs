@@ -1,0 +1,1 @@
+//! Durable files: secrets, run journal, locks.

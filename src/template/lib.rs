@@ -1,0 +1,1 @@
+//! Values, expressions, variables and rendering: the only user of minijinja and of YAML.

@@ -1,0 +1,1 @@
+//! What a person asks for: deploy, status. One file each.
