@@ -1,1 +1,24 @@
 //! Values, expressions, variables and rendering: the only user of minijinja and of YAML.
+
+mod expression;
+mod files;
+mod node;
+mod place;
+mod problem;
+mod raw;
+mod scope;
+mod source;
+mod value;
+mod vault;
+
+pub use expression::{Condition, Expression, Text};
+pub use files::{Disk, Files, Overlay};
+pub use minijinja::Value;
+pub use node::{Node, NodeKind};
+pub use place::Place;
+pub use problem::{Problem, closest};
+pub use raw::{Raw, Vars};
+pub use scope::{Language, Scope, TemplateOptions};
+pub use source::SourceFile;
+pub use value::{computed_map, from_json, is_omit, omit, to_json};
+pub use vault::{Vault, VaultPassword};

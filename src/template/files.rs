@@ -1,0 +1,145 @@
+//! The files that a playbook names: on disk, or carried inside the program.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where files come from. Paths are as the person wrote them, made absolute or relative to the project's folder.
+pub trait Files: Send + Sync {
+    /// The content.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// True for a file.
+    fn is_file(&self, path: &Path) -> bool;
+    /// True for a folder.
+    fn is_folder(&self, path: &Path) -> bool;
+    /// What a folder holds, sorted by name, full paths.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+    /// The twelve permission bits of a file.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn permissions(&self, path: &Path) -> io::Result<u32>;
+}
+
+/// The disk itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn permissions(&self, path: &Path) -> io::Result<u32> {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(std::fs::metadata(path)?.permissions().mode() & 0o7777)
+    }
+}
+
+/// The disk first, then files that the program carries, whose paths are relative to `root`.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    root: PathBuf,
+    carried: BTreeMap<&'static str, &'static [u8]>,
+}
+
+impl Overlay {
+    /// Carried files appear below `root` where the disk has none of that name.
+    pub fn new(root: impl Into<PathBuf>, carried: impl IntoIterator<Item = (&'static str, &'static [u8])>) -> Self {
+        Self { root: root.into(), carried: carried.into_iter().collect() }
+    }
+
+    fn carried(&self, path: &Path) -> Option<&'static [u8]> {
+        self.carried.get(self.relative(path)?.as_str()).copied()
+    }
+
+    fn relative(&self, path: &Path) -> Option<String> {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.strip_prefix(&self.root).ok()?.components() {
+            match part {
+                std::path::Component::ParentDir => drop(parts.pop()?),
+                std::path::Component::CurDir => {}
+                other => parts.push(other.as_os_str().to_str()?),
+            }
+        }
+        Some(parts.join("/"))
+    }
+}
+
+impl Files for Overlay {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match Disk.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.carried(path).map(<[u8]>::to_vec).ok_or(error),
+            other => other,
+        }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        Disk.is_file(path) || self.carried(path).is_some()
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        Disk.is_folder(path)
+            || self.relative(path).is_some_and(|folder| {
+                let prefix = format!("{folder}/");
+                self.carried.keys().any(|name| name.starts_with(&prefix))
+            })
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let on_disk = Disk.list(folder);
+        let Some(relative) = self.relative(folder) else { return on_disk };
+        let prefix = if relative.is_empty() { relative } else { format!("{relative}/") };
+        let mut paths: std::collections::BTreeSet<PathBuf> = match on_disk {
+            Ok(paths) => paths.into_iter().collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_folder(folder) => std::collections::BTreeSet::new(),
+            Err(error) => return Err(error),
+        };
+        let inside = self.carried.keys().filter_map(|name| name.strip_prefix(prefix.as_str())).filter_map(|rest| rest.split('/').next());
+        paths.extend(inside.map(|name| folder.join(name)));
+        Ok(paths.into_iter().collect())
+    }
+
+    fn permissions(&self, path: &Path) -> io::Result<u32> {
+        match Disk.permissions(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.carried(path).is_some() => Ok(0o644),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Files, Overlay};
+
+    #[test]
+    fn carried_files_stand_behind_the_disk() {
+        let files = Overlay::new("/nowhere", [("playbooks/a.yml", b"a".as_slice()), ("playbooks/tasks/b.yml", b"b".as_slice())]);
+        assert_eq!(files.read(Path::new("/nowhere/playbooks/tasks/../a.yml")).ok(), Some(b"a".to_vec()));
+        assert!(files.is_folder(Path::new("/nowhere/playbooks/tasks")));
+        assert_eq!(files.list(Path::new("/nowhere/playbooks")).expect("lists").len(), 2);
+        assert!(files.read(Path::new("/nowhere/playbooks/c.yml")).is_err());
+    }
+}
