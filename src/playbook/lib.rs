@@ -1,1 +1,20 @@
 //! Plays, tasks, blocks and handlers as read, each with its place in the file.
+//!
+//! A task exists only with a known module and known argument names: what is parsed is checked. Nothing is rendered here.
+
+mod catalog;
+mod keywords;
+mod load;
+mod play;
+mod settings;
+mod split;
+mod tags;
+mod task;
+
+pub use catalog::{Kind, lookup_module, module_names};
+pub use load::{Loader, MAX_INCLUDE_DEPTH};
+pub use play::{Gather, Play, Playbook};
+pub use settings::Settings;
+pub use split::{parse_pairs, split_words};
+pub use tags::TagSelection;
+pub use task::{Arguments, Block, Loop, LoopKind, Repeat, Step, Task};

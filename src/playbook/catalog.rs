@@ -1,0 +1,189 @@
+//! Every module name that a task may use, and where its work is done.
+
+use pgfleet_protocol::{ArgumentSpec, MODULES, ModuleSpec};
+use pgfleet_template::closest;
+
+/// Where a module's work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// By the agent on the host.
+    Host,
+    /// By the agent, with content rendered or read by the controller.
+    Transfer(Transfer),
+    /// By the engine, without touching a host.
+    Engine(Engine),
+    /// A command line sent over SSH, without the agent.
+    Raw,
+}
+
+/// Modules that move content between controller and host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// Content or a file of the controller to the host.
+    Copy,
+    /// A rendered template to the host.
+    Template,
+    /// A file of the host to the controller.
+    Fetch,
+}
+
+/// Modules that the engine does itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Checks conditions.
+    Assert,
+    /// Shows a value.
+    Debug,
+    /// Fails.
+    Fail,
+    /// Adds hosts to groups named by a value.
+    GroupBy,
+    /// Adds a host.
+    AddHost,
+    /// Runs the tasks of a file chosen at run time.
+    IncludeTasks,
+    /// Runs the tasks of a file, read beforehand.
+    ImportTasks,
+    /// Reads variables from a file.
+    IncludeVars,
+    /// Steers the run.
+    Meta,
+    /// Waits.
+    Pause,
+    /// Sets variables of a host.
+    SetFact,
+}
+
+macro_rules! engine_spec {
+    ($name:literal, $doc:literal, free $free:expr, [$($argument:literal $(as $alias:literal)* $(! $required:literal)?),*]) => {
+        ModuleSpec {
+            name: $name,
+            doc: $doc,
+            free_form: $free,
+            arguments: &[$(ArgumentSpec {
+                name: $argument,
+                aliases: &[$($alias),*],
+                kind: pgfleet_protocol::Kind::Any,
+                required: false $(|| $required)?,
+                doc: "",
+            }),*],
+            rules: &[],
+        }
+    };
+}
+
+/// Arguments of the modules that hosts do not know. `set_fact` takes any name and is checked by its reader.
+const OWN: &[(Kind, ModuleSpec)] = &[
+    (
+        Kind::Engine(Engine::AddHost),
+        engine_spec!("add_host", "Adds a host to the inventory in memory.", free None, ["name" as "host" as "hostname" !true, "groups" as "group" as "groupname"]),
+    ),
+    (
+        Kind::Engine(Engine::Assert),
+        engine_spec!("assert", "Checks that conditions hold.", free None, ["that" !true, "fail_msg" as "msg", "success_msg", "quiet"]),
+    ),
+    (Kind::Engine(Engine::Debug), engine_spec!("debug", "Shows a message or a variable.", free None, ["msg", "var", "verbosity"])),
+    (Kind::Engine(Engine::Fail), engine_spec!("fail", "Fails with a message.", free None, ["msg"])),
+    (Kind::Engine(Engine::GroupBy), engine_spec!("group_by", "Puts hosts into groups by a value.", free None, ["key" !true, "parents"])),
+    (
+        Kind::Engine(Engine::ImportTasks),
+        engine_spec!("import_tasks", "Runs the tasks of a file, read beforehand.", free Some("file"), ["file" as "_raw_params"]),
+    ),
+    (
+        Kind::Engine(Engine::IncludeTasks),
+        engine_spec!("include_tasks", "Runs the tasks of a file chosen at run time.", free Some("file"), ["file" as "_raw_params", "apply"]),
+    ),
+    (
+        Kind::Engine(Engine::IncludeVars),
+        engine_spec!("include_vars", "Reads variables from a file or folder.", free Some("file"), ["file" as "_raw_params", "dir", "name", "depth", "extensions", "ignore_unknown_extensions"]),
+    ),
+    (Kind::Engine(Engine::Meta), engine_spec!("meta", "Steers the run.", free Some("_raw_params"), ["_raw_params"])),
+    (Kind::Engine(Engine::Pause), engine_spec!("pause", "Waits for a time.", free None, ["seconds", "minutes", "prompt", "echo"])),
+    (
+        Kind::Raw,
+        engine_spec!("raw", "Sends a command line over SSH, without the agent.", free Some("_raw_params"), ["_raw_params" as "cmd" !true, "executable"]),
+    ),
+    (Kind::Engine(Engine::SetFact), engine_spec!("set_fact", "Sets variables of a host.", free None, [])),
+    (
+        Kind::Transfer(Transfer::Template),
+        engine_spec!("template", "Renders a template on the controller and writes it on the host.", free None, [
+            "src" !true, "dest" !true, "owner", "group", "mode", "validate", "backup", "force", "follow", "trim_blocks",
+            "lstrip_blocks", "newline_sequence", "block_start_string", "block_end_string", "variable_start_string",
+            "variable_end_string", "comment_start_string", "comment_end_string", "output_encoding"
+        ]),
+    ),
+];
+
+/// Names that only later versions can do, with what to say.
+const NOT_YET: &[(&str, &str)] = &[
+    ("include_role", "roles are not supported yet; use include_tasks"),
+    ("import_role", "roles are not supported yet; use import_tasks"),
+    ("reboot", "not supported yet"),
+    ("async_status", "not supported yet"),
+];
+
+/// The module of a name as written in a task: short, `ansible.builtin.` or of a collection that it comes from.
+///
+/// # Errors
+/// What to say about an unknown name: message, and a suggestion where one is close.
+pub fn lookup_module(name: &str) -> Result<(Kind, ModuleSpec), (String, Option<&'static str>)> {
+    let short = short_name(name);
+    if let Some((_, reason)) = NOT_YET.iter().find(|(known, _)| *known == short) {
+        return Err((format!("module '{name}': {reason}"), None));
+    }
+    if let Some((kind, spec)) = OWN.iter().find(|(_, spec)| spec.name == short) {
+        return Ok((*kind, *spec));
+    }
+    if let Some(spec) = MODULES.iter().find(|spec| spec.name == short) {
+        let kind = match spec.name {
+            "copy" => Kind::Transfer(Transfer::Copy),
+            "fetch" => Kind::Transfer(Transfer::Fetch),
+            _ => Kind::Host,
+        };
+        return Ok((kind, *spec));
+    }
+    Err((format!("no module is called '{name}'"), closest(short, module_names())))
+}
+
+/// Short names of all modules.
+pub fn module_names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|spec| spec.name).chain(OWN.iter().map(|(_, spec)| spec.name))
+}
+
+fn short_name(name: &str) -> &str {
+    let short = ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general."]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
+    match short {
+        "systemd_service" => "systemd",
+        "include" => "include_tasks",
+        "gather_facts" => "setup",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, lookup_module, module_names};
+
+    #[test]
+    fn modules_are_found_under_all_their_names() {
+        for name in ["file", "ansible.builtin.file", "ansible.posix.sysctl", "systemd_service"] {
+            assert_eq!(lookup_module(name).map(|(kind, _)| kind), Ok(Kind::Host), "{name}");
+        }
+        assert_eq!(
+            lookup_module("ansible.builtin.tempalte").map(|_| ()),
+            Err(("no module is called 'ansible.builtin.tempalte'".to_owned(), Some("template")))
+        );
+    }
+
+    #[test]
+    fn no_name_is_there_twice() {
+        let mut names: Vec<_> = module_names().collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

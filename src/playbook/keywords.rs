@@ -1,0 +1,84 @@
+//! The keywords of plays, blocks and tasks.
+
+/// Keywords that plays, blocks and tasks share and inherit.
+pub(crate) const SHARED: &[&str] = &[
+    "any_errors_fatal",
+    "become",
+    "become_exe",
+    "become_flags",
+    "become_method",
+    "become_user",
+    "check_mode",
+    "collections",
+    "connection",
+    "debugger",
+    "diff",
+    "environment",
+    "ignore_errors",
+    "ignore_unreachable",
+    "module_defaults",
+    "name",
+    "no_log",
+    "port",
+    "remote_user",
+    "run_once",
+    "tags",
+    "throttle",
+    "timeout",
+    "vars",
+];
+
+/// Keywords of plays alone.
+pub(crate) const PLAY: &[&str] = &[
+    "fact_path",
+    "force_handlers",
+    "gather_facts",
+    "gather_subset",
+    "gather_timeout",
+    "handlers",
+    "hosts",
+    "max_fail_percentage",
+    "order",
+    "post_tasks",
+    "pre_tasks",
+    "roles",
+    "serial",
+    "strategy",
+    "tasks",
+    "vars_files",
+    "vars_prompt",
+];
+
+/// Keywords of blocks alone.
+pub(crate) const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "notify", "rescue", "when"];
+
+/// Keywords of tasks alone.
+pub(crate) const TASK: &[&str] = &[
+    "action",
+    "args",
+    "async",
+    "changed_when",
+    "delay",
+    "delegate_facts",
+    "delegate_to",
+    "failed_when",
+    "listen",
+    "local_action",
+    "loop",
+    "loop_control",
+    "notify",
+    "poll",
+    "register",
+    "retries",
+    "until",
+    "when",
+];
+
+/// Keywords that are known but that nothing here does yet, with what to do instead.
+pub(crate) const NOT_YET: &[(&str, &str)] = &[
+    ("roles", "roles are not supported yet; use import_tasks"),
+    ("vars_prompt", "not supported yet; give the variable with -e"),
+    ("async", "not supported yet; the task runs to its end"),
+    ("module_defaults", "not supported yet; give the arguments to each task"),
+    ("debugger", "not supported"),
+];

@@ -1,0 +1,169 @@
+//! Reading a module's arguments and checking what can be checked before they are rendered.
+
+use indexmap::IndexMap;
+use pgfleet_protocol::{ArgumentProblem, Kind as ArgumentKind, ModuleSpec};
+use pgfleet_template::{Node, Place, Problem, Raw, Text, Value, to_json};
+
+use super::Reading;
+use crate::catalog::Engine;
+use crate::split::parse_pairs;
+use crate::{Arguments, Kind};
+
+type Named = IndexMap<String, (Place, Raw)>;
+
+impl Reading<'_> {
+    /// The arguments of a task; `None` after a problem.
+    pub(super) fn arguments(
+        &mut self,
+        task: &Node,
+        name: &Node,
+        value: Option<&Node>,
+        kind: Kind,
+        module: &ModuleSpec,
+    ) -> Option<Arguments> {
+        let before = self.problems.len();
+        let mut named = Named::new();
+        match value {
+            None => {}
+            Some(value) if value.is_null() => {}
+            Some(value) if value.mapping().is_some() => self.named(value, &mut named),
+            Some(value) => match value.scalar_text() {
+                Some(text) if module.free_form.is_none() && is_one_template(text) => {
+                    return Some(Arguments::Whole(value.place.clone(), self.raw(value)?));
+                }
+                Some(text) => self.one_line(text, value, module, kind, &mut named),
+                None => {
+                    let problem = value.problem(format!("the arguments of '{}' are a mapping, not {}", module.name, value.kind_name()));
+                    self.problem(problem);
+                }
+            },
+        }
+        if let Some(more) = task.get("args").filter(|more| !more.is_null()) {
+            match more.mapping() {
+                Some(_) => self.named(more, &mut named),
+                None => {
+                    let problem = more.problem("'args' is a mapping");
+                    self.problem(problem);
+                }
+            }
+        }
+        if kind != Kind::Engine(Engine::SetFact) {
+            self.check(name, &mut named, module);
+        }
+        (self.problems.len() == before).then_some(Arguments::Named(named))
+    }
+
+    fn named(&mut self, mapping: &Node, named: &mut Named) {
+        for (key, value) in mapping.mapping().unwrap_or_default() {
+            let Some(key_text) = key.scalar_text() else { continue };
+            if let Some(raw) = self.raw(value) {
+                named.insert(key_text.to_owned(), (key.place.clone(), raw));
+            }
+        }
+    }
+
+    fn one_line(&mut self, text: &str, value: &Node, module: &ModuleSpec, kind: Kind, named: &mut Named) {
+        let inline = [
+            "chdir",
+            "creates",
+            "removes",
+            "executable",
+            "stdin",
+            "stdin_add_newline",
+            "strip_empty_ends",
+            "warn",
+            "apply",
+            "name",
+            "argv",
+        ];
+        let known = match (module.free_form, kind) {
+            (Some(_), Kind::Raw) => Some(&["executable"][..]),
+            (Some(_), _) => Some(&inline[..]),
+            (None, _) => None,
+        };
+        let place = &value.place;
+        let parsed = parse_pairs(text, known).map_err(|message| value.problem(message));
+        let Some((pairs, free)) = self.keep(parsed) else { return };
+        for (key, text) in pairs {
+            if let Some(raw) = self.keep(Raw::from_text(&text, place)) {
+                named.insert(key, (place.clone(), raw));
+            }
+        }
+        match (free, module.free_form) {
+            (Some(free), Some(argument)) => {
+                let free = if named.is_empty() { text.to_owned() } else { free };
+                if let Some(raw) = self.keep(Raw::from_text(&free, place)) {
+                    named.insert(argument.to_owned(), (place.clone(), raw));
+                }
+            }
+            (Some(free), None) => {
+                let problem = value.problem(format!("'{}' takes key=value arguments, not '{free}'", module.name));
+                self.problem(problem);
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Brings names to their canonical form and reports what is wrong with them and with literal values.
+    fn check(&mut self, name: &Node, named: &mut Named, module: &ModuleSpec) {
+        for problem in module.check_names(named.keys().map(String::as_str)) {
+            let place = match &problem {
+                ArgumentProblem::Unknown { name, .. } => named.get(name).map(|(place, _)| place.clone()),
+                _ => None,
+            };
+            let shown = Problem::new(problem.to_string()).at(&place.unwrap_or_else(|| name.place.clone()));
+            self.problem(match &problem {
+                ArgumentProblem::Unknown { name, known, .. } => {
+                    shown.did_you_mean(name, known.iter().copied().filter(|name| !name.starts_with('_')))
+                }
+                _ => shown,
+            });
+        }
+        let given = std::mem::take(named);
+        for (key, (place, raw)) in given {
+            let Some(argument) = module.argument(&key) else { continue };
+            if let Raw::Value(value) = &raw {
+                if let Some(reason) = misfit(argument.kind, value) {
+                    self.problem(Problem::new(format!("argument '{key}' of module '{}': {reason}", module.name)).at(&place));
+                }
+            }
+            named.insert(argument.name.to_owned(), (place, raw));
+        }
+    }
+}
+
+/// Why a literal value does not fit, where that is certain.
+fn misfit(kind: ArgumentKind, value: &Value) -> Option<String> {
+    use pgfleet_protocol::{Argument, FileMode};
+    let json = to_json(value).ok()?;
+    if json.is_null() {
+        return None;
+    }
+    match kind {
+        ArgumentKind::Bool => bool::read(&json).err(),
+        ArgumentKind::Int => i64::read(&json).err(),
+        ArgumentKind::Float => f64::read(&json).err(),
+        ArgumentKind::Mode => FileMode::read(&json).err(),
+        ArgumentKind::Map if !json.is_object() => Some("expected a mapping".to_owned()),
+        ArgumentKind::Choice(words) => {
+            let word = match &json {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Bool(flag) => (if *flag { "yes" } else { "no" }).to_owned(),
+                other => other.to_string(),
+            };
+            (!words.contains(&word.as_str())).then(|| {
+                let suggestion = pgfleet_template::closest(&word, words.iter().copied())
+                    .map(|word| format!("; did you mean '{word}'?"))
+                    .unwrap_or_default();
+                format!("'{word}' is not one of {}{suggestion}", words.join(", "))
+            })
+        }
+        _ => None,
+    }
+}
+
+/// True for text that is one `{{ expression }}` and nothing else.
+fn is_one_template(text: &str) -> bool {
+    let text = text.trim();
+    Text::is_template(text) && text.starts_with("{{") && text.ends_with("}}") && text.matches("{{").count() == 1
+}

@@ -1,0 +1,84 @@
+//! Reading the keywords that plays, blocks and tasks share.
+
+use std::sync::Arc;
+
+use pgfleet_template::{Condition, Node, Raw};
+
+use super::Reading;
+use crate::Settings;
+
+impl Reading<'_> {
+    pub(super) fn raw(&mut self, node: &Node) -> Option<Raw> {
+        let raw = Raw::from_node(node, &self.loader.vault);
+        self.keep(raw)
+    }
+
+    /// The value of a keyword, if it is there.
+    pub(super) fn optional(&mut self, node: &Node, key: &str) -> Option<Raw> {
+        let value = node.get(key).filter(|value| !value.is_null())?;
+        self.raw(value)
+    }
+
+    /// The values of a keyword that takes one or a list.
+    pub(super) fn one_or_more(&mut self, node: &Node, key: &str) -> Vec<Raw> {
+        let Some(value) = node.get(key).filter(|value| !value.is_null()) else { return Vec::new() };
+        let single = std::slice::from_ref(value);
+        value.sequence().unwrap_or(single).iter().filter_map(|item| self.raw(item)).collect()
+    }
+
+    /// The conditions of a keyword that takes one or a list, all of which must hold.
+    pub(super) fn conditions(&mut self, node: &Node, key: &str) -> Option<Vec<Condition>> {
+        let value = node.get(key).filter(|value| !value.is_null())?;
+        let single = std::slice::from_ref(value);
+        let items = value.sequence().unwrap_or(single);
+        Some(items.iter().filter_map(|item| self.keep(Condition::read(item))).collect())
+    }
+
+    /// Plain texts of a keyword that takes one, a comma-separated text or a list.
+    pub(super) fn texts(&mut self, node: &Node, key: &str) -> Vec<String> {
+        let Some(value) = node.get(key).filter(|value| !value.is_null()) else { return Vec::new() };
+        let single = std::slice::from_ref(value);
+        let mut texts = Vec::new();
+        for item in value.sequence().unwrap_or(single) {
+            match item.scalar_text() {
+                Some(text) => texts.extend(text.split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())),
+                None => {
+                    let problem = item.problem(format!("'{key}' takes text, not {}", item.kind_name()));
+                    self.problem(problem);
+                }
+            }
+        }
+        texts
+    }
+
+    /// What a play, block, task or import says itself.
+    pub(super) fn settings(&mut self, node: &Node) -> Settings {
+        let vars = node.get("vars").filter(|vars| !vars.is_null()).and_then(|vars| {
+            let vars = Raw::vars_from_node(vars, &self.loader.vault);
+            self.keep(vars)
+        });
+        Settings {
+            when: self.conditions(node, "when").unwrap_or_default(),
+            vars: vars.map(Arc::new).into_iter().collect(),
+            environment: self.one_or_more(node, "environment"),
+            tags: self.texts(node, "tags"),
+            r#become: self.optional(node, "become"),
+            become_user: self.optional(node, "become_user"),
+            become_method: self.optional(node, "become_method"),
+            ignore_errors: self.optional(node, "ignore_errors"),
+            ignore_unreachable: self.optional(node, "ignore_unreachable"),
+            check_mode: self.optional(node, "check_mode"),
+            diff: self.optional(node, "diff"),
+            no_log: self.optional(node, "no_log"),
+            delegate_to: self.optional(node, "delegate_to"),
+            delegate_facts: self.optional(node, "delegate_facts"),
+            run_once: self.optional(node, "run_once"),
+            any_errors_fatal: self.optional(node, "any_errors_fatal"),
+            connection: self.optional(node, "connection"),
+            remote_user: self.optional(node, "remote_user"),
+            port: self.optional(node, "port"),
+            throttle: self.optional(node, "throttle"),
+            timeout: self.optional(node, "timeout"),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading plays and imports of playbooks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pgfleet_template::{Condition, Node, Raw};
+
+use super::{Reading, parent};
+use crate::keywords::{NOT_YET, PLAY, SHARED};
+use crate::{Gather, Play, Settings, Step};
+
+const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
+
+impl Reading<'_> {
+    pub(super) fn playbook(&mut self, path: &Path, imported_with: &Settings) -> Vec<Play> {
+        let folder = Arc::new(parent(path));
+        let outer = std::mem::replace(&mut self.playbook_folder, folder.clone());
+        let plays = self.inside(path, |reading| {
+            let Some(document) = reading.document(path) else { return Vec::new() };
+            let Some(items) = document.sequence() else {
+                let problem = document.problem(format!("a playbook is a list of plays, but this is {}", document.kind_name()));
+                reading.problem(problem.with_hint("begin each play with '- hosts: ...'"));
+                return Vec::new();
+            };
+            items.iter().flat_map(|item| reading.play_or_import(item, imported_with, &folder)).collect()
+        });
+        self.playbook_folder = outer;
+        plays.unwrap_or_default()
+    }
+
+    fn play_or_import(&mut self, node: &Node, imported_with: &Settings, folder: &Arc<PathBuf>) -> Vec<Play> {
+        let Some(entries) = node.mapping() else {
+            let problem = node.problem(format!("a play is a mapping, but this is {}", node.kind_name()));
+            self.problem(problem);
+            return Vec::new();
+        };
+        match entries.iter().find(|(key, _)| key.as_text().is_some_and(|key| IMPORT.contains(&key))) {
+            Some((_, name)) => self.import(node, name, imported_with, folder),
+            None => self.play(node, entries, imported_with, folder).into_iter().collect(),
+        }
+    }
+
+    fn import(&mut self, node: &Node, name: &Node, imported_with: &Settings, folder: &Path) -> Vec<Play> {
+        let Some(file) = name.as_text() else {
+            let problem = name.problem("import_playbook takes the name of a file");
+            self.problem(problem);
+            return Vec::new();
+        };
+        self.refuse_unknown_keys(node, &[&["when"], SHARED, IMPORT], "keyword of import_playbook");
+        let path = folder.join(file);
+        if !self.loader.files.is_file(&path) {
+            let problem = name.problem(format!("there is no playbook {}", path.display()));
+            self.problem(problem);
+            return Vec::new();
+        }
+        let own = self.settings(node);
+        self.playbook(&path, &imported_with.around(own))
+    }
+
+    fn play(&mut self, node: &Node, entries: &[(Node, Node)], imported_with: &Settings, folder: &Arc<PathBuf>) -> Option<Play> {
+        self.refuse_unknown_keys(node, &[PLAY, SHARED], "keyword of a play");
+        let hosts = match node.get("hosts") {
+            Some(hosts) if hosts.is_null() || hosts.as_text() == Some("") => {
+                let problem = hosts.problem("'hosts' is empty; name hosts, groups or a pattern");
+                self.problem(problem);
+                None
+            }
+            Some(hosts) => self.raw(hosts),
+            None => {
+                let problem = node.problem("a play needs 'hosts'");
+                self.problem(problem.did_you_mean("hosts", entries.iter().filter_map(|(key, _)| key.as_text())));
+                None
+            }
+        };
+        let mut settings = self.settings(node);
+        let vars = settings.vars.pop().unwrap_or_default();
+        let import_when: Vec<Condition> = imported_with.when.clone();
+        let mut settings = Settings { when: Vec::new(), ..imported_with.clone() }.around(settings);
+        settings.when.clone_from(&import_when);
+        let inherited = settings.clone();
+        let steps = |reading: &mut Self, key: &str| -> Vec<Step> {
+            node.get(key).filter(|list| !list.is_null()).map(|list| reading.steps(list, &inherited, folder)).unwrap_or_default()
+        };
+        let pre_tasks = steps(self, "pre_tasks");
+        let tasks = steps(self, "tasks");
+        let post_tasks = steps(self, "post_tasks");
+        let handlers =
+            node.get("handlers").filter(|list| !list.is_null()).map(|list| self.handlers(list, &inherited, folder)).unwrap_or_default();
+        let play = Play {
+            name: self.optional(node, "name"),
+            place: node.place.clone(),
+            hosts: hosts?,
+            gather_facts: self.optional(node, "gather_facts").map_or(Gather::Default, Gather::Written),
+            gather_subset: self.optional(node, "gather_subset"),
+            vars,
+            vars_files: self.vars_files(node),
+            serial: self.one_or_more(node, "serial"),
+            strategy: self.strategy(node),
+            max_fail_percentage: self.optional(node, "max_fail_percentage"),
+            force_handlers: self.optional(node, "force_handlers"),
+            order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"]),
+            settings,
+            pre_tasks,
+            tasks,
+            post_tasks,
+            handlers,
+            import_when,
+            folder: folder.clone(),
+        };
+        Some(play)
+    }
+
+    fn vars_files(&mut self, node: &Node) -> Vec<(pgfleet_template::Place, Raw)> {
+        let Some(files) = node.get("vars_files").filter(|files| !files.is_null()) else { return Vec::new() };
+        let single = std::slice::from_ref(files);
+        let items = files.sequence().unwrap_or(single);
+        items.iter().filter_map(|item| Some((item.place.clone(), self.raw(item)?))).collect()
+    }
+
+    fn strategy(&mut self, node: &Node) -> Option<String> {
+        self.word(node, "strategy", &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free"])
+    }
+
+    fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {
+        let value = node.get(key)?;
+        match value.as_text() {
+            Some(word) if known.contains(&word) => Some(word.to_owned()),
+            _ => {
+                let written = value.scalar_text().unwrap_or(value.kind_name()).to_owned();
+                let problem = value
+                    .problem(format!("'{key}' is one of {}, not '{written}'", known.join(", ")))
+                    .did_you_mean(&written, known.iter().copied());
+                self.problem(problem);
+                None
+            }
+        }
+    }
+
+    /// Reports keys of a mapping that none of the lists knows, and those that nothing here does yet.
+    pub(super) fn refuse_unknown_keys(&mut self, node: &Node, known: &[&[&str]], what: &str) {
+        for (key, _) in node.mapping().unwrap_or_default() {
+            let Some(name) = key.scalar_text() else {
+                let problem = key.problem(format!("{} is no {what}", key.kind_name()));
+                self.problem(problem);
+                continue;
+            };
+            if !known.iter().any(|list| list.contains(&name)) {
+                let problem = key.problem(format!("'{name}' is no {what}")).did_you_mean(name, known.iter().copied().flatten().copied());
+                self.problem(problem);
+            } else if let Some((_, reason)) = NOT_YET.iter().find(|(word, _)| *word == name) {
+                let problem = key.problem(format!("'{name}': {reason}"));
+                self.problem(problem);
+            }
+        }
+    }
+}

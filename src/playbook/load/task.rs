@@ -1,0 +1,287 @@
+//! Reading tasks and blocks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pgfleet_template::{Node, Raw, Value};
+
+use super::Reading;
+use crate::catalog::{Engine, lookup_module, module_names};
+use crate::keywords::{BLOCK, SHARED, TASK};
+use crate::{Arguments, Block, Kind, Loop, LoopKind, Repeat, Settings, Step, Task};
+
+impl Reading<'_> {
+    pub(super) fn steps(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
+        let Some(items) = node.sequence() else {
+            let problem = node.problem(format!("tasks are a list, but this is {}", node.kind_name()));
+            self.problem(problem.with_hint("begin each task with '- name: ...'"));
+            return Vec::new();
+        };
+        items.iter().flat_map(|item| self.step(item, inherited, folder)).collect()
+    }
+
+    fn step(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
+        if node.mapping().is_none() {
+            let problem = node.problem(format!("a task is a mapping, but this is {}", node.kind_name()));
+            self.problem(problem);
+            return Vec::new();
+        }
+        if ["block", "rescue", "always"].iter().any(|key| node.get(key).is_some()) {
+            return self.block(node, inherited, folder).into_iter().collect();
+        }
+        self.task(node, inherited, folder)
+    }
+
+    fn block(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Option<Step> {
+        self.refuse_unknown_keys(node, &[BLOCK, SHARED], "keyword of a block");
+        if node.get("block").is_none() {
+            let problem = node.problem("'rescue' and 'always' stand beside a 'block'");
+            self.problem(problem);
+            return None;
+        }
+        let own = self.settings(node);
+        let settings = inherited.around(own);
+        let mut steps = |key: &str| match node.get(key).filter(|steps| !steps.is_null()) {
+            Some(steps) => self.steps(steps, &settings, folder),
+            None => Vec::new(),
+        };
+        let (block, rescue, always) = (steps("block"), steps("rescue"), steps("always"));
+        Some(Step::Block(Arc::new(Block { name: self.optional(node, "name"), place: node.place.clone(), block, rescue, always })))
+    }
+
+    fn task(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
+        let before = self.problems.len();
+        let Some((name, name_node, value)) = self.module_of(node) else { return Vec::new() };
+        let (kind, module) = match lookup_module(&name) {
+            Ok(found) => found,
+            Err((message, suggestion)) => {
+                let problem = name_node.problem(message);
+                self.problem(match suggestion {
+                    Some(suggestion) => problem.with_hint(format!("did you mean '{suggestion}'?")),
+                    None => problem,
+                });
+                return Vec::new();
+            }
+        };
+        let arguments = self.arguments(node, &name_node, value.as_ref(), kind, &module);
+        let mut own = self.settings(node);
+        if node.get("local_action").is_some() {
+            own.delegate_to.get_or_insert_with(|| Raw::from(Value::from("localhost")));
+        }
+        let settings = inherited.around(own);
+        if kind == Kind::Engine(Engine::ImportTasks) {
+            return match arguments {
+                Some(Arguments::Named(arguments)) => self.import_tasks(&arguments, &settings, folder),
+                _ => Vec::new(),
+            };
+        }
+        let task = Task {
+            name: self.optional(node, "name"),
+            place: node.place.clone(),
+            kind,
+            module,
+            module_name: name,
+            settings,
+            repeat: self.repeat(node),
+            until: self.until(node),
+            register: self.register(node),
+            notify: self.one_or_more(node, "notify"),
+            listen: self.texts(node, "listen"),
+            changed_when: self.conditions(node, "changed_when"),
+            failed_when: self.conditions(node, "failed_when"),
+            folder: folder.clone(),
+            arguments: match arguments {
+                Some(arguments) if self.problems.len() == before => arguments,
+                _ => return Vec::new(),
+            },
+        };
+        vec![Step::Task(Arc::new(task))]
+    }
+
+    /// The module's name as written, the node that names it, and its arguments.
+    fn module_of(&mut self, node: &Node) -> Option<(String, Node, Option<Node>)> {
+        let is_keyword = |name: &str| SHARED.contains(&name) || TASK.contains(&name) || name.starts_with("with_");
+        let mut candidates = Vec::new();
+        for (key, value) in node.mapping().unwrap_or_default() {
+            match key.scalar_text() {
+                Some(name) if is_keyword(name) => {}
+                Some(name) => candidates.push((name.to_owned(), key.clone(), Some(value.clone()))),
+                None => {
+                    let problem = key.problem("a task's keys are text");
+                    self.problem(problem);
+                }
+            }
+        }
+        if let Some((key, async_value)) = node.mapping().unwrap_or_default().iter().find(|(key, _)| key.scalar_text() == Some("async")) {
+            if async_value.scalar_text().is_some_and(|text| text != "0") {
+                let problem = key.problem("'async' is not supported yet; leave it out and the task runs to its end");
+                self.problem(problem);
+            }
+        }
+        for key in ["action", "local_action"] {
+            if let Some((key_node, value)) = node.mapping().unwrap_or_default().iter().find(|(name, _)| name.scalar_text() == Some(key)) {
+                candidates.extend(self.old_action(key_node, value));
+            }
+        }
+        match candidates.len() {
+            1 => candidates.pop(),
+            0 => {
+                let problem =
+                    node.problem("this task has no module").with_hint("write the module's name as a key, 'ansible.builtin.copy:' say");
+                self.problem(problem);
+                None
+            }
+            _ => {
+                let (known, unknown): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(name, ..)| lookup_module(name).is_ok());
+                if known.len() > 1 {
+                    let names: Vec<_> = known.iter().map(|(name, ..)| format!("'{name}'")).collect();
+                    let problem = node.problem(format!("this task has {} modules: {}", names.len(), names.join(", ")));
+                    self.problem(problem.with_hint("one task, one module"));
+                }
+                for (name, key, _) in &unknown {
+                    let words = SHARED.iter().chain(TASK).copied().chain(module_names());
+                    let problem = key.problem(format!("'{name}' is neither a keyword of a task nor a module")).did_you_mean(name, words);
+                    self.problem(problem);
+                }
+                None
+            }
+        }
+    }
+
+    /// `action: module arguments` or `action: {module: name, ...}`.
+    fn old_action(&mut self, key: &Node, value: &Node) -> Option<(String, Node, Option<Node>)> {
+        if let Some(text) = value.as_text() {
+            let (name, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+            let rest = Node {
+                place: value.place.clone(),
+                tag: None,
+                kind: pgfleet_template::NodeKind::Scalar { text: rest.to_owned(), value: Value::from(rest) },
+            };
+            return Some((name.to_owned(), key.clone(), Some(rest)));
+        }
+        let Some(name) = value.get("module").and_then(Node::as_text) else {
+            let problem = key.problem("'action' names a module");
+            self.problem(problem);
+            return None;
+        };
+        let entries = value.mapping()?.iter().filter(|(key, _)| key.scalar_text() != Some("module")).cloned().collect();
+        Some((
+            name.to_owned(),
+            key.clone(),
+            Some(Node { place: value.place.clone(), tag: None, kind: pgfleet_template::NodeKind::Mapping(entries) }),
+        ))
+    }
+
+    fn import_tasks(
+        &mut self,
+        arguments: &indexmap::IndexMap<String, (pgfleet_template::Place, Raw)>,
+        settings: &Settings,
+        folder: &Arc<PathBuf>,
+    ) -> Vec<Step> {
+        let Some((place, Raw::Value(name))) = arguments.get("file") else {
+            if let Some((place, _)) = arguments.get("file") {
+                let problem =
+                    pgfleet_template::Problem::new("import_tasks takes a fixed name; use include_tasks where it depends on a variable");
+                self.problem(problem.at(place));
+            }
+            return Vec::new();
+        };
+        let name = name.as_str().unwrap_or_default().to_owned();
+        match self.loader.find_tasks(&name, folder, &self.playbook_folder.clone()) {
+            Some(path) => self.task_file(&path, settings),
+            None => {
+                let problem = pgfleet_template::Problem::new(format!(
+                    "there is no file of tasks '{name}' in {} or in the playbook's tasks",
+                    folder.display()
+                ));
+                self.problem(problem.at(place));
+                Vec::new()
+            }
+        }
+    }
+
+    fn repeat(&mut self, node: &Node) -> Option<Loop> {
+        let (key, items) =
+            node.mapping()?.iter().find(|(key, _)| key.scalar_text().is_some_and(|key| key == "loop" || key.starts_with("with_")))?;
+        let kind = match key.scalar_text()? {
+            "loop" | "with_list" => LoopKind::List,
+            "with_items" => LoopKind::Items,
+            "with_dict" => LoopKind::Dict,
+            "with_nested" | "with_cartesian" => LoopKind::Nested,
+            "with_together" => LoopKind::Together,
+            "with_sequence" => LoopKind::Sequence,
+            "with_subelements" => LoopKind::Subelements,
+            "with_indexed_items" => LoopKind::IndexedItems,
+            "with_fileglob" => LoopKind::Fileglob,
+            "with_first_found" => LoopKind::FirstFound,
+            "with_flattened" => LoopKind::Flattened,
+            "with_inventory_hostnames" => LoopKind::InventoryHostnames,
+            other => {
+                let known = [
+                    "with_items",
+                    "with_list",
+                    "with_dict",
+                    "with_nested",
+                    "with_together",
+                    "with_sequence",
+                    "with_subelements",
+                    "with_fileglob",
+                    "with_first_found",
+                ];
+                let problem = key.problem(format!("'{other}' is no loop that is known")).did_you_mean(other, known);
+                self.problem(problem);
+                return None;
+            }
+        };
+        let control = node.get("loop_control");
+        if let Some(control) = control {
+            self.refuse_unknown_keys(
+                control,
+                &[&["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"]],
+                "part of loop_control",
+            );
+        }
+        let text = |key: &str| control.and_then(|control| control.get(key)).and_then(Node::scalar_text).map(str::to_owned);
+        Some(Loop {
+            kind,
+            items: self.raw(items)?,
+            place: items.place.clone(),
+            variable: text("loop_var").unwrap_or_else(|| "item".to_owned()),
+            index_variable: text("index_var"),
+            label: control.and_then(|control| self.optional(control, "label")),
+            pause: control.and_then(|control| self.optional(control, "pause")),
+            extended: control.and_then(|control| control.get("extended")).and_then(Node::scalar).is_some_and(Value::is_true),
+        })
+    }
+
+    fn until(&mut self, node: &Node) -> Option<Repeat> {
+        let until = self.conditions(node, "until");
+        let retries = self.optional(node, "retries");
+        if until.is_none() && retries.is_none() {
+            return None;
+        }
+        Some(Repeat { until: until.unwrap_or_default(), retries, delay: self.optional(node, "delay") })
+    }
+
+    fn register(&mut self, node: &Node) -> Option<String> {
+        let value = node.get("register").filter(|value| !value.is_null())?;
+        match value.as_text() {
+            Some(name) if is_name(name) => Some(name.to_owned()),
+            _ => {
+                let problem = value.problem(format!(
+                    "'register' takes the name of a variable, not '{}'",
+                    value.scalar_text().unwrap_or(value.kind_name())
+                ));
+                self.problem(problem);
+                None
+            }
+        }
+    }
+}
+
+/// Letters, digits and underscores, not beginning with a digit.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|character| character.is_alphanumeric() || character == '_')
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.is_empty()
+}

@@ -1,0 +1,67 @@
+//! A play and a playbook, as read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pgfleet_template::{Condition, Place, Raw, Vars};
+
+use crate::{Settings, Step, Task};
+
+/// A playbook: its plays, those of imported playbooks among them.
+#[derive(Clone, Debug)]
+pub struct Playbook {
+    /// The plays.
+    pub plays: Vec<Play>,
+}
+
+/// Whether facts are gathered before a play's tasks.
+#[derive(Clone, Debug)]
+pub enum Gather {
+    /// As the run's settings say: yes.
+    Default,
+    /// As written.
+    Written(Raw),
+}
+
+/// One play. Its tasks' settings already hold what they inherit from it.
+#[derive(Clone, Debug)]
+pub struct Play {
+    /// As written; the hosts where there is none.
+    pub name: Option<Raw>,
+    /// Where it stands.
+    pub place: Place,
+    /// Which hosts, as written: a pattern, or a list of them.
+    pub hosts: Raw,
+    /// Whether facts are gathered.
+    pub gather_facts: Gather,
+    /// Which facts.
+    pub gather_subset: Option<Raw>,
+    /// Variables.
+    pub vars: Arc<Vars>,
+    /// Files of variables, in order; a list stands for the first of them that exists.
+    pub vars_files: Vec<(Place, Raw)>,
+    /// Sizes of batches: numbers or percentages.
+    pub serial: Vec<Raw>,
+    /// `linear` or `free`.
+    pub strategy: Option<String>,
+    /// Failed hosts, in percent of a batch, beyond which the play ends.
+    pub max_fail_percentage: Option<Raw>,
+    /// Run notified handlers even after a failure.
+    pub force_handlers: Option<Raw>,
+    /// Order of hosts: `inventory`, `sorted`, `reverse_sorted`, `reverse_inventory`, `shuffle`.
+    pub order: Option<String>,
+    /// Own settings; `vars` stays empty here, play variables have a place of their own.
+    pub settings: Settings,
+    /// Before the tasks; handlers are flushed after them.
+    pub pre_tasks: Vec<Step>,
+    /// The tasks.
+    pub tasks: Vec<Step>,
+    /// After the tasks and their handlers.
+    pub post_tasks: Vec<Step>,
+    /// Handlers, in the order in which they run.
+    pub handlers: Vec<Arc<Task>>,
+    /// Conditions of the imports that led here; they hold for every task.
+    pub import_when: Vec<Condition>,
+    /// The folder of the playbook that it stands in.
+    pub folder: Arc<PathBuf>,
+}

@@ -1,0 +1,139 @@
+//! A task and a block, as read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use pgfleet_protocol::ModuleSpec;
+use pgfleet_template::{Condition, Place, Raw};
+
+use crate::{Kind, Settings};
+
+/// One step of a play: a task or a block of steps.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A task.
+    Task(Arc<Task>),
+    /// A block.
+    Block(Arc<Block>),
+}
+
+/// Steps that fail together, with what to do then and what to do always.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// As written.
+    pub name: Option<Raw>,
+    /// Where it stands.
+    pub place: Place,
+    /// The steps.
+    pub block: Vec<Step>,
+    /// For hosts that failed in them.
+    pub rescue: Vec<Step>,
+    /// For all hosts, afterwards.
+    pub always: Vec<Step>,
+}
+
+/// A module with its arguments and everything said about them. Settings hold what it inherits too.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// As written; the module's name where there is none.
+    pub name: Option<Raw>,
+    /// Where it stands.
+    pub place: Place,
+    /// Where its module's work is done.
+    pub kind: Kind,
+    /// Its module.
+    pub module: ModuleSpec,
+    /// The module's name as written.
+    pub module_name: String,
+    /// Its arguments.
+    pub arguments: Arguments,
+    /// Own and inherited settings.
+    pub settings: Settings,
+    /// What it is repeated over.
+    pub repeat: Option<Loop>,
+    /// Repetition until a condition holds.
+    pub until: Option<Repeat>,
+    /// Variable for the result.
+    pub register: Option<String>,
+    /// Handlers to notify.
+    pub notify: Vec<Raw>,
+    /// For handlers: further names that they answer to.
+    pub listen: Vec<String>,
+    /// When the result counts as changed; all must hold. `None` leaves it to the module.
+    pub changed_when: Option<Vec<Condition>>,
+    /// When the result counts as failed; all must hold.
+    pub failed_when: Option<Vec<Condition>>,
+    /// The folder of the file that it stands in; files that it names are looked for there first.
+    pub folder: Arc<PathBuf>,
+}
+
+/// A module's arguments as written.
+#[derive(Clone, Debug)]
+pub enum Arguments {
+    /// By name, names checked.
+    Named(IndexMap<String, (Place, Raw)>),
+    /// A template that gives all of them.
+    Whole(Place, Raw),
+}
+
+/// What a task is repeated over.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// Which way.
+    pub kind: LoopKind,
+    /// The items as written.
+    pub items: Raw,
+    /// Where it stands.
+    pub place: Place,
+    /// Name of the item's variable.
+    pub variable: String,
+    /// Name of the index variable.
+    pub index_variable: Option<String>,
+    /// What to show for an item.
+    pub label: Option<Raw>,
+    /// Seconds between items.
+    pub pause: Option<Raw>,
+    /// Offer `ansible_loop`.
+    pub extended: bool,
+}
+
+/// How items become a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopKind {
+    /// `loop`: a list as it is.
+    List,
+    /// `with_items`: one level of lists flattened.
+    Items,
+    /// `with_dict`: key and value.
+    Dict,
+    /// `with_nested`: all combinations.
+    Nested,
+    /// `with_together`: side by side.
+    Together,
+    /// `with_sequence`: counted.
+    Sequence,
+    /// `with_subelements`: a list inside each.
+    Subelements,
+    /// `with_indexed_items`: with their numbers.
+    IndexedItems,
+    /// `with_fileglob`: files that match.
+    Fileglob,
+    /// `with_first_found`: the first file there is.
+    FirstFound,
+    /// `with_flattened`: all levels of lists flattened.
+    Flattened,
+    /// `with_inventory_hostnames`: hosts of a pattern.
+    InventoryHostnames,
+}
+
+/// `until`, `retries` and `delay`.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// All must hold; none means: until it does not fail.
+    pub until: Vec<Condition>,
+    /// Tries after the first.
+    pub retries: Option<Raw>,
+    /// Seconds between tries.
+    pub delay: Option<Raw>,
+}
