@@ -1,0 +1,151 @@
+//! The conversation with the controller: frames in, one call at a time, frames out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+
+use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Request, ToAgent, VERSION, encode};
+
+use crate::module::{Channel, Context};
+use crate::run::run;
+use crate::system::System;
+
+/// Serves one controller until it closes the stream: says hello, then does each call in order.
+///
+/// # Errors
+/// When the stream breaks, is not ours, or the controller speaks another version. No call's failure ends it.
+pub fn exec(reader: impl Read, writer: impl Write, system: &dyn System) -> io::Result<()> {
+    let stream = RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new() });
+    stream.borrow_mut().say(&FromAgent::Hello { version: VERSION })?;
+    match stream.borrow_mut().next_frame()? {
+        None => return Ok(()),
+        Some(Frame::Message(ToAgent::Hello { version: VERSION })) => {}
+        Some(Frame::Message(ToAgent::Hello { version })) => {
+            return Err(invalid(format!("the controller speaks protocol version {version}, this agent {VERSION}")));
+        }
+        Some(_) => return Err(invalid("the controller did not say hello first")),
+    }
+    loop {
+        let Some(request) = stream.borrow_mut().next_request()? else { return Ok(()) };
+        let channel = CallChannel { id: request.id, stream: &stream };
+        let context = Context { system, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &channel };
+        let outcome = run(&request.module, &request.arguments, &context);
+        stream.borrow_mut().done(request.id, outcome)?;
+    }
+}
+
+struct Stream<R, W> {
+    reader: R,
+    writer: W,
+    decoder: Decoder,
+    /// Calls that arrived while content for an earlier one was awaited.
+    waiting: VecDeque<Request>,
+}
+
+impl<R: Read, W: Write> Stream<R, W> {
+    fn say(&mut self, message: &FromAgent) -> io::Result<()> {
+        self.writer.write_all(&encode(message).map_err(invalid)?)?;
+        self.writer.flush()
+    }
+
+    /// Sends an outcome; one that is too long for a frame is replaced by a failure that says so.
+    fn done(&mut self, id: u64, outcome: pgfleet_protocol::Outcome) -> io::Result<()> {
+        match encode(&FromAgent::Done { id, outcome }) {
+            Ok(bytes) => {
+                self.writer.write_all(&bytes)?;
+                self.writer.flush()
+            }
+            Err(FrameError::TooLong(length)) => {
+                let message = format!("the result of {length} bytes is too long to send");
+                self.say(&FromAgent::Done { id, outcome: pgfleet_protocol::Outcome::failed(message) })
+            }
+            Err(error) => Err(invalid(error)),
+        }
+    }
+
+    /// The next frame; `None` when the controller has closed the stream between two frames.
+    fn next_frame(&mut self) -> io::Result<Option<Frame<ToAgent>>> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            if let Some(frame) = self.decoder.next_frame().map_err(invalid)? {
+                return Ok(Some(frame));
+            }
+            match self.reader.read(&mut buffer) {
+                Ok(0) if self.decoder.is_midway() => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Ok(None),
+                Ok(count) => self.decoder.push(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn next_request(&mut self) -> io::Result<Option<Request>> {
+        if let Some(request) = self.waiting.pop_front() {
+            return Ok(Some(request));
+        }
+        loop {
+            match self.next_frame()? {
+                None => return Ok(None),
+                Some(Frame::Message(ToAgent::Run(request))) => return Ok(Some(request)),
+                Some(Frame::Message(ToAgent::Hello { .. })) => return Err(invalid("the controller said hello twice")),
+                // The rest of content for a call that has ended without it.
+                Some(Frame::Chunk(_)) => {}
+            }
+        }
+    }
+}
+
+/// The content of one call.
+struct CallChannel<'a, R, W> {
+    id: u64,
+    stream: &'a RefCell<Stream<R, W>>,
+}
+
+impl<R: Read, W: Write> Channel for CallChannel<'_, R, W> {
+    fn receive(&self, sink: &mut dyn Write) -> io::Result<u64> {
+        let mut stream = self.stream.borrow_mut();
+        stream.say(&FromAgent::Want { id: self.id })?;
+        let mut length = 0;
+        let mut written = Ok(());
+        loop {
+            match stream.next_frame()? {
+                None => return Err(ErrorKind::UnexpectedEof.into()),
+                Some(Frame::Chunk(chunk)) if chunk.id == self.id => {
+                    length += chunk.bytes.len() as u64;
+                    // After a full disk the rest is read and dropped, so that the stream stays in step.
+                    if written.is_ok() {
+                        written = sink.write_all(&chunk.bytes);
+                    }
+                    if chunk.last {
+                        return written.map(|()| length);
+                    }
+                }
+                Some(Frame::Chunk(_)) => {}
+                Some(Frame::Message(ToAgent::Run(request))) => stream.waiting.push_back(request),
+                Some(Frame::Message(ToAgent::Hello { .. })) => return Err(invalid("the controller said hello twice")),
+            }
+        }
+    }
+
+    fn send(&self, source: &mut dyn Read) -> io::Result<u64> {
+        let mut stream = self.stream.borrow_mut();
+        let mut length = 0;
+        loop {
+            let mut bytes = Vec::with_capacity(Chunk::SIZE);
+            let read = source.take(Chunk::SIZE as u64).read_to_end(&mut bytes);
+            let last = read.is_err() || bytes.is_empty();
+            length += bytes.len() as u64;
+            let frame = Chunk { id: self.id, last, bytes }.encode().map_err(invalid)?;
+            stream.writer.write_all(&frame)?;
+            if last {
+                stream.writer.flush()?;
+                return read.map(|_| length);
+            }
+        }
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
