@@ -4,7 +4,9 @@
 
 mod attributes;
 mod digest;
+mod dpkg;
 mod exec;
+mod facts;
 mod module;
 mod modules;
 mod moment;

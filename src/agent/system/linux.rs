@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
-use super::{Access, Connection, DiskSpace, Finished, Group, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname, User};
-use super::{accounts, process};
+use super::{Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname, User};
+use super::{accounts, netlink, process};
 
 /// The host that this process runs on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -171,6 +171,10 @@ impl System for Linux {
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn interface_addresses(&self) -> io::Result<Vec<InterfaceAddress>> {
+        netlink::addresses()
     }
 
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {

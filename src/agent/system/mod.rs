@@ -3,8 +3,9 @@
 mod accounts;
 #[cfg(test)]
 pub(crate) mod fake;
-mod glob;
+pub(crate) mod glob;
 mod linux;
+mod netlink;
 mod process;
 
 use std::io::{self, Read, Write};
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 pub use accounts::{Group, User};
 pub use linux::Linux;
+pub use netlink::InterfaceAddress;
 pub use process::{Finished, Program};
 
 /// What is at a path.
@@ -241,6 +243,10 @@ pub trait System: Send + Sync {
     fn effective_gid(&self) -> u32;
     /// An environment variable of this process.
     fn variable(&self, name: &str) -> Option<String>;
+    /// The addresses of all network interfaces.
+    fn interface_addresses(&self) -> io::Result<Vec<InterfaceAddress>> {
+        Ok(Vec::new())
+    }
     /// The addresses of a host name.
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
     /// Connects to a port; reads and writes take no longer than `timeout` either.
