@@ -1,0 +1,169 @@
+# Looks at one host before a deploy; changes nothing. Prints one JSON document: facts, and checks as [name, verdict, message].
+# The settings come as PF_* variables. Bash alone where possible, since this also runs when nothing is to be done.
+export LC_ALL=C
+checks=() facts=()
+clean() { local t=${1//[^[:print:]]/ }; t=${t//\\/}; printf '%s' "${t//\"/\'}"; }
+check() { checks+=("[\"$1\",\"$2\",\"$(clean "$3")\"]"); }
+fact() { facts+=("\"$1\":\"$(clean "$2")\""); }
+raw() { facts+=("\"$1\":$2"); }
+has() { [[ " $PF_ROLES " == *" $1 "* ]]; }
+join() { local IFS=,; printf '%s' "$*"; }
+
+raw clock "${EPOCHREALTIME:-$(date +%s)}"
+
+# The operating system.
+ID=unknown VERSION_ID=0 PRETTY_NAME=unknown ID_LIKE=
+[ -r /etc/os-release ] && . /etc/os-release
+fact distribution "$ID"
+fact release "$VERSION_ID"
+fact codename "${VERSION_CODENAME:-}"
+major=${VERSION_ID%%.*}
+if [ ! -d /run/systemd/system ]; then check "operating system" Fail "$PRETTY_NAME runs without systemd, which keeps the services"
+elif [[ $ID == debian && $major -ge 12 ]] || [[ $ID == ubuntu && $major -ge 22 ]]; then check "operating system" Pass "$PRETTY_NAME"
+elif [[ " $ID $ID_LIKE " == *" debian "* ]]; then check "operating system" Warn "$PRETTY_NAME was never tried; Debian 12, 13 and Ubuntu 22.04 or newer were"
+else check "operating system" Fail "$PRETTY_NAME is not supported: Debian 12 or newer, or Ubuntu 22.04 or newer is needed"
+fi
+
+# What is prepared. The commands that every role needs stand for its packages.
+missing=()
+need() { [ -e "$1" ] || missing+=("$2"); }
+if has node; then
+  need "$PF_BIN_DIR/postgres" postgresql; need /usr/bin/patroni patroni; need /usr/bin/etcdctl etcd-client
+  need /etc/systemd/system/patroni.service.d folder
+fi
+if has voter; then need /usr/bin/etcd etcd-server; need /etc/systemd/system/etcd.service.d folder; fi
+if has node || has client; then need /usr/sbin/haproxy haproxy; fi
+[ ${missing[0]+x} ] && raw prepared false || raw prepared true
+version=
+[ -r /usr/lib/python3/dist-packages/patroni/version.py ] && read -r version < <(grep -o '[0-9.]*' /usr/lib/python3/dist-packages/patroni/version.py)
+raw patroni_major "${version%%.*}"; [ -n "$version" ] || facts[-1]='"patroni_major":0'
+
+# The units: state, and whether a file is newer than what the running service has read.
+declare -A active sub changed_at
+needs_reload=() stale=() id=
+while IFS='=' read -r key value; do
+  case $key in
+    Id) id=${value%.service} ;;
+    ActiveState) active[$id]=$value ;;
+    NeedDaemonReload) [ "$value" = yes ] && needs_reload+=("\"$id\"") ;;
+    ActiveEnterTimestamp) changed_at[$id]=${value#@} ;;
+    ExecReload) t=${value#*start_time=[}; t=${t%%]*}; t=${t#@}
+      [[ $t == *[0-9]*:* ]] && t=$(date -d "$t" +%s)
+      [[ $t =~ ^[0-9]+$ ]] && (( t > ${changed_at[$id]:-0} )) && changed_at[$id]=$t ;;
+  esac
+done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-)
+newer() {  # newer UNIT FILE...: is a file younger than the running service?
+  local unit=$1 since; shift
+  [ "${active[$unit]}" = active ] || return 1
+  since=${changed_at[$unit]%%.*}; since=${since:-0}
+  while read -r t; do (( t > since )) && { stale+=("\"$unit\""); return; }; done < <(stat -L -c %Y "$@" 2>&-)
+}
+newer etcd /etc/default/etcd
+newer patroni /etc/patroni/config.yml
+newer haproxy /etc/haproxy/haproxy.cfg
+newer pgfleet-agent /etc/systemd/system/pgfleet-agent.service /usr/local/lib/pgfleet/pgfleet-agent
+for unit in etcd patroni haproxy; do fact "$unit" "${active[$unit]:-unknown}"; done
+raw stale "[$(join "${stale[@]}")]"
+raw daemon_reload "[$(join "${needs_reload[@]}")]"
+
+# Disk and memory.
+if has node || has voter; then
+  folder=$PF_DATA_FOLDER; has node || folder=/var/lib
+  while [ ! -d "$folder" ]; do folder=${folder%/*}; folder=${folder:-/}; done
+  read -r _ _ _ free _ < <(df -Pm "$folder" | { read -r _; cat; })
+  text="$free MB free for $PF_DATA_FOLDER"
+  if [[ ! -d $PF_DATA_DIR/base ]] && (( free < PF_DISK )); then check "disk" Fail "$text, $PF_DISK needed"
+  elif (( free < PF_DISK_WARN )); then check "disk" Warn "$text"
+  else check "disk" Pass "$text"; fi
+  while read -r key value _; do [ "$key" = MemTotal: ] && { memory=$(( value / 1024 )); break; }; done < /proc/meminfo
+  if (( memory < PF_MEMORY )); then check "memory" Fail "$memory MB, $PF_MEMORY needed"
+  elif (( memory < PF_MEMORY_WARN )); then check "memory" Warn "$memory MB"
+  else check "memory" Pass "$memory MB"; fi
+fi
+
+# Our own address, and the names.
+if has node || has voter; then
+  own=" $(hostname -I) "
+  if [[ ! $PF_ADDRESS =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]]; then
+    check "address" Fail "$PF_ADDRESS is a name: set ansible_host or postgresql_address to this node's IPv4 address"
+  elif [[ $own != *" $PF_ADDRESS "* ]]; then check "address" Fail "$PF_ADDRESS is not an address of this host, which has$own"
+  else check "address" Pass "$PF_ADDRESS"; fi
+fi
+wrong=()
+while read -r name address; do
+  [ -n "$name" ] || continue
+  read -r seen _ < <(timeout 2 getent ahostsv4 "$name")
+  [ -z "$seen" ] || [ "$seen" = "$address" ] || wrong+=("$name is $seen here, not $address;")
+done <<< "$PF_NAMES"
+if [ ${wrong[0]+x} ]; then check "name resolution" Warn "${wrong[*]} /etc/hosts will say so"
+else check "name resolution" Pass "no other meaning of the cluster's names"; fi
+
+# Ports: free, or held by the service that shall have them.
+declare -A holder
+while read -r _ _ _ address _ who; do
+  who=${who#*((\"}; holder[${address##*:}]+=" ${address%:*}=${who%%\"*}"
+done < <(ss -H -ltnp 2>&-)
+busy=()
+port() {  # port NUMBER PROGRAM UNIT
+  local entry at by
+  for entry in ${holder[$1]}; do
+    at=${entry%%=*} by=${entry#*=}
+    # Another loopback address is another socket, and HAProxy's service address is one.
+    [[ $at == 127.* && $at != 127.0.0.1 ]] && continue
+    [[ $by == "$2"* && ${active[$3]} == active ]] || busy+=("$1 is held by ${by:-another program}")
+  done
+}
+if has node; then
+  port "$PF_PG_PORT" postgres patroni; port "$PF_REST_PORT" patroni patroni
+  for p in $PF_HAPROXY_PORTS; do port "$p" haproxy haproxy; done
+fi
+if has voter; then for p in $PF_ETCD_PORTS; do port "$p" etcd etcd; done; fi
+if [ ${busy[0]+x} ]; then check "ports" Fail "$(join "${busy[@]}")"; else check "ports" Pass "free, or ours already"; fi
+
+# Peers: a refusal is an answer, silence is a firewall or a host that is down.
+if [ -n "$PF_PEERS" ]; then
+  silent=()
+  while read -r target verdict; do
+    [ "$verdict" = ok ] || silent+=("$target ($verdict)")
+  done < <(
+    pids=()
+    for target in $PF_PEERS; do
+      (
+        answer=$( { exec 3<>"/dev/tcp/${target%:*}/${target#*:}"; } 2>&1 ) && answer=ok
+        case $answer in ok|*"Connection refused"*) echo "$target ok" ;; *) echo "$target ${answer##*: }" ;; esac
+      ) & pids+=("$!:$target")
+    done
+    ( sleep 3; for entry in "${pids[@]}"; do kill "${entry%%:*}" 2>&- && echo "${entry#*:} no answer in 3 s"; done ) & watchdog=$!
+    for entry in "${pids[@]}"; do wait "${entry%%:*}" 2>&-; done
+    kill "$watchdog" 2>&-
+  )
+  if [ ${silent[0]+x} ]; then check "reachability" Fail "no way to $(join "${silent[@]}")"
+  else check "reachability" Pass "every peer answers on its ports"; fi
+fi
+
+# Leftovers of an earlier cluster.
+scope=
+[ -r /etc/patroni/config.yml ] && while read -r key value; do
+  [ "$key" = scope: ] && { scope=${value//\"/}; break; }
+done < /etc/patroni/config.yml
+filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
+left=()
+if has node; then
+  [ -n "$scope" ] && [ "$scope" != "$PF_CLUSTER" ] && left+=("/etc/patroni/config.yml belongs to the cluster $scope")
+  [ -z "$scope" ] && filled "$PF_DATA_DIR" && left+=("$PF_DATA_DIR is not empty and no Patroni of ours keeps it")
+fi
+member=false
+if has voter; then
+  [ -d "$PF_ETCD_DIR/member" ] && member=true
+  state=
+  [ -r /etc/default/etcd ] && while IFS='=' read -r key value; do
+    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;; esac
+  done < /etc/default/etcd
+  $member && [ "$dir" != "$PF_ETCD_DIR" ] && left+=("$PF_ETCD_DIR holds an etcd member that /etc/default/etcd does not know")
+fi
+raw etcd_member "$member"
+fact etcd_state "$state"
+if [ ${left[0]+x} ]; then check "leftovers" Fail "$(join "${left[@]}"). Move it away if it is not needed any more"
+else check "leftovers" Pass "none of another cluster"; fi
+
+printf '{"facts":{%s},"checks":[%s]}\n' "$(join "${facts[@]}")" "$(join "${checks[@]}")"
