@@ -1,0 +1,1 @@
+//! Tables for this module's parent.
