@@ -11,7 +11,7 @@ mod split;
 mod tags;
 mod task;
 
-pub use catalog::{Kind, lookup_module, module_names};
+pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
 pub use load::{Loader, MAX_INCLUDE_DEPTH};
 pub use play::{Gather, Play, Playbook};
 pub use settings::Settings;

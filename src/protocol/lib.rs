@@ -5,6 +5,7 @@
 mod arguments;
 mod call;
 mod convert;
+mod digest;
 mod frame;
 mod mode;
 pub mod modules;
@@ -14,6 +15,7 @@ mod secret;
 pub use arguments::{Argument, ArgumentProblem, ArgumentSpec, Arguments, Kind, ModuleSpec, Rule};
 pub use call::{Call, MODULES, module_spec};
 pub use convert::{HostPath, Items};
+pub use digest::sha256;
 pub use frame::{Chunk, Decoder, Frame, FrameError, FromAgent, MAX_FRAME, Request, ToAgent, VERSION, encode};
 pub use mode::{FileAttributes, FileMode, ModeError};
 pub use outcome::{Diff, Outcome, Status};

@@ -1,0 +1,131 @@
+//! The journal of a run: one line of JSON an event, under `runs/<id>/`.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::{StateError, durable};
+
+/// Runs whose journals are kept.
+const KEPT: usize = 200;
+
+/// The name of a run: when it began, in UTC, and what made it: `20261121T143501-deploy-1a2b`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A new name.
+    #[must_use]
+    pub fn new(what: &str) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let what: String = what.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+        let suffix = (now.subsec_nanos() / 1000 ^ std::process::id()) & 0xffff;
+        Self(format!("{}-{what}-{suffix:04x}", stamp(now.as_secs())))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Seconds since 1970 as `20261121T143501`, UTC. Days to dates after Howard Hinnant's public algorithm.
+fn stamp(seconds: u64) -> String {
+    let days = i64::try_from(seconds / 86_400).unwrap_or_default() + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let rest = seconds % 86_400;
+    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// The journal of one run, open for writing.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl Journal {
+    /// Begins the journal of a run below `state`, and lets go of the oldest ones beyond 200.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin(state: &Path, id: &RunId) -> Result<Self, StateError> {
+        let runs = state.join("runs");
+        let folder = runs.join(id.as_str());
+        durable::create_folder(&folder)?;
+        forget_oldest(&runs);
+        let path = folder.join("journal.jsonl");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(StateError::write(&path))?;
+        Ok(Self { path, file: Mutex::new(file) })
+    }
+
+    /// Adds one event.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add<E: Serialize>(&self, event: &E) -> Result<(), StateError> {
+        let mut line = serde_json::to_vec(event).map_err(|error| StateError::write(&self.path)(error.into()))?;
+        line.push(b'\n');
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line).map_err(StateError::write(&self.path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn forget_oldest(runs: &Path) {
+    let Ok(entries) = std::fs::read_dir(runs) else { return };
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    folders.sort();
+    let surplus = folders.len().saturating_sub(KEPT);
+    for folder in &folders[..surplus] {
+        // A journal that cannot be removed is met again at the next run.
+        drop(std::fs::remove_dir_all(folder));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Journal, RunId, stamp};
+
+    #[test]
+    fn stamps_are_dates() {
+        for (seconds, expect) in [(0, "19700101T000000"), (951_782_400, "20000229T000000"), (1_795_271_701, "20261121T143501")] {
+            assert_eq!(stamp(seconds), expect);
+        }
+    }
+
+    #[test]
+    fn events_are_lines() {
+        let state = std::env::temp_dir().join(format!("pgfleet-journal-{}", std::process::id()));
+        let journal = Journal::begin(&state, &RunId::new("deploy")).expect("begins");
+        journal.add(&serde_json::json!({"event": "a"})).expect("adds");
+        journal.add(&serde_json::json!({"event": "b"})).expect("adds");
+        let text = std::fs::read_to_string(journal.path()).expect("reads");
+        assert_eq!(text, "{\"event\":\"a\"}\n{\"event\":\"b\"}\n");
+        std::fs::remove_dir_all(state).expect("cleans up");
+    }
+}

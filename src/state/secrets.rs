@@ -1,0 +1,109 @@
+//! Passwords: made once, kept in files of their own, never replaced unasked.
+
+use std::path::{Path, PathBuf};
+
+use pgfleet_protocol::Secret;
+
+use crate::{StateError, durable};
+
+const LENGTH: usize = 32;
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A new password: 32 letters and digits from the operating system's generator (190 bits).
+///
+/// # Errors
+/// When the operating system has no random numbers to give.
+pub fn make_password() -> Result<Secret, StateError> {
+    let mut text = String::with_capacity(LENGTH);
+    while text.len() < LENGTH {
+        let mut bytes = [0; 64];
+        getrandom::fill(&mut bytes).map_err(|error| StateError::Random(error.to_string()))?;
+        // Bytes above the largest multiple of 62 are left out, so that each letter is as likely.
+        let letters = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+        text.extend(letters.take(LENGTH - text.len()));
+    }
+    Ok(Secret::new(text))
+}
+
+/// The folder of one cluster's secrets, a file each.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    folder: PathBuf,
+}
+
+impl Secrets {
+    /// The secrets in a folder, which need not exist yet.
+    #[must_use]
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A secret, if it was made.
+    ///
+    /// # Errors
+    /// When its file cannot be read, or is empty.
+    pub fn read(&self, name: &str) -> Result<Option<Secret>, StateError> {
+        let path = self.folder.join(name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => Secret::new(text.trim_end_matches(['\r', '\n'])),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::read(&path)(error)),
+        };
+        match text.reveal() {
+            "" => Err(StateError::Secret { path, reason: "the file is empty" }),
+            text if text.contains('\n') => Err(StateError::Secret { path, reason: "it has more than one line" }),
+            _ => Ok(Some(text)),
+        }
+    }
+
+    /// A secret, made now if it was not before.
+    ///
+    /// # Errors
+    /// When it cannot be read, made or stored.
+    pub fn read_or_make(&self, name: &str) -> Result<Secret, StateError> {
+        if let Some(secret) = self.read(name)? {
+            return Ok(secret);
+        }
+        let secret = make_password()?;
+        self.store(name, &secret)?;
+        Ok(secret)
+    }
+
+    /// Stores a secret.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub fn store(&self, name: &str, secret: &Secret) -> Result<(), StateError> {
+        durable::write(&self.folder.join(name), format!("{}\n", secret.reveal()).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secrets, make_password};
+
+    #[test]
+    fn passwords_are_long_and_differ() {
+        let (first, second) = (make_password().expect("random"), make_password().expect("random"));
+        assert_eq!(first.reveal().len(), 32);
+        assert!(first != second);
+    }
+
+    #[test]
+    fn a_secret_is_made_once() {
+        let folder = std::env::temp_dir().join(format!("pgfleet-secrets-{}", std::process::id()));
+        let secrets = Secrets::in_folder(&folder);
+        assert!(secrets.read("app").expect("reads").is_none());
+        let made = secrets.read_or_make("app").expect("makes");
+        assert!(secrets.read_or_make("app").expect("reads") == made);
+        std::fs::write(folder.join("empty"), "\n").expect("writes");
+        assert!(secrets.read_or_make("empty").is_err(), "an emptied secret is not silently replaced");
+        std::fs::remove_dir_all(folder).expect("cleans up");
+    }
+}
