@@ -84,7 +84,10 @@ fn check_mirror(mirror: &Mirror) -> Result<(), LabError> {
 fn bootstrap(recipe: &Recipe, target: &Path, cache_dir: &Path, progress: &dyn Fn(Step)) -> Result<(), LabError> {
     let suite = recipe.suite;
     let keyring = keyring(suite, cache_dir)?;
-    let mut command = Command::new("mmdebstrap");
+    // Namespaces of its own: its mounts never show here, and nothing of it outlives this program.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig=KILL", "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.arg("mmdebstrap");
     command.args(["--mode=root", "--format=directory", "--variant=minbase"]);
     // The lists stay: apt-get update in a guest then fetches only what is newer.
     command.args(["--skip=cleanup/apt/lists", &format!("--include={}", recipe.packages.join(","))]);

@@ -11,31 +11,36 @@ use crate::hosts::Host;
 use crate::record::Open;
 use crate::settings::Settings;
 use crate::step::{Step, step};
-use crate::{fault, supervisor};
+use crate::{fault, snapshot, supervisor};
 
 /// Until the first process of a guest runs.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Until sshd answers and systemd has settled. A loaded machine needs more than an idle one, which takes three seconds.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 
-/// Boots the hosts, all at once, and waits for them.
+/// Boots those of the hosts that do not run, all at once, and waits for all of them.
 pub(crate) fn boot(settings: &Settings, open: &mut Open, hosts: &[&Host], progress: &dyn Fn(Step)) -> Result<(), LabError> {
     if hosts.is_empty() {
         return Ok(());
     }
     let names: Vec<&str> = hosts.iter().map(|host| host.short()).collect();
     step(progress, &format!("booting {}", names.join(", ")), || {
-        for host in hosts {
+        snapshot::finish_revert(settings, open)?;
+        let down: Vec<&Host> = hosts.iter().copied().filter(|host| !open.runs(&host.name)).collect();
+        for host in &down {
             // What is left of a guest that died by itself.
             supervisor::end(open, &host.name)?;
+            snapshot::mend(settings, open, host)?;
             supervisor::start(settings, open, host)?;
         }
-        for host in hosts {
+        for host in &down {
             supervisor::wait_init(settings, open, host, START_LIMIT)?;
         }
         // Cuts between guests outlive a boot, as a switch's configuration does.
         fault::restore_cuts(settings, open)?;
-        wait_ready(settings, open, hosts, progress)
+        wait_ready(settings, open, hosts, progress)?;
+        hosts.iter().for_each(|host| open.guest(&host.name).ready = true);
+        open.save()
     })
 }
 

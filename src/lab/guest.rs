@@ -9,6 +9,9 @@ use crate::hosts::Host;
 use crate::record::{make_dir, write};
 use crate::settings::{Settings, Suite};
 
+const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
+const HOST_KEY_PUBLIC: &str = "etc/ssh/ssh_host_ed25519_key.pub";
+
 /// The folders of one guest below the lab's state.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
@@ -56,6 +59,11 @@ impl Disk {
             make_dir(&folder, 0o755)?;
         }
         make_dir(&self.folder.join("layers"), 0o755)
+    }
+
+    /// Whether the host's own files are in place; its key is the last of them.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.upper().join(HOST_KEY).is_file() && self.upper().join(HOST_KEY_PUBLIC).is_file()
     }
 
     /// The end of the console, for an error.
@@ -106,15 +114,28 @@ pub(crate) fn personalise(settings: &Settings, host: &Host, disk: &Disk, user_ke
     run("chown", &["-R", "1000:37", &home.to_string_lossy()])?;
     let read = |path: &Path| fs::read_to_string(path).map_err(LabError::file("read", path));
     let key = disk.host_key();
-    put("etc/ssh/ssh_host_ed25519_key", &read(&key)?, 0o600)?;
-    put("etc/ssh/ssh_host_ed25519_key.pub", &read(&key.with_extension("pub"))?, 0o644)
+    put(HOST_KEY, &read(&key)?, 0o600)?;
+    put(HOST_KEY_PUBLIC, &read(&key.with_extension("pub"))?, 0o644)
 }
 
-/// The packages that a guest fetches; each guest has a folder of its own, since apt locks it.
+/// The packages that a guest fetches. Each guest has a folder of its own, since apt locks it; what any other guest of the
+/// release has fetched is linked into it.
 pub(crate) fn package_cache(settings: &Settings, suite: Suite, host: &Host) -> Result<PathBuf, LabError> {
-    let folder = settings.cache_dir.join("apt").join(suite.as_str()).join(settings.name.as_str()).join(host.short());
+    let all = settings.cache_dir.join("apt").join(suite.as_str());
+    let folder = all.join(settings.name.as_str()).join(host.short());
     make_dir(&folder, 0o755)?;
+    for package in entries(&all).iter().flat_map(|lab| entries(lab)).flat_map(|host| entries(&host)) {
+        let link = package.file_name().map(|name| folder.join(name));
+        if let Some(link) = link.filter(|link| package.extension().is_some_and(|ending| ending == "deb") && !link.exists()) {
+            // Another guest may clean its folder at this moment; then there is one package less.
+            let _ = fs::hard_link(&package, link);
+        }
+    }
     Ok(folder)
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
 /// Only its own name: the others' are for the deploy to write.

@@ -23,7 +23,6 @@ mod status;
 mod step;
 mod supervisor;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::LabError;
@@ -33,7 +32,7 @@ pub use settings::{DEFAULT_NAME, DEFAULT_SUBNET, LabName, Settings, Subnet, Suit
 pub use status::GuestStatus;
 pub use step::Step;
 
-use record::{Open, Record, make_dir, remove_dir};
+use record::{Open, Record, make_dir};
 use step::step;
 
 /// A lab, whether it is up or not.
@@ -122,12 +121,14 @@ impl Lab {
         };
         let mut open = Open::new(&settings.state_dir, record, lock);
         open.save()?;
-        self.write_access()?;
+        self.write_access(&open.record)?;
         step(progress, &format!("network {} on bridge {}", settings.subnet, settings.name.bridge()), || {
             network::ensure(settings, &mut open)
         })?;
         let down: Vec<&Host> = self.hosts.iter().filter(|host| !open.runs(&host.name)).collect();
-        boot::boot(settings, &mut open, &down, progress)?;
+        // A host that runs but was never seen to be ready is what an interrupted `up` has left.
+        let waiting: Vec<&Host> = self.hosts.iter().filter(|host| down.contains(host) || !open.guest(&host.name).ready).collect();
+        boot::boot(settings, &mut open, &waiting, progress)?;
         Ok(Up {
             hosts: self.hosts.clone(),
             booted: down.into_iter().map(|host| host.name.clone()).collect(),
@@ -154,7 +155,7 @@ impl Lab {
             })?;
             step(progress, "removing the network", || network::remove(&recorded, &mut open))?;
         }
-        step(progress, "removing the disks", || remove_dir(&settings.state_dir))
+        step(progress, "removing the disks", || record::discard(&settings.state_dir))
     }
 
     /// What runs, host by host; empty for a lab that is not up.
@@ -262,35 +263,27 @@ impl Lab {
     }
 
     /// Keys of the user and of the hosts, known_hosts and inventory: all that ssh and pgfleet need, before anything boots.
-    fn write_access(&self) -> Result<(), LabError> {
+    fn write_access(&self, record: &Record) -> Result<(), LabError> {
         let settings = &self.settings;
         let user_key = guest::ensure_key(&self.key(), &format!("pgfleet lab {}", settings.name))?;
         let mut known = String::new();
         for host in &self.hosts {
             let disk = guest::Disk::new(settings, host);
-            let fresh = !disk.upper().exists();
             disk.prepare()?;
             known += &inventory::known_host(host, &guest::ensure_key(&disk.host_key(), host.short())?);
-            if fresh || !disk.upper().join("etc/ssh/ssh_host_ed25519_key").exists() && self.is_first_boot()? {
+            // Below the first snapshot the frozen layer holds what makes the guest itself.
+            if record.layers.is_empty() && !disk.is_personal() {
                 guest::personalise(settings, host, &disk, &user_key)?;
             }
         }
         record::write(&self.known_hosts(), known.as_bytes(), 0o600)?;
         let folder = settings.state_dir.join("inventory");
         make_dir(&folder, 0o700)?;
-        let text = inventory::text(&settings.name, settings.subnet, settings.suite, &self.hosts, "..");
-        record::write(&folder.join("hosts.yml"), text.as_bytes(), 0o600)?;
-        fs::set_permissions(&settings.state_dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-            .map_err(LabError::file("set the mode of", &settings.state_dir))
-    }
-
-    /// Before any snapshot the writable layer holds what makes the guest itself; later a frozen layer may.
-    fn is_first_boot(&self) -> Result<bool, LabError> {
-        Ok(record::read(&self.settings.state_dir)?.is_none_or(|record| record.layers.is_empty()))
+        record::write(&folder.join("hosts.yml"), inventory_text(settings, &folder).as_bytes(), 0o600)
     }
 }
 
-/// The way of a folder's inventory to its lab, as the shipped inventory has it.
+/// `hosts.yml` of a lab for an inventory that lies in `inventory_dir`; both folders absolute.
 pub fn inventory_text(settings: &Settings, inventory_dir: &Path) -> String {
     let hosts = hosts::lan(&settings.name, settings.subnet);
     let way = inventory::relative(inventory_dir, &settings.state_dir);

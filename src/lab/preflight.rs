@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),
 ];

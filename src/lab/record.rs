@@ -31,6 +31,9 @@ pub(crate) struct Record {
     pub(crate) layers: Vec<String>,
     /// By name: how many of `layers`, and which, lay below the disks then.
     pub(crate) snapshots: BTreeMap<String, Vec<String>>,
+    /// A revert has begun whose old disks may still be there.
+    #[serde(default)]
+    pub(crate) reverting: bool,
     /// Pairs of addresses whose packets are dropped, sender first.
     pub(crate) cuts: Vec<(String, String)>,
 }
@@ -47,6 +50,7 @@ impl Record {
             guests: BTreeMap::new(),
             layers: Vec::new(),
             snapshots: BTreeMap::new(),
+            reverting: false,
             cuts: Vec::new(),
         }
     }
@@ -61,6 +65,9 @@ pub(crate) struct GuestRecord {
     pub(crate) cgroups: Vec<PathBuf>,
     /// Its transient systemd unit, where this machine runs systemd.
     pub(crate) unit: Option<String>,
+    /// Whether it was seen to answer on SSH with a settled systemd.
+    #[serde(default)]
+    pub(crate) ready: bool,
 }
 
 /// Something that `down` has to take away from this machine.
@@ -183,6 +190,23 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), LabError> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(LabError::file("set the mode of", path))
 }
 
+/// Removes what a lab keeps in its state folder, the record last, and the folder if nothing else is in it.
+pub(crate) fn discard(state_dir: &Path) -> Result<(), LabError> {
+    for folder in ["hosts", "inventory", "probe"] {
+        remove_dir(&state_dir.join(folder))?;
+    }
+    for name in ["id_ed25519", "id_ed25519.pub", "known_hosts", "known_hosts.new", "lab.json.new", "lab.json", "lock"] {
+        let path = state_dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(LabError::file("remove", path)(error)),
+            _ => {}
+        }
+    }
+    // A file of somebody else's keeps the folder.
+    let _ = fs::remove_dir(state_dir);
+    Ok(())
+}
+
 /// Removes a folder and all below it; one that is not there is no error.
 pub(crate) fn remove_dir(path: &Path) -> Result<(), LabError> {
     match fs::remove_dir_all(path) {
@@ -196,17 +220,15 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        Record {
+        let settings = Settings {
             name: "dev".parse().unwrap(),
             subnet: "172.28.0.0/24".parse().unwrap(),
             suite: Suite::Trixie,
-            base: "/base".into(),
-            resources: Vec::new(),
-            guests: BTreeMap::new(),
-            layers: Vec::new(),
-            snapshots: BTreeMap::new(),
-            cuts: Vec::new(),
-        }
+            state_dir: "/state".into(),
+            cache_dir: "/cache".into(),
+            inventory_dir: None,
+        };
+        Record::new(&settings, "/base".into())
     }
 
     #[test]
@@ -238,5 +260,29 @@ mod tests {
         assert!(matches!(Open::existing(dir.path(), &name), Err(LabError::NotUp { .. })));
         fs::write(dir.path().join("lab.json"), "{").unwrap();
         assert!(matches!(Open::existing(dir.path(), &name), Err(LabError::Damaged { .. })));
+    }
+
+    #[test]
+    fn layers_of_snapshots_are_never_named_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut open = Open::new(dir.path(), record(), lock(dir.path(), &"dev".parse().unwrap()).unwrap());
+        assert_eq!(open.next_layer(), "1");
+        open.record.layers = vec!["1".into()];
+        open.record.snapshots.insert("later".into(), vec!["1".into(), "2".into()]);
+        assert_eq!(open.next_layer(), "3");
+    }
+
+    #[test]
+    fn only_the_labs_own_files_are_discarded() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("lab");
+        make_dir(&state.join("hosts/x/disk"), 0o755).unwrap();
+        fs::write(state.join("lab.json"), "{}").unwrap();
+        fs::write(state.join("mine"), "").unwrap();
+        discard(&state).unwrap();
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+        fs::remove_file(state.join("mine")).unwrap();
+        discard(&state).unwrap();
+        assert!(!state.exists());
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::boot::boot;
 use crate::error::LabError;
 use crate::guest::Disk;
-use crate::hosts::Host;
+use crate::hosts::{Host, lan};
 use crate::record::{Open, remove_dir};
 use crate::settings::Settings;
 use crate::step::{Step, step};
-use crate::supervisor;
+use crate::{fault, supervisor};
 
 /// A database may take its time to write everything; then the guest is ended like in a power cut.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(60);
@@ -32,27 +32,22 @@ pub(crate) fn take(settings: &Settings, open: &mut Open, hosts: &[Host], name: &
     boot(settings, open, &running, progress)
 }
 
-/// The record is written after the disks have moved; [`mend`] completes what was interrupted in between.
+/// The record comes first; [`mend`] completes what is interrupted after it.
 fn freeze(settings: &Settings, open: &mut Open, hosts: &[Host], name: &str) -> Result<(), LabError> {
     let layer = open.next_layer();
-    open.record.layers.push(layer.clone());
+    open.record.layers.push(layer);
     open.record.snapshots.insert(name.to_owned(), open.record.layers.clone());
     open.save()?;
-    mend(settings, open, hosts)
+    hosts.iter().try_for_each(|host| mend(settings, open, host))
 }
 
-/// A layer that the record names and the disk lacks is the writable one that was not moved yet.
-pub(crate) fn mend(settings: &Settings, open: &Open, hosts: &[Host]) -> Result<(), LabError> {
-    let Some(newest) = open.record.layers.last() else { return Ok(()) };
-    for host in hosts {
-        let disk = Disk::new(settings, host);
-        let layer = disk.layer(newest);
-        if !layer.exists() {
-            fs::rename(disk.upper(), &layer).map_err(LabError::file("keep", disk.upper()))?;
-        }
-        disk.prepare()?;
+/// A layer that the record names and the disk lacks is the writable one that was not moved yet. The host must not run.
+pub(crate) fn mend(settings: &Settings, open: &Open, host: &Host) -> Result<(), LabError> {
+    let disk = Disk::new(settings, host);
+    if let Some(layer) = open.record.layers.last().map(|newest| disk.layer(newest)).filter(|layer| !layer.exists()) {
+        fs::rename(disk.upper(), &layer).map_err(LabError::file("keep", disk.upper()))?;
     }
-    Ok(())
+    disk.prepare()
 }
 
 pub(crate) fn revert(settings: &Settings, open: &mut Open, hosts: &[Host], name: &str, progress: &dyn Fn(Step)) -> Result<(), LabError> {
@@ -60,16 +55,28 @@ pub(crate) fn revert(settings: &Settings, open: &mut Open, hosts: &[Host], name:
     let layers = open.record.snapshots.get(name).cloned().ok_or_else(|| LabError::NoSnapshot { name: name.to_owned(), known: known() })?;
     step(progress, &format!("giving the guests the disks of '{name}'"), || {
         // What they hold is thrown away, so nothing needs to be written in good order.
-        crate::fault::kill(open, &hosts.iter().collect::<Vec<_>>())?;
+        fault::kill(open, &hosts.iter().collect::<Vec<_>>())?;
         open.record.layers = layers;
         open.record.cuts.clear();
+        open.record.reverting = true;
         open.save()?;
-        hosts.iter().map(|host| Disk::new(settings, host)).try_for_each(|disk| {
-            remove_dir(&disk.upper())?;
-            disk.prepare()
-        })
+        finish_revert(settings, open)
     })?;
     boot(settings, open, &hosts.iter().collect::<Vec<_>>(), progress)
+}
+
+/// Throws away the disks of a revert that has begun; nothing runs then.
+pub(crate) fn finish_revert(settings: &Settings, open: &mut Open) -> Result<(), LabError> {
+    if open.record.reverting {
+        for host in lan(&settings.name, settings.subnet) {
+            let disk = Disk::new(settings, &host);
+            remove_dir(&disk.upper())?;
+            disk.prepare()?;
+        }
+        open.record.reverting = false;
+        open.save()?;
+    }
+    Ok(())
 }
 
 /// A name is shown and typed, never a path.

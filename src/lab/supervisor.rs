@@ -55,7 +55,7 @@ pub(crate) fn start(settings: &Settings, open: &mut Open, host: &Host) -> Result
     let with_systemd = Path::new("/run/systemd/system").is_dir();
     let unit = with_systemd.then(|| format!("pgfleet-lab-{}.service", host.machine));
     let cgroups = if with_systemd { Vec::new() } else { cgroups(&host.machine) };
-    let record = GuestRecord { processes: Vec::new(), cgroups: cgroups.clone(), unit: unit.clone() };
+    let record = GuestRecord { processes: Vec::new(), cgroups: cgroups.clone(), unit: unit.clone(), ready: false };
     *open.guest(&host.name) = record;
     open.save()?;
 
@@ -210,11 +210,9 @@ pub(crate) fn wait_init(settings: &Settings, open: &mut Open, host: &Host, limit
 pub(crate) fn end(open: &mut Open, host: &str) -> Result<(), LabError> {
     let guest = open.guest(host).clone();
     let all = processes(&guest);
-    if let Some(init) = all.iter().find(|process| process.is_init()) {
-        init.signal(Signal::KILL);
-        // systemd-nspawn takes the network cable and its lock away when it ends by itself.
-        wait_all(&guest, Duration::from_secs(5));
-    }
+    all.iter().filter(|process| process.is_init()).for_each(|init| init.signal(Signal::KILL));
+    // Once it had booted, its end makes systemd-nspawn take the cable and its lock away and end too.
+    wait_all(&guest, if guest.processes.len() > 1 { Duration::from_secs(5) } else { Duration::ZERO });
     // Parents first, so that nobody starts a killed child anew.
     processes(&guest).iter().for_each(|process| process.signal(Signal::KILL));
     if let Some(process) = all.iter().find(|process| !process.wait_end(Duration::from_secs(10))) {
