@@ -1,84 +1,160 @@
 //! Expressions and templated text: compiled once, evaluated in many scopes.
 
-use crate::{Node, Place, Problem, Scope, Value};
+use std::sync::Arc;
+
+use crate::compile::{Compiled, Shape, compile};
+use crate::evaluate::{run, syntax_problem};
+use crate::{Node, NodeKind, Place, Problem, Scope, Value, Vault};
 
 /// A Jinja expression without braces, as in `until`, `loop_control` or `that`.
 #[derive(Clone, Debug)]
-pub struct Expression {}
+pub struct Expression {
+    source: Arc<str>,
+    place: Place,
+    compiled: Arc<Compiled>,
+}
 
 impl Expression {
     /// Compiles an expression; strings in it have Ansible's doubled backslashes.
     ///
     /// # Errors
     /// When it is no expression; the problem has its place.
-    pub fn parse(_source: &str, _place: &Place) -> Result<Self, Problem> {
-        todo!()
+    pub fn parse(source: &str, place: &Place) -> Result<Self, Problem> {
+        let compiled = compile(source, Shape::Expression).map_err(|error| syntax_problem(&error, source, place))?;
+        Ok(Self { source: source.into(), place: place.clone(), compiled })
     }
 
     /// The value in a scope, natively typed, lazily nested values not forced. Undefined is an error.
     ///
     /// # Errors
     /// With the expression's place and the name of what is undefined.
-    pub fn evaluate(&self, _scope: &Scope) -> Result<Value, Problem> {
-        todo!()
+    pub fn evaluate(&self, scope: &Scope) -> Result<Value, Problem> {
+        evaluate(&self.compiled, scope, &self.place)
     }
 
     /// The expression as written.
     #[must_use]
     pub fn source(&self) -> &str {
-        todo!()
+        &self.source
     }
 
     /// Where it stands.
     #[must_use]
     pub fn place(&self) -> &Place {
-        todo!()
+        &self.place
     }
 
     /// Variables that it names and does not define itself, for static checks.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
-        todo!()
+        variables(&self.compiled)
     }
+}
+
+fn evaluate(compiled: &Compiled, scope: &Scope, place: &Place) -> Result<Value, Problem> {
+    if let Some(name) = compiled.variable
+        && let Some(value) = scope.get(name).map_err(|problem| problem.at(place))?
+    {
+        return Ok(value);
+    }
+    run(compiled, scope, place)
+}
+
+fn variables(compiled: &Compiled) -> Vec<String> {
+    compiled.names.iter().filter(|name| !crate::scope::is_global(name)).map(|name| (*name).to_owned()).collect()
 }
 
 /// Text with `{{ }}` or `{% %}` in it. A single `{{ expression }}` keeps its type; everything else is text.
 #[derive(Clone, Debug)]
-pub struct Text {}
+pub struct Text {
+    source: Arc<str>,
+    place: Place,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Plain,
+    Template(Arc<Compiled>),
+    /// Encrypted; opened each time it is used, so that what it holds is not kept.
+    Sealed(Arc<Vault>),
+}
 
 impl Text {
     /// True when the text holds template syntax at all.
     #[must_use]
-    pub fn is_template(_source: &str) -> bool {
-        todo!()
+    pub fn is_template(source: &str) -> bool {
+        source.match_indices('{').any(|(at, _)| matches!(source.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')))
     }
 
     /// Compiles a text.
     ///
     /// # Errors
     /// When the template is malformed; the problem has its place.
-    pub fn parse(_source: &str, _place: &Place) -> Result<Self, Problem> {
-        todo!()
+    pub fn parse(source: &str, place: &Place) -> Result<Self, Problem> {
+        let content = if Self::is_template(source) {
+            Content::Template(compile(source, Shape::Template).map_err(|error| syntax_problem(&error, source, place))?)
+        } else {
+            Content::Plain
+        };
+        Ok(Self { source: source.into(), place: place.clone(), content })
+    }
+
+    /// Text that an expression cannot see before it is opened.
+    pub(crate) fn sealed(source: &str, place: &Place, vault: &Arc<Vault>) -> Self {
+        Self { source: source.into(), place: place.clone(), content: Content::Sealed(vault.clone()) }
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.content, Content::Sealed(_))
     }
 
     /// Its value in a scope, natively typed.
     ///
     /// # Errors
     /// With place and the name of what is undefined.
-    pub fn evaluate(&self, _scope: &Scope) -> Result<Value, Problem> {
-        todo!()
+    pub fn evaluate(&self, scope: &Scope) -> Result<Value, Problem> {
+        match &self.content {
+            Content::Plain => Ok(Value::from(self.source.clone())),
+            Content::Template(compiled) => evaluate(compiled, scope, &self.place),
+            Content::Sealed(vault) => {
+                let secret = vault.open(&self.source).map_err(|problem| problem.at(&self.place))?;
+                if Self::is_template(secret.reveal()) {
+                    return Self::parse(secret.reveal(), &self.place)?.evaluate(scope);
+                }
+                Ok(Value::from(secret.reveal()))
+            }
+        }
     }
 
     /// The text as written.
     #[must_use]
     pub fn source(&self) -> &str {
-        todo!()
+        &self.source
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Variables that it names and does not define itself.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
-        todo!()
+        match &self.content {
+            Content::Template(compiled) => variables(compiled),
+            Content::Plain | Content::Sealed(_) => Vec::new(),
+        }
+    }
+
+    /// True when it may give the sentinel that makes an argument absent.
+    pub(crate) fn may_omit(&self) -> bool {
+        match &self.content {
+            // A variable of its own may hold the sentinel, too.
+            Content::Template(compiled) => compiled.shape == Shape::Expression && !compiled.names.is_empty(),
+            Content::Plain | Content::Sealed(_) => false,
+        }
     }
 }
 
@@ -98,27 +174,61 @@ impl Condition {
     ///
     /// # Errors
     /// When it is a mapping or list, or does not compile.
-    pub fn read(_node: &Node) -> Result<Self, Problem> {
-        todo!()
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let NodeKind::Scalar { text, value } = &node.kind else {
+            return Err(node
+                .problem(format!("a condition is an expression, not {}", node.kind_name()))
+                .with_hint("a condition that begins with '{{' must be quoted; conditions need no braces at all"));
+        };
+        if value.is_none() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
+            return Ok(Self::Always(true));
+        }
+        if value.kind() == minijinja::value::ValueKind::Bool {
+            return Ok(Self::Always(value.is_true()));
+        }
+        if Text::is_template(text) {
+            return Text::parse(text, &node.place).map(Self::Text);
+        }
+        Expression::parse(text, &node.place).map(Self::Expression)
     }
 
     /// Whether it holds. Values that are not boolean count by their truth.
     ///
     /// # Errors
     /// With place and the name of what is undefined.
-    pub fn holds(&self, _scope: &Scope) -> Result<bool, Problem> {
-        todo!()
+    pub fn holds(&self, scope: &Scope) -> Result<bool, Problem> {
+        match self {
+            Self::Always(holds) => Ok(*holds),
+            Self::Expression(expression) => expression.evaluate(scope).map(|value| value.is_true()),
+            Self::Text(text) => {
+                let value = text.evaluate(scope)?;
+                match value.as_str() {
+                    Some(written) if !written.trim().is_empty() => {
+                        Expression::parse(written, text.place())?.evaluate(scope).map(|value| value.is_true())
+                    }
+                    _ => Ok(value.is_true()),
+                }
+            }
+        }
     }
 
     /// As written, for reporting which condition was false.
     #[must_use]
     pub fn source(&self) -> String {
-        todo!()
+        match self {
+            Self::Always(holds) => holds.to_string(),
+            Self::Expression(expression) => expression.source().to_owned(),
+            Self::Text(text) => text.source().to_owned(),
+        }
     }
 
     /// Variables that it names.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
-        todo!()
+        match self {
+            Self::Always(_) => Vec::new(),
+            Self::Expression(expression) => expression.variables(),
+            Self::Text(text) => text.variables(),
+        }
     }
 }

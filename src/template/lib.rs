@@ -1,15 +1,22 @@
 //! Values, expressions, variables and rendering: the only user of minijinja and of YAML.
 
+mod access;
+mod compile;
+mod evaluate;
 mod expression;
 mod files;
+mod lazy;
 mod node;
 mod place;
 mod problem;
 mod raw;
+mod scalar;
 mod scope;
 mod source;
+mod template_file;
 mod value;
 mod vault;
+mod yaml;
 
 pub use expression::{Condition, Expression, Text};
 pub use files::{Disk, Files, Overlay};

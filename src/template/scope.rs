@@ -1,19 +1,61 @@
 //! What names mean for one host at one moment: layers of variables, rendered lazily.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use crate::{Files, Problem, Value, Vars};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use crate::{Files, Problem, Raw, Value, Vars, computed_map};
+
+/// Variables that need more steps than this to render are taken for a loop; a thread's stack holds about thrice as many.
+const DEEPEST: usize = 40;
 
 /// Filters, tests, functions and settings of the template language; made once a process.
-pub struct Language {}
+pub struct Language {
+    pub(crate) environment: Environment<'static>,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) templates: crate::template_file::Templates,
+}
+
+impl fmt::Debug for Language {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Language")
+    }
+}
 
 impl Language {
     /// The language as Ansible has it. Lookups and includes read through `files`.
     #[must_use]
-    pub fn new(_files: Arc<dyn Files>) -> Arc<Self> {
-        todo!()
+    pub fn new(files: Arc<dyn Files>) -> Arc<Self> {
+        let mut environment = environment();
+        crate::template_file::install(&mut environment, &files);
+        Arc::new(Self { environment, files, templates: crate::template_file::Templates::default() })
     }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_debug(false);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(crate::evaluate::write_value);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("__mod__", |left: Value, right: Value| minijinja::value::Value::from(format!("{left} % {right}")));
+    crate::access::install(&mut environment);
+    environment.add_global("omit", crate::omit());
+    environment
+}
+
+/// True for the name of a function that the language itself has.
+pub(crate) fn is_global(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let environment = environment();
+        environment.globals().map(|(name, _)| name.to_owned()).collect()
+    });
+    NAMES.contains(name)
 }
 
 /// How a template file is rendered.
@@ -36,59 +78,202 @@ impl Default for TemplateOptions {
 /// Names and their values. A clone shares everything; a layer added hides the names below it, also for the
 /// lazily rendered variables of lower layers.
 #[derive(Clone)]
-pub struct Scope {}
+pub struct Scope {
+    language: Arc<Language>,
+    search: Arc<[PathBuf]>,
+    top: Option<Arc<Layer>>,
+    rendered: Arc<Mutex<HashMap<String, Value>>>,
+}
+
+struct Layer {
+    content: Content,
+    below: Option<Arc<Layer>>,
+}
+
+enum Content {
+    Vars(Arc<Vars>),
+    One(Box<str>, Value),
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scope").field("names", &self.names()).finish_non_exhaustive()
+    }
+}
 
 impl Scope {
     /// An empty scope. `search` are folders in which lookups and includes look for files, first match counts
     /// (each tried as is and with `templates/`, `files/` below it by those who need that).
     #[must_use]
-    pub fn new(_language: &Arc<Language>, _search: Vec<PathBuf>) -> Self {
-        todo!()
+    pub fn new(language: &Arc<Language>, search: Vec<PathBuf>) -> Self {
+        Self { language: language.clone(), search: search.into(), top: None, rendered: Arc::default() }
+    }
+
+    /// The same names with other folders in which lookups and includes look for files.
+    #[must_use]
+    pub fn searching(&self, search: Vec<PathBuf>) -> Self {
+        Self { language: self.language.clone(), search: search.into(), top: self.top.clone(), rendered: Arc::default() }
+    }
+
+    fn above(&self, content: Content) -> Self {
+        let top = Some(Arc::new(Layer { content, below: self.top.clone() }));
+        Self { language: self.language.clone(), search: self.search.clone(), top, rendered: Arc::default() }
     }
 
     /// The scope with one more layer above the others.
     #[must_use]
-    pub fn over(&self, _vars: Arc<Vars>) -> Self {
-        todo!()
+    pub fn over(&self, vars: Arc<Vars>) -> Self {
+        if vars.is_empty() { self.clone() } else { self.above(Content::Vars(vars)) }
     }
 
     /// The scope with several more layers, lowest first.
     #[must_use]
-    pub fn over_all(&self, _layers: impl IntoIterator<Item = Arc<Vars>>) -> Self {
-        todo!()
+    pub fn over_all(&self, layers: impl IntoIterator<Item = Arc<Vars>>) -> Self {
+        layers.into_iter().fold(self.clone(), |scope, vars| scope.over(vars))
     }
 
     /// The scope with one more name above the others.
     #[must_use]
-    pub fn with(&self, _name: &str, _value: Value) -> Self {
-        todo!()
+    pub fn with(&self, name: &str, value: Value) -> Self {
+        self.above(Content::One(name.into(), value))
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::successors(self.top.as_deref(), |layer| layer.below.as_deref())
     }
 
     /// The value of a name, rendered when first asked for; `None` when nothing defines it.
     ///
     /// # Errors
     /// When rendering fails, with the trail of variables; a cycle is an error that names it.
-    pub fn get(&self, _name: &str) -> Result<Option<Value>, Problem> {
-        todo!()
+    pub fn get(&self, name: &str) -> Result<Option<Value>, Problem> {
+        for layer in self.layers() {
+            match &layer.content {
+                Content::One(known, value) if **known == *name => return Ok(Some(value.clone())),
+                Content::One(..) => {}
+                Content::Vars(vars) => match vars.get(name) {
+                    Some(Raw::Value(value)) => return Ok(Some(value.clone())),
+                    Some(raw) => return self.rendered(name, raw).map(Some),
+                    None => {}
+                },
+            }
+        }
+        Ok((name == "vars").then(|| self.all_variables()))
+    }
+
+    fn rendered(&self, name: &str, raw: &Raw) -> Result<Value, Problem> {
+        if let Some(value) = self.rendered.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(value.clone());
+        }
+        let guard = Resolving::enter(std::ptr::from_ref(raw) as usize, self.identity(), || name.to_owned())?;
+        let value = raw.evaluate_lazily(self).map_err(|problem| problem.within(format!("while resolving variable '{name}'")))?;
+        drop(guard);
+        self.rendered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.clone());
+        Ok(value)
+    }
+
+    /// `vars`: all of them, each rendered when asked for.
+    fn all_variables(&self) -> Value {
+        let (values, names) = (self.clone(), self.clone());
+        computed_map(move |name| values.get(name), move || names.names().into_iter().map(Arc::from).collect())
     }
 
     /// True when something defines the name.
     #[must_use]
-    pub fn defines(&self, _name: &str) -> bool {
-        todo!()
+    pub fn defines(&self, name: &str) -> bool {
+        self.layers().any(|layer| match &layer.content {
+            Content::One(known, _) => **known == *name,
+            Content::Vars(vars) => vars.contains_key(name),
+        })
     }
 
     /// All names, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        todo!()
+        let mut names = BTreeSet::new();
+        for layer in self.layers() {
+            match &layer.content {
+                Content::One(known, _) => drop(names.insert(&**known)),
+                Content::Vars(vars) => names.extend(vars.keys().map(String::as_str)),
+            }
+        }
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// Renders a template file's text; `name` is its path, for messages and relative includes.
     ///
     /// # Errors
     /// With file, line and the name of what is undefined.
-    pub fn render(&self, _name: &str, _source: &str, _options: &TemplateOptions) -> Result<String, Problem> {
-        todo!()
+    pub fn render(&self, name: &str, source: &str, options: &TemplateOptions) -> Result<String, Problem> {
+        crate::template_file::render(self, name, source, options)
+    }
+
+    pub(crate) fn environment(&self) -> &Environment<'static> {
+        &self.language.environment
+    }
+
+    pub(crate) fn language(&self) -> &Language {
+        &self.language
+    }
+
+    /// Where files come from.
+    #[must_use]
+    pub fn files(&self) -> &dyn Files {
+        &*self.language.files
+    }
+
+    /// Folders in which lookups and includes look for files.
+    #[must_use]
+    pub fn search(&self) -> &[PathBuf] {
+        &self.search
+    }
+
+    /// The first file of that name: absolute as it is, else in the folders of the search path, in each with
+    /// and without the sub-folder (`templates`, `files`).
+    #[must_use]
+    pub fn find_file(&self, name: &str, folder: &str) -> Option<PathBuf> {
+        let path = Path::new(name);
+        if path.is_absolute() {
+            return self.files().is_file(path).then(|| path.to_owned());
+        }
+        let candidates = self.search.iter().flat_map(|root| [root.join(folder).join(path), root.join(path)]);
+        candidates.into_iter().find(|candidate| self.files().is_file(candidate))
+    }
+
+    /// The same for all clones of a scope.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.rendered) as usize
+    }
+}
+
+thread_local! {
+    /// What is being rendered on this thread, outermost first.
+    static STACK: RefCell<Vec<(usize, usize, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One variable that is being rendered, until dropped.
+pub(crate) struct Resolving;
+
+impl Resolving {
+    /// Fails when the same is being rendered already.
+    pub(crate) fn enter(raw: usize, scope: usize, name: impl FnOnce() -> String) -> Result<Self, Problem> {
+        let name = name();
+        STACK.with_borrow_mut(|stack| {
+            let first = stack.iter().position(|(known, within, _)| *known == raw && *within == scope);
+            let first = first.or_else(|| (stack.len() >= DEEPEST).then(|| stack.len().saturating_sub(6)));
+            if let Some(first) = first {
+                let mut chain: Vec<&str> = stack[first..].iter().map(|(_, _, name)| name.as_str()).collect();
+                chain.push(&name);
+                return Err(Problem::new(format!("recursive loop detected in variable '{name}': {}", chain.join(" -> "))));
+            }
+            stack.push((raw, scope, name));
+            Ok(Self)
+        })
+    }
+}
+
+impl Drop for Resolving {
+    fn drop(&mut self) {
+        STACK.with_borrow_mut(|stack| drop(stack.pop()));
     }
 }

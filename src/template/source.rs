@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Files, Node, Problem};
+use crate::{Files, Node, Place, Problem, Vault, yaml};
+
+/// Files over this size are refused.
+const LARGEST: usize = 10 * 1024 * 1024;
 
 /// A YAML file that a person wrote.
 #[derive(Clone, Debug)]
@@ -15,12 +18,38 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// Reads a file; a whole-file vault must be opened by the caller before (see `Vault::open_file`).
+    /// Reads a file; a file that is encrypted as a whole is opened.
     ///
     /// # Errors
-    /// When it cannot be read, is not UTF-8 or is over the size limit (10 MB).
-    pub fn read(_files: &dyn Files, _path: &Path, _vault: &crate::Vault) -> Result<Self, Problem> {
-        todo!()
+    /// When it cannot be read or opened, is not UTF-8 or is over the size limit (10 MB).
+    pub fn read(files: &dyn Files, path: &Path, vault: &Vault) -> Result<Self, Problem> {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let place = Place::new(name.clone(), 1, 1);
+        let bytes = files.read(path).map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+                _ => error.to_string(),
+            };
+            Problem::new(format!("cannot read '{name}': {why}"))
+        })?;
+        if bytes.len() > LARGEST {
+            return Err(
+                Problem::new(format!("the file has {} MB, more than the 10 MB that are allowed", bytes.len() / 1024 / 1024)).at(&place)
+            );
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Problem::new("the file is not UTF-8 text").at(&Place::new(name.clone(), line, 1))
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if Vault::is_vault(text) {
+            let opened = vault.open(text).map_err(|problem| problem.at(&place))?;
+            return Ok(Self { name, text: opened.reveal().into() });
+        }
+        Ok(Self { name, text: text.into() })
     }
 
     /// A text that stands in no file: an argument of the command line, say.
@@ -34,15 +63,16 @@ impl SourceFile {
     /// # Errors
     /// Malformed YAML, a duplicate key, an alias bomb, nesting over 100 levels; each with place and excerpt.
     pub fn documents(&self) -> Result<Vec<Node>, Problem> {
-        todo!()
+        yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))
     }
 
     /// The same problem with the line of this file that its place names.
     #[must_use]
     pub fn explain(&self, problem: Problem) -> Problem {
-        let line = problem.place.as_ref().filter(|place| place.file == self.name).and_then(|place| self.text.lines().nth(place.line - 1));
+        let place = problem.place.as_ref().filter(|place| place.file == self.name && place.line > 0);
+        let line = place.and_then(|place| self.text.lines().nth(place.line - 1));
         match line {
-            Some(line) => problem.with_excerpt(line),
+            Some(line) => problem.with_excerpt(line.chars().take(200).collect::<String>()),
             None => problem,
         }
     }

@@ -1,39 +1,174 @@
 //! Values across the border: JSON in and out, computed mappings, `omit`.
 
+use std::fmt;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+use minijinja::Error;
+use minijinja::value::{Object, ObjectRepr, ValueKind};
+
+use crate::access::valid;
+use crate::lazy::{ComputedMap, LazyMap};
 use crate::{Problem, Value};
 
-/// A value as JSON, everything lazy in it rendered.
+/// A value as JSON, everything lazy in it rendered. Infinite and undefined numbers become text.
 ///
 /// # Errors
 /// When something in it is undefined, or rendering fails.
-pub fn to_json(_value: &Value) -> Result<serde_json::Value, Problem> {
-    todo!()
+pub fn to_json(value: &Value) -> Result<serde_json::Value, Problem> {
+    Ok(match value.kind() {
+        ValueKind::Undefined => return Err(Problem::new("a value is undefined")),
+        ValueKind::None => serde_json::Value::Null,
+        ValueKind::Bool => serde_json::Value::Bool(value.is_true()),
+        ValueKind::Number => number_to_json(value),
+        ValueKind::Seq | ValueKind::Iterable => items(value)?.iter().map(to_json).collect::<Result<_, _>>()?,
+        ValueKind::Map => {
+            let mut map = serde_json::Map::new();
+            for (key, value) in pairs(value)? {
+                if !is_omit(&value) {
+                    map.insert(key_text(&key), to_json(&value)?);
+                }
+            }
+            serde_json::Value::Object(map)
+        }
+        ValueKind::Invalid => return Err(invalid(value)),
+        _ => serde_json::Value::String(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+    })
+}
+
+fn number_to_json(value: &Value) -> serde_json::Value {
+    if value.is_integer() {
+        if let Some(number) = value.as_i64() {
+            return number.into();
+        }
+        if let Ok(number) = u64::try_from(value.clone()) {
+            return number.into();
+        }
+    }
+    let number = f64::try_from(value.clone()).unwrap_or(f64::NAN);
+    serde_json::Number::from_f64(number).map_or_else(
+        || {
+            let text = if number.is_nan() { "NaN" } else { ["Infinity", "-Infinity"][usize::from(number < 0.0)] };
+            serde_json::Value::from(text)
+        },
+        serde_json::Value::Number,
+    )
+}
+
+/// Keys of JSON are text, as Python's `json.dumps` makes them.
+fn key_text(key: &Value) -> String {
+    match key.kind() {
+        ValueKind::None => "null".to_owned(),
+        ValueKind::Bool => key.is_true().to_string(),
+        _ => key.as_str().map_or_else(|| key.to_string(), str::to_owned),
+    }
+}
+
+fn invalid(value: &Value) -> Problem {
+    match valid(value.clone()) {
+        Err(error) => problem(&error),
+        Ok(_) => Problem::new("a value cannot be computed"),
+    }
+}
+
+fn problem(error: &Error) -> Problem {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(problem) = error.downcast_ref::<Problem>() {
+            return problem.clone();
+        }
+        cause = error.source();
+    }
+    Problem::new(error.detail().map_or_else(|| error.to_string(), str::to_owned))
+}
+
+fn items(value: &Value) -> Result<Vec<Value>, Problem> {
+    let iterator = value.try_iter().map_err(|error| problem(&error))?;
+    iterator.checked().collect::<Result<_, _>>().map_err(|error| problem(&error))
+}
+
+fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Problem> {
+    if let Some(map) = value.downcast_object_ref::<LazyMap>() {
+        return map.pairs();
+    }
+    let member = |key: Value| Ok((key.clone(), value.get_item(&key).and_then(valid).map_err(|error| problem(&error))?));
+    items(value)?.into_iter().map(member).collect()
+}
+
+/// A value with everything lazy in it rendered. Computed mappings (`hostvars`) stay as they are.
+pub(crate) fn forced(value: Value) -> Result<Value, Problem> {
+    if !has_lazy(&value) {
+        return Ok(value);
+    }
+    if value.kind() == ValueKind::Map {
+        let pairs = pairs(&value)?.into_iter().map(|(key, value)| Ok((key, forced(value)?))).collect::<Result<Vec<_>, Problem>>()?;
+        return Ok(Value::from_pairs(pairs));
+    }
+    Ok(Value::from(items(&value)?.into_iter().map(forced).collect::<Result<Vec<_>, _>>()?))
+}
+
+fn has_lazy(value: &Value) -> bool {
+    if value.downcast_object_ref::<LazyMap>().is_some() {
+        return true;
+    }
+    if let Some(items) = value.downcast_object_ref::<Vec<Value>>() {
+        return items.iter().any(has_lazy);
+    }
+    value.downcast_object_ref::<IndexMap<Value, Value>>().is_some_and(|map| map.values().any(has_lazy))
+}
+
+/// A value as it stands in text: Python's notation.
+pub(crate) fn as_text(value: &Value) -> Result<String, Error> {
+    let value = forced(value.clone()).map_err(crate::evaluate::into_error)?;
+    Ok(value.to_string())
 }
 
 /// A JSON value.
 #[must_use]
-pub fn from_json(_value: &serde_json::Value) -> Value {
-    todo!()
+pub fn from_json(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(value) => Value::from(*value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::from(number),
+            (None, Some(number)) => Value::from(number),
+            (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        serde_json::Value::Object(map) => Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
+    }
+}
+
+#[derive(Debug)]
+struct Omit;
+
+impl Object for Omit {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<< omit >>")
+    }
 }
 
 /// The sentinel that makes an argument absent.
 #[must_use]
 pub fn omit() -> Value {
-    todo!()
+    Value::from_object(Omit)
 }
 
 /// True for the sentinel.
 #[must_use]
-pub fn is_omit(_value: &Value) -> bool {
-    todo!()
+pub fn is_omit(value: &Value) -> bool {
+    value.downcast_object_ref::<Omit>().is_some()
 }
 
 /// A mapping whose values are computed when asked for (`hostvars`). `get` gives `None` for an unknown key.
 pub fn computed_map(
-    _get: impl Fn(&str) -> Result<Option<Value>, Problem> + Send + Sync + 'static,
-    _keys: impl Fn() -> Vec<Arc<str>> + Send + Sync + 'static,
+    get: impl Fn(&str) -> Result<Option<Value>, Problem> + Send + Sync + 'static,
+    keys: impl Fn() -> Vec<Arc<str>> + Send + Sync + 'static,
 ) -> Value {
-    todo!()
+    Value::from_object(ComputedMap { get: Box::new(get), keys: Box::new(keys) })
 }

@@ -1,0 +1,119 @@
+//! What the rewritten instructions call: access that lets undefined through, and checks that do not.
+
+use std::sync::Arc;
+
+use minijinja::value::{Object, ObjectRepr, Rest, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State};
+
+use crate::Value;
+use crate::evaluate::note_undefined;
+
+/// `value.name`, also where `value` is undefined.
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    name: &'static str,
+    key: Value,
+    path: &'static str,
+}
+
+impl Attribute {
+    /// `path` is the whole access as written.
+    pub(crate) fn new(name: &'static str, path: &'static str) -> Self {
+        Self { name, key: Value::from(name), path }
+    }
+}
+
+impl Object for Attribute {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let Some(value) = args.first().filter(|value| !value.is_undefined()) else { return Ok(Value::UNDEFINED) };
+        let found = match value.as_object() {
+            Some(object) => object.get_value_by_str(self.name),
+            None => Some(value.get_item(&self.key)?),
+        };
+        finish(state, found.unwrap_or(Value::UNDEFINED), self.path)
+    }
+}
+
+/// Gives back its argument, unless that is undefined.
+#[derive(Debug)]
+pub(crate) struct Checked;
+
+impl Object for Checked {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        match args.first() {
+            Some(value) if !value.is_undefined() => Ok(value.clone()),
+            _ => Err(ErrorKind::UndefinedError.into()),
+        }
+    }
+}
+
+/// Adds what the rewritten instructions name.
+pub(crate) fn install(environment: &mut Environment<'static>) {
+    environment.add_filter("__item__", item);
+    environment.add_filter("__filter__", filter);
+    environment.add_filter("__test__", test);
+}
+
+fn item(state: &mut State<'_, '_>, value: &Value, key: &Value, path: &Value) -> Result<Value, Error> {
+    if key.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    if value.is_undefined() {
+        return Ok(Value::UNDEFINED);
+    }
+    let found = value.get_item(key)?;
+    finish(state, found, path.as_str().unwrap_or_default())
+}
+
+fn finish(state: &State<'_, '_>, found: Value, path: &str) -> Result<Value, Error> {
+    if found.is_undefined() {
+        note_undefined(state, path);
+        return Ok(found);
+    }
+    valid(found)
+}
+
+/// A value that carries an error shows it only when iterated with care.
+pub(crate) fn valid(value: Value) -> Result<Value, Error> {
+    if value.kind() != minijinja::value::ValueKind::Invalid {
+        return Ok(value);
+    }
+    match Value::from(vec![value]).try_iter()?.checked().next() {
+        Some(result) => result,
+        None => Err(Error::new(ErrorKind::InvalidOperation, "invalid value")),
+    }
+}
+
+/// The name is the last argument.
+fn checked(args: Rest<ValueOrKwargs>) -> Result<(Value, Vec<Value>), Error> {
+    let mut args = args.into_values();
+    let name = args.pop().ok_or(ErrorKind::MissingArgument)?;
+    if args.iter().any(Value::is_undefined) {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    Ok((name, args))
+}
+
+fn filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (name, args) = checked(args)?;
+    let name = name.as_str().unwrap_or_default();
+    state.apply_filter(name, &args).map_err(|error| named(error, ErrorKind::UnknownFilter, "filter", name))
+}
+
+fn test(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<bool, Error> {
+    let (name, args) = checked(args)?;
+    let name = name.as_str().unwrap_or_default();
+    state.perform_test(name, &args).map_err(|error| named(error, ErrorKind::UnknownTest, "test", name))
+}
+
+fn named(error: Error, kind: ErrorKind, what: &str, name: &str) -> Error {
+    if error.kind() == kind && error.detail().is_none() { Error::new(kind, format!("{what} {name} is unknown")) } else { error }
+}

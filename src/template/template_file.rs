@@ -1,0 +1,165 @@
+//! Template files: includes and imports found beside them, a header with options, line endings.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::Environment;
+use minijinja::syntax::SyntaxConfig;
+
+use crate::compile::{Compiled, Includes, compile_file, intern};
+use crate::evaluate::run;
+use crate::{Files, Place, Problem, Scope, TemplateOptions};
+
+/// What a compiled template depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    name: &'static str,
+    source: &'static str,
+    trim_blocks: bool,
+    lstrip_blocks: bool,
+    search: Vec<PathBuf>,
+}
+
+/// Compiled templates of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Templates(Mutex<HashMap<Key, Arc<Compiled>>>);
+
+thread_local! {
+    /// The scope of the template that is being rendered, for includes whose name is computed.
+    static RENDERING: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets includes find their files at run time, too.
+pub(crate) fn install(environment: &mut Environment<'static>, files: &Arc<dyn Files>) {
+    let files = files.clone();
+    environment.set_loader(move |path| {
+        let path = Path::new(path);
+        if !path.is_absolute() && !files.is_file(path) {
+            return Ok(None);
+        }
+        let bytes = files.read(path).map_err(|error| {
+            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("cannot read {}: {error}", path.display()))
+        })?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    });
+    environment.set_path_join_callback(|name, parent| {
+        let found = RENDERING.with_borrow(|stack| stack.last().and_then(|scope| find(scope, name, parent)));
+        found.map_or(Cow::Borrowed(name), |path| Cow::Owned(path.to_string_lossy().into_owned()))
+    });
+    if let Ok(syntax) = syntax(&TemplateOptions::default()) {
+        environment.set_syntax(syntax);
+    }
+}
+
+/// Beside the including template first, then in the search path.
+fn find(scope: &Scope, name: &str, from: &str) -> Option<PathBuf> {
+    let beside = Path::new(from).parent().map(|folder| normal(&folder.join(name))).filter(|path| scope.files().is_file(path));
+    beside.or_else(|| scope.find_file(name, "templates"))
+}
+
+/// Without `.` and `a/..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => drop(result.pop()),
+            part => result.push(part),
+        }
+    }
+    result
+}
+
+fn syntax(options: &TemplateOptions) -> Result<SyntaxConfig, minijinja::Error> {
+    SyntaxConfig::builder().trim_blocks(options.trim_blocks).lstrip_blocks(options.lstrip_blocks).keep_trailing_newline(true).build()
+}
+
+struct Folder<'s> {
+    scope: &'s Scope,
+    syntax: SyntaxConfig,
+}
+
+impl Includes for Folder<'_> {
+    fn find(&self, name: &str, from: &str) -> Option<(PathBuf, String)> {
+        let path = find(self.scope, name, from)?;
+        let text = String::from_utf8(self.scope.files().read(&path).ok()?).ok()?;
+        Some((path, text))
+    }
+
+    fn syntax(&self) -> &SyntaxConfig {
+        &self.syntax
+    }
+}
+
+pub(crate) fn render(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) -> Result<String, Problem> {
+    let (options, body) = header(source, options);
+    let skipped = usize::from(body.len() != source.len());
+    let place = Place::new(name, 1, 1);
+    let moved = |mut problem: Problem| {
+        if let Some(place) = problem.place.as_mut().filter(|place| *place.file == *name) {
+            place.line += skipped;
+        }
+        problem
+    };
+    let compiled = compiled(scope, name, body, &options).map_err(moved)?;
+    RENDERING.with_borrow_mut(|stack| stack.push(scope.clone()));
+    let result = run(&compiled, scope, &place);
+    RENDERING.with_borrow_mut(|stack| drop(stack.pop()));
+    let value = result.map_err(moved)?;
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => crate::value::as_text(&value).map_err(|error| Problem::new(error.to_string()).at(&place))?,
+    };
+    if options.newline_sequence == "\n" {
+        return Ok(text);
+    }
+    Ok(text.replace("\r\n", "\n").replace('\n', &options.newline_sequence))
+}
+
+fn compiled(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) -> Result<Arc<Compiled>, Problem> {
+    let templates = &scope.language().templates.0;
+    let key = Key {
+        name: intern(name),
+        source: intern(source),
+        trim_blocks: options.trim_blocks,
+        lstrip_blocks: options.lstrip_blocks,
+        search: scope.search().to_vec(),
+    };
+    if let Some(known) = templates.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Ok(known.clone());
+    }
+    let problem = |error: minijinja::Error| {
+        let place = Place::new(error.name().unwrap_or(name), error.line().unwrap_or(1), 1);
+        let hint = error.range().and_then(|range| source.get(range)).map(|text| format!("near '{}'", text.trim()));
+        let problem = Problem::new(format!("malformed template: {}", error.detail().unwrap_or("it cannot be read"))).at(&place);
+        match hint.filter(|_| error.name() == Some(name)) {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        }
+    };
+    let folder = Folder { scope, syntax: syntax(options).map_err(problem)? };
+    let compiled = Arc::new(compile_file(name, source, &folder).map_err(problem)?);
+    templates.lock().unwrap_or_else(PoisonError::into_inner).insert(key, compiled.clone());
+    Ok(compiled)
+}
+
+/// Options of a first line `#jinja2: trim_blocks: "True", lstrip_blocks: True`, and the text after it.
+fn header<'s>(source: &'s str, options: &TemplateOptions) -> (TemplateOptions, &'s str) {
+    let mut options = options.clone();
+    let Some(rest) = source.strip_prefix("#jinja2:") else { return (options, source) };
+    let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
+    for (name, value) in line.split(',').filter_map(|setting| setting.split_once(':')) {
+        let value = value.trim().trim_matches(['"', '\'']);
+        let holds = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "1");
+        match name.trim() {
+            "trim_blocks" => options.trim_blocks = holds,
+            "lstrip_blocks" => options.lstrip_blocks = holds,
+            "newline_sequence" => options.newline_sequence = value.replace("\\n", "\n").replace("\\r", "\r"),
+            _ => {}
+        }
+    }
+    (options, body)
+}

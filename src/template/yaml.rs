@@ -1,0 +1,278 @@
+//! YAML text to nodes: places, YAML 1.1's types, merge keys, aliases within limits, duplicate keys refused.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+
+use crate::{Node, NodeKind, Place, Problem, Value, from_json, scalar};
+
+/// Nesting over this many levels is refused.
+const DEEPEST: usize = 100;
+/// Nodes that aliases may add to a file, in all.
+const MOST_ALIASED: usize = 200_000;
+
+/// All documents of a text.
+pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
+    let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 };
+    let result = reader.documents();
+    // JSON with tabs in it is no YAML.
+    if result.is_err()
+        && text.trim_start().starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
+    {
+        return Ok(vec![json_node(&value, &Place::new(name.clone(), 1, 1))]);
+    }
+    result.map_err(|problem| clearer(problem, text))
+}
+
+struct Reader<'t> {
+    name: &'t Arc<str>,
+    parser: Parser<'t, StrInput<'t>>,
+    anchors: HashMap<usize, (Node, usize)>,
+    aliased: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn place(&self, span: Span) -> Place {
+        Place { file: self.name.clone(), line: span.start.line(), column: span.start.col() + 1 }
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Problem> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(self.scan_problem(&error)),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn scan_problem(&self, error: &ScanError) -> Problem {
+        let marker = error.marker();
+        let place = Place { file: self.name.clone(), line: marker.line().max(1), column: marker.col() + 1 };
+        Problem::new(format!("malformed YAML: {}", error.info())).at(&place)
+    }
+
+    fn documents(&mut self) -> Result<Vec<Node>, Problem> {
+        let mut documents = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(documents),
+                Event::StreamStart | Event::Nothing | Event::DocumentEnd => {}
+                Event::DocumentStart(_) => self.anchors.clear(),
+                event => documents.push(self.node(event, span, 0)?.0),
+            }
+        }
+    }
+
+    /// A node, and how many nodes it is made of.
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<(Node, usize), Problem> {
+        let place = self.place(span);
+        if depth > DEEPEST {
+            return Err(Problem::new(format!("nesting is deeper than {DEEPEST} levels")).at(&place));
+        }
+        let (anchor, node, size) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, &place),
+            Event::Scalar(text, style, anchor, tag) => (anchor, scalar_node(text.into_owned(), style, tag.as_deref(), place)?, 1),
+            Event::SequenceStart(anchor, tag) => {
+                let tag = collection_tag(tag.as_deref(), "seq", &place)?;
+                let (mut items, mut size) = (Vec::new(), 1);
+                loop {
+                    let (event, span) = self.next()?;
+                    if event == Event::SequenceEnd {
+                        break;
+                    }
+                    let (item, count) = self.node(event, span, depth + 1)?;
+                    size += count;
+                    items.push(item);
+                }
+                (anchor, Node { place, tag, kind: NodeKind::Sequence(items) }, size)
+            }
+            Event::MappingStart(anchor, tag) => {
+                let tag = collection_tag(tag.as_deref(), "map", &place)?;
+                let (entries, size) = self.mapping(depth)?;
+                (anchor, Node { place, tag, kind: NodeKind::Mapping(entries) }, size)
+            }
+            other => return Err(Problem::new(format!("malformed YAML: unexpected {other:?}")).at(&place)),
+        };
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Ok((node, size))
+    }
+
+    fn alias(&mut self, anchor: usize, place: &Place) -> Result<(Node, usize), Problem> {
+        let Some((node, size)) = self.anchors.get(&anchor) else {
+            return Err(Problem::new("an alias stands inside of what it names").at(place));
+        };
+        self.aliased += size;
+        if self.aliased > MOST_ALIASED {
+            return Err(Problem::new(format!("aliases expand to more than {MOST_ALIASED} nodes")).at(place));
+        }
+        Ok((node.clone(), *size))
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
+        let mut own: Vec<(Node, Node)> = Vec::new();
+        let mut merged: Vec<(Node, Node)> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut size = 1;
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                break;
+            }
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            let (key, key_size) = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let (value, value_size) = self.node(event, span, depth + 1)?;
+            size += key_size + value_size;
+            if is_merge {
+                merge(&mut merged, value)?;
+                continue;
+            }
+            let Some(name) = key_name(&key) else {
+                let problem = key.problem(format!("a key is a scalar, not {}", key.kind_name()));
+                return Err(problem.with_hint("a value that begins with '{{' must be quoted: \"{{ ... }}\""));
+            };
+            if let Some(line) = lines.insert(name, key.place.line) {
+                let shown = key.scalar_text().unwrap_or("null");
+                return Err(key.problem(format!("duplicate key '{shown}', first on line {line}")));
+            }
+            own.push((key, value));
+        }
+        if merged.is_empty() {
+            return Ok((own, size));
+        }
+        // Own keys win and stand where the merged one stood, as in a Python dictionary.
+        let mut entries = merged;
+        let places: HashMap<String, usize> = entries.iter().enumerate().filter_map(|(at, (key, _))| Some((key_name(key)?, at))).collect();
+        for (key, value) in own {
+            match key_name(&key).and_then(|name| places.get(&name)) {
+                Some(at) => entries[*at] = (key, value),
+                None => entries.push((key, value)),
+            }
+        }
+        Ok((entries, size))
+    }
+}
+
+/// Keys are the same when their values are: `1` and `0x1`, but not `1` and `"1"`.
+fn key_name(key: &Node) -> Option<String> {
+    let value = key.scalar()?;
+    Some(match value.as_str() {
+        Some(text) => format!("'{text}"),
+        None => value.to_string(),
+    })
+}
+
+fn merge(merged: &mut Vec<(Node, Node)>, value: Node) -> Result<(), Problem> {
+    let sources = match value.kind {
+        NodeKind::Mapping(entries) => vec![entries],
+        NodeKind::Sequence(items) => items
+            .into_iter()
+            .map(|item| match item.kind {
+                NodeKind::Mapping(entries) => Ok(entries),
+                _ => Err(item.problem(format!("'<<' merges mappings, not {}", item.kind_name()))),
+            })
+            .collect::<Result<_, _>>()?,
+        _ if value.is_null() => Vec::new(),
+        _ => return Err(value.problem(format!("'<<' merges a mapping or a list of mappings, not {}", value.kind_name()))),
+    };
+    let mut known: HashSet<String> = merged.iter().filter_map(|(key, _)| key_name(key)).collect();
+    for (key, value) in sources.into_iter().flatten() {
+        if key_name(&key).is_some_and(|name| known.insert(name)) {
+            merged.push((key, value));
+        }
+    }
+    Ok(())
+}
+
+const CORE: &str = "tag:yaml.org,2002:";
+
+fn written(tag: &Tag) -> String {
+    if tag.handle == CORE { format!("!!{}", tag.suffix) } else { format!("{}{}", tag.handle, tag.suffix) }
+}
+
+fn unknown_tag(tag: &Tag, place: &Place) -> Problem {
+    Problem::new(format!("unknown tag '{}'", written(tag))).at(place).did_you_mean(&written(tag), ["!vault", "!unsafe"])
+}
+
+fn collection_tag(tag: Option<&Tag>, core: &str, place: &Place) -> Result<Option<String>, Problem> {
+    let Some(tag) = tag else { return Ok(None) };
+    match written(tag).as_str() {
+        "!" => Ok(None),
+        "!unsafe" => Ok(Some("!unsafe".to_owned())),
+        _ if tag.handle == CORE && tag.suffix == core => Ok(None),
+        _ => Err(unknown_tag(tag, place)),
+    }
+}
+
+fn scalar_node(text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Result<Node, Problem> {
+    let mismatch = |what: &str| Problem::new(format!("'{text}' is no {what}")).at(&place);
+    let mut kept = None;
+    let value = match tag {
+        None if style == ScalarStyle::Plain => scalar::resolve(&text).map_err(|why| Problem::new(why).at(&place))?,
+        None => Value::from(text.as_str()),
+        Some(tag) => match written(tag).as_str() {
+            "!vault" | "!vault-encrypted" => {
+                kept = Some("!vault".to_owned());
+                Value::from(text.as_str())
+            }
+            "!unsafe" => {
+                kept = Some("!unsafe".to_owned());
+                Value::from(text.as_str())
+            }
+            "!" | "!!str" | "!!binary" => Value::from(text.as_str()),
+            "!!null" => Value::from(()),
+            "!!bool" => scalar::boolean(&text).ok_or_else(|| mismatch("boolean"))?,
+            "!!int" => scalar::integer(&text).ok_or_else(|| mismatch("integer"))?,
+            "!!float" => scalar::float(&text).map(Value::from).ok_or_else(|| mismatch("number"))?,
+            "!!timestamp" => scalar::resolve(&text).map_err(|why| Problem::new(why).at(&place))?,
+            _ => return Err(unknown_tag(tag, &place)),
+        },
+    };
+    Ok(Node { place, tag: kept, kind: NodeKind::Scalar { text, value } })
+}
+
+fn json_node(value: &serde_json::Value, place: &Place) -> Node {
+    let kind = match value {
+        serde_json::Value::Array(items) => NodeKind::Sequence(items.iter().map(|item| json_node(item, place)).collect()),
+        serde_json::Value::Object(map) => NodeKind::Mapping(
+            map.iter().map(|(key, value)| (json_node(&serde_json::Value::from(key.as_str()), place), json_node(value, place))).collect(),
+        ),
+        scalar => {
+            let value = from_json(scalar);
+            NodeKind::Scalar { text: value.as_str().map_or_else(|| scalar.to_string(), str::to_owned), value }
+        }
+    };
+    Node { place: place.clone(), tag: None, kind }
+}
+
+/// The scanner's words, made plain for what people get wrong most.
+fn clearer(mut problem: Problem, text: &str) -> Problem {
+    let Some(place) = problem.place.clone() else { return problem };
+    let indentation = |number: usize| {
+        let line = text.lines().nth(number.checked_sub(1)?)?;
+        let tab = line.find(|character: char| !character.is_whitespace()).unwrap_or(line.len());
+        line[..tab].find('\t').map(|at| at + 1)
+    };
+    for line in [place.line, place.line.saturating_sub(1)] {
+        if let Some(column) = indentation(line) {
+            problem.message = "a tab stands in the indentation; YAML wants spaces".to_owned();
+            problem.place = Some(Place { line, column, ..place });
+            return problem;
+        }
+    }
+    let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    if problem.hint.is_none() && problem.message.contains("unknown anchor") {
+        return problem.with_hint("a value that begins with '*' must be quoted, unless it names an anchor '&'");
+    }
+    if problem.hint.is_none() && (line.contains(": {{") || line.trim_start().starts_with("- {{")) {
+        return problem.with_hint("a value that begins with '{{' must be quoted: \"{{ ... }}\"");
+    }
+    if problem.hint.is_none() && line.matches(": ").count() > 1 {
+        return problem.with_hint("a value that holds ': ' must be quoted");
+    }
+    problem
+}
