@@ -1,1 +1,13 @@
-//! Patroni, etcd and HAProxy as one immutable view, and what may be done to them.
+//! Patroni, etcd and HAProxy as one immutable view, and what may be said of it.
+//!
+//! This crate performs no input or output: it says what to ask each node, and reads the answers.
+
+mod answers;
+mod findings;
+mod questions;
+mod view;
+
+pub use answers::{NodeAnswer, Unit};
+pub use findings::{Finding, Severity};
+pub use questions::{Questions, questions};
+pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};

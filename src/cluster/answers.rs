@@ -1,0 +1,67 @@
+//! What one node answered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The state of a systemd unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// `active`, `inactive`, `failed`, `activating` ...; empty when there is no such unit.
+    #[serde(default)]
+    pub active: String,
+    /// `running`, `dead` ...
+    #[serde(default)]
+    pub sub: String,
+    /// `enabled`, `disabled`, `masked` ...
+    #[serde(default)]
+    pub enabled: String,
+}
+
+impl Unit {
+    /// True for a unit that runs.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+}
+
+/// One node's answers, or why there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeAnswer {
+    /// The node's name in the inventory.
+    pub node: String,
+    /// Whether the node is an etcd voter by the inventory.
+    pub is_voter: bool,
+    /// Whether the node is a PostgreSQL node by the inventory.
+    pub is_database: bool,
+    /// The result of the module `probe`, or why the node could not be reached.
+    pub probe: Result<Value, String>,
+}
+
+impl NodeAnswer {
+    /// The JSON body of an HTTP answer, of any status.
+    #[must_use]
+    pub fn body(&self, question: &str) -> Option<Value> {
+        let answer = self.probe.as_ref().ok()?.get("http")?.get(question)?;
+        match answer.get("body")? {
+            Value::String(text) => serde_json::from_str(text).ok(),
+            other => Some(other.clone()),
+        }
+    }
+
+    /// Why an HTTP question has no answer.
+    #[must_use]
+    pub fn error(&self, question: &str) -> Option<String> {
+        let answer = self.probe.as_ref().ok()?.get("http")?.get(question)?;
+        answer.get("error").and_then(Value::as_str).filter(|error| !error.is_empty()).map(str::to_owned)
+    }
+
+    /// The units asked for.
+    #[must_use]
+    pub fn units(&self) -> BTreeMap<String, Unit> {
+        let units = self.probe.as_ref().ok().and_then(|probe| probe.get("units").cloned());
+        units.and_then(|units| serde_json::from_value(units).ok()).unwrap_or_default()
+    }
+}

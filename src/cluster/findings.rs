@@ -1,0 +1,160 @@
+//! What is worth knowing about a cluster, judged from one view of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClusterView, NodeAnswer};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Data cannot be written, or could be lost.
+    Critical,
+    /// The next failure would hurt.
+    Warning,
+    /// Worth knowing.
+    Notice,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// What, one sentence.
+    pub text: String,
+    /// The next step.
+    pub hint: Option<String>,
+}
+
+/// Lag beyond which a replica is worth a warning, in bytes; Patroni's own default for failover.
+const LAG: u64 = 1_048_576;
+
+/// Everything found, worst first.
+pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    findings.members(view);
+    findings.missing(view, answers);
+    findings.etcd(view);
+    findings.nodes(view, answers);
+    findings.switches(view);
+    findings.0.sort_by_key(|finding| finding.severity);
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, severity: Severity, text: impl Into<String>, hint: Option<&str>) {
+        self.0.push(Finding { severity, text: text.into(), hint: hint.map(str::to_owned) });
+    }
+
+    fn members(&mut self, view: &ClusterView) {
+        if view.members.is_empty() {
+            let hint = "look at 'journalctl -u patroni' on a node; 'pgfleet deploy' starts what does not run";
+            return self.add(Severity::Critical, "no Patroni answers: the cluster is down, or was never deployed", Some(hint));
+        }
+        let leaders: Vec<_> = view.members.iter().filter(|member| member.is_leader()).collect();
+        match leaders.as_slice() {
+            [] => self.add(
+                Severity::Critical,
+                "the cluster has no leader: nothing can be written",
+                Some("etcd needs its quorum for an election; see etcd below"),
+            ),
+            [leader] if leader.state != "running" => {
+                self.add(Severity::Critical, format!("the leader {} is {}", leader.name, leader.state), None)
+            }
+            [_] => {}
+            several => {
+                let names: Vec<_> = several.iter().map(|member| member.name.as_str()).collect();
+                self.add(Severity::Critical, format!("several members claim to lead: {}", names.join(", ")), None);
+            }
+        }
+        let timeline = leaders.first().and_then(|leader| leader.timeline);
+        for member in view.members.iter().filter(|member| !member.is_leader()) {
+            if !member.is_well() {
+                self.add(
+                    Severity::Warning,
+                    format!("{} is {}, not streaming", member.name, member.state),
+                    Some("look at 'journalctl -u patroni' on it"),
+                );
+            } else if member.lag.is_some_and(|lag| lag > LAG) {
+                let lag = member.lag.unwrap_or_default();
+                self.add(Severity::Warning, format!("{} is {lag} bytes behind the leader", member.name), None);
+            }
+            if let (Some(own), Some(leaders)) = (member.timeline, timeline) {
+                if own != leaders {
+                    self.add(Severity::Warning, format!("{} is on timeline {own}, the leader on {leaders}", member.name), None);
+                }
+            }
+        }
+        for member in view.members.iter().filter(|member| member.pending_restart) {
+            self.add(
+                Severity::Notice,
+                format!("{} waits for a restart to take up changed settings", member.name),
+                Some("deploy with -e postgresql_restart=true when it suits"),
+            );
+        }
+    }
+
+    fn missing(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {
+        if view.members.is_empty() {
+            return;
+        }
+        for answer in answers.iter().filter(|answer| answer.is_database && answer.probe.is_ok()) {
+            if !view.members.iter().any(|member| member.name == answer.node) {
+                self.add(Severity::Warning, format!("{} is no member of the cluster", answer.node), Some("'pgfleet deploy' makes it one"));
+            }
+        }
+    }
+
+    fn etcd(&mut self, view: &ClusterView) {
+        let (healthy, all, needed) = view.quorum();
+        if all == 0 || healthy < needed {
+            let hint = "start etcd on the other voters; until then Patroni keeps the leader only while all nodes answer";
+            self.add(
+                Severity::Critical,
+                format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed"),
+                Some(hint),
+            );
+        }
+        for member in view.etcd.iter().filter(|member| !member.healthy) {
+            let reason = member.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+            self.add(Severity::Warning, format!("etcd on {} is not healthy{reason}", member.name), None);
+        }
+        if all > 0 && all % 2 == 0 {
+            self.add(Severity::Notice, format!("etcd has {all} voters; an odd number bears the same failures with one host less"), None);
+        }
+    }
+
+    fn nodes(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {
+        for node in &view.nodes {
+            if let Some(reason) = &node.unreachable {
+                self.add(Severity::Warning, format!("{} cannot be reached: {reason}", node.name), None);
+                continue;
+            }
+            let answer = answers.iter().find(|answer| answer.node == node.name);
+            let expected = |unit: &str| match unit {
+                "etcd" => answer.is_some_and(|answer| answer.is_voter),
+                "patroni" | "haproxy" => answer.is_some_and(|answer| answer.is_database),
+                _ => true,
+            };
+            for (name, unit) in node.units.iter().filter(|(name, unit)| expected(name) && !unit.is_active()) {
+                let state = if unit.active.is_empty() { "missing" } else { unit.active.as_str() };
+                let hint = format!("'systemctl status {name}' on {} says more", node.name);
+                self.add(Severity::Warning, format!("{name} on {} is {state}", node.name), Some(&hint));
+            }
+        }
+    }
+
+    fn switches(&mut self, view: &ClusterView) {
+        if view.paused {
+            self.add(Severity::Warning, "the cluster is paused: no automatic failover", Some("'patronictl resume' ends the pause"));
+        }
+        if let Some(scheduled) = &view.scheduled_switchover {
+            let to = scheduled.to.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();
+            self.add(Severity::Notice, format!("a switchover{to} is scheduled for {}", scheduled.at), None);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What every node is asked for a status: templates that the node's own variables fill in.
+
+use serde_json::{Value, json};
+
+/// Arguments of the module `probe`, with templates in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Questions {
+    /// HTTP requests by name.
+    pub http: Value,
+    /// Commands by name.
+    pub commands: Value,
+    /// Units.
+    pub units: Value,
+}
+
+/// Everything in one round trip: Patroni's and etcd's own words, and the state of the units.
+#[must_use]
+pub fn questions() -> Questions {
+    let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
+    let patroni = format!("http://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
+    let etcd = format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}");
+    let post = |path: &str| json!({"url": format!("{etcd}{path}"), "method": "POST", "body": "{}"});
+    Questions {
+        http: json!({
+            "patroni": format!("{patroni}/patroni"),
+            "cluster": format!("{patroni}/cluster"),
+            "config": format!("{patroni}/config"),
+            "etcd_members": post("/v3/cluster/member/list"),
+            "etcd_status": post("/v3/maintenance/status"),
+            "etcd_health": format!("{etcd}/health"),
+        }),
+        commands: json!({}),
+        units: json!(["etcd", "patroni", "haproxy", "pgfleet-agent"]),
+    }
+}

@@ -1,0 +1,78 @@
+//! A cluster's answers, and what the view makes of them. The bodies are as Patroni 4.0.7 and etcd 3.5.16 gave them.
+
+use pgfleet_cluster::{ClusterView, NodeAnswer, Severity};
+use serde_json::{Value, json};
+
+fn member(name: &str, role: &str, state: &str, lag: Value) -> Value {
+    let mut member = json!({"name": name, "role": role, "state": state, "api_url": format!("http://{name}:8008/patroni"), "host": name, "port": 5432, "timeline": 1});
+    if !lag.is_null() {
+        member["lag"] = lag;
+    }
+    member
+}
+
+fn answer(node: &str, role: &str, members: &[Value]) -> NodeAnswer {
+    let units = json!({"etcd": {"active": "active"}, "patroni": {"active": "active"}, "haproxy": {"active": "active"}, "pgfleet-agent": {"active": "active"}});
+    let body = |value: Value| json!({"status": 200, "body": value.to_string()});
+    let probe = json!({
+        "units": units,
+        "http": {
+            "patroni": body(json!({"role": role, "patroni": {"scope": "demo"}, "dcs_last_seen": 100})),
+            "cluster": body(json!({"scope": "demo", "members": members})),
+            "config": body(json!({"synchronous_mode": "quorum"})),
+            "etcd_members": body(json!({"members": [{"ID": "1", "name": "a"}, {"ID": "2", "name": "b"}, {"ID": "3", "name": "c"}]})),
+            "etcd_status": body(json!({"leader": "2", "version": "3.5.16"})),
+            "etcd_health": body(json!({"health": "true"})),
+        }
+    });
+    NodeAnswer { node: node.to_owned(), is_voter: true, is_database: true, probe: Ok(probe) }
+}
+
+fn healthy() -> Vec<NodeAnswer> {
+    let members = [
+        member("a", "leader", "running", Value::Null),
+        member("b", "quorum_standby", "streaming", json!(0)),
+        member("c", "quorum_standby", "streaming", json!(16)),
+    ];
+    vec![answer("a", "primary", &members), answer("b", "replica", &members), answer("c", "replica", &members)]
+}
+
+#[test]
+fn a_healthy_cluster_has_no_findings() {
+    let view = ClusterView::from_answers(&healthy());
+    assert_eq!((view.name.as_str(), view.source.as_deref(), view.synchronous_mode.as_str()), ("demo", Some("a"), "quorum"));
+    assert_eq!(view.leader().map(|leader| leader.name.as_str()), Some("a"));
+    assert_eq!(view.quorum(), (3, 3, 2));
+    assert_eq!(view.etcd.iter().filter(|member| member.leader).map(|member| member.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(view.is_healthy(), "{:?}", view.findings);
+}
+
+#[test]
+fn a_lost_host_is_a_row_and_a_warning() {
+    let mut answers = healthy();
+    answers[2].probe = Err("timed out".to_owned());
+    let view = ClusterView::from_answers(&answers);
+    assert!(!view.is_healthy());
+    assert_eq!(view.nodes[2].unreachable.as_deref(), Some("timed out"));
+    assert_eq!(view.quorum(), (2, 3, 2));
+    assert!(view.findings.iter().all(|finding| finding.severity == Severity::Warning), "{:?}", view.findings);
+}
+
+#[test]
+fn no_leader_and_no_quorum_are_critical() {
+    let members = [member("a", "replica", "running", json!("unknown"))];
+    let mut answers = vec![answer("a", "replica", &members), answer("b", "replica", &[]), answer("c", "replica", &[])];
+    answers[1].probe = Err("refused".to_owned());
+    answers[2].probe = Err("refused".to_owned());
+    let view = ClusterView::from_answers(&answers);
+    let critical: Vec<_> =
+        view.findings.iter().filter(|finding| finding.severity == Severity::Critical).map(|finding| finding.text.as_str()).collect();
+    assert_eq!(critical.len(), 2, "{critical:?}");
+}
+
+#[test]
+fn nothing_that_answers_is_said_plainly() {
+    let answers = [NodeAnswer { node: "a".to_owned(), is_voter: true, is_database: true, probe: Err("no route".to_owned()) }];
+    let view = ClusterView::from_answers(&answers);
+    assert!(view.findings[0].text.contains("no Patroni answers"), "{:?}", view.findings);
+}

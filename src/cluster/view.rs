@@ -1,0 +1,238 @@
+//! The cluster at one moment, as its own parts describe it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Finding, NodeAnswer, Unit};
+
+/// A member of the cluster, in Patroni's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub host: String,
+    /// PostgreSQL's port.
+    pub port: u16,
+    /// `leader`, `sync_standby`, `quorum_standby`, `replica`, `standby_leader`.
+    pub role: String,
+    /// `running`, `streaming`, `stopped`, `starting` ...
+    pub state: String,
+    /// The timeline that it follows.
+    pub timeline: Option<u64>,
+    /// Bytes behind the leader; `None` when unknown, and for the leader.
+    pub lag: Option<u64>,
+    /// A changed setting waits for a restart.
+    pub pending_restart: bool,
+    /// When a restart is scheduled.
+    pub scheduled_restart: Option<String>,
+    /// Patroni's tags.
+    pub tags: BTreeMap<String, Value>,
+}
+
+impl Member {
+    /// True for the leader of the cluster.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role.as_str(), "leader" | "standby_leader")
+    }
+
+    /// True for a leader that runs and for a replica that streams.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        if self.is_leader() { self.state == "running" } else { self.state == "streaming" }
+    }
+}
+
+/// A voter of etcd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdMember {
+    /// Its name.
+    pub name: String,
+    /// It answers, and says that it is healthy.
+    pub healthy: bool,
+    /// It leads.
+    pub leader: bool,
+    /// Its version.
+    pub version: Option<String>,
+    /// Why it does not answer.
+    pub error: Option<String>,
+}
+
+/// One host of the cluster, as pgfleet found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name in the inventory.
+    pub name: String,
+    /// Why it could not be reached.
+    pub unreachable: Option<String>,
+    /// Units of the cluster on it.
+    pub units: BTreeMap<String, Unit>,
+}
+
+/// A switchover that is scheduled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// When.
+    pub at: String,
+    /// From which member.
+    pub from: Option<String>,
+    /// To which.
+    pub to: Option<String>,
+}
+
+/// The cluster. Made once from the answers of all nodes, never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// Patroni's scope; empty when no Patroni answered.
+    pub name: String,
+    /// The node whose view of the cluster this is.
+    pub source: Option<String>,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// Automatic failover is off.
+    pub paused: bool,
+    /// A switchover is scheduled.
+    pub scheduled_switchover: Option<Scheduled>,
+    /// `off`, `on` or `quorum`.
+    pub synchronous_mode: String,
+    /// etcd's voters.
+    pub etcd: Vec<EtcdMember>,
+    /// The hosts.
+    pub nodes: Vec<Node>,
+    /// What is worth knowing, worst first.
+    pub findings: Vec<Finding>,
+}
+
+impl ClusterView {
+    /// Reads the answers of all nodes.
+    #[must_use]
+    pub fn from_answers(answers: &[NodeAnswer]) -> Self {
+        let source = best_source(answers);
+        let cluster = source.and_then(|answer| answer.body("cluster")).unwrap_or_default();
+        let config = source.and_then(|answer| answer.body("config")).unwrap_or_default();
+        let list = cluster.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut members: Vec<Member> = list.iter().map(member).collect();
+        members.sort_by(|left, right| (!left.is_leader(), &left.name).cmp(&(!right.is_leader(), &right.name)));
+        let mut view = Self {
+            name: text(&cluster, "scope").or_else(|| scope_of(answers)).unwrap_or_default(),
+            source: source.map(|answer| answer.node.clone()),
+            members,
+            paused: cluster.get("pause").and_then(Value::as_bool).unwrap_or(false),
+            scheduled_switchover: cluster.get("scheduled_switchover").and_then(scheduled),
+            synchronous_mode: synchronous_mode(&config),
+            etcd: etcd(answers),
+            nodes: answers.iter().map(node).collect(),
+            findings: Vec::new(),
+        };
+        view.findings = crate::findings::find(&view, answers);
+        view
+    }
+
+    /// The leader.
+    #[must_use]
+    pub fn leader(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.is_leader())
+    }
+
+    /// True when nothing was found that is worse than a notice.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == crate::Severity::Notice)
+    }
+
+    /// Healthy voters, all voters, and the number that a quorum needs.
+    #[must_use]
+    pub fn quorum(&self) -> (usize, usize, usize) {
+        let healthy = self.etcd.iter().filter(|member| member.healthy).count();
+        (healthy, self.etcd.len(), self.etcd.len() / 2 + 1)
+    }
+}
+
+/// The node whose view counts: the leader itself, or else one that has most members.
+fn best_source(answers: &[NodeAnswer]) -> Option<&NodeAnswer> {
+    let seen = |answer: &&NodeAnswer| {
+        let members =
+            answer.body("cluster").and_then(|cluster| cluster.get("members").and_then(Value::as_array).map(Vec::len)).unwrap_or_default();
+        let role = answer.body("patroni").and_then(|patroni| text(&patroni, "role")).unwrap_or_default();
+        let fresh = answer.body("patroni").and_then(|patroni| patroni.get("dcs_last_seen").and_then(Value::as_u64)).unwrap_or_default();
+        (members > 0, matches!(role.as_str(), "primary" | "master"), fresh)
+    };
+    answers.iter().filter(|answer| seen(answer).0).max_by_key(seen)
+}
+
+fn scope_of(answers: &[NodeAnswer]) -> Option<String> {
+    answers.iter().find_map(|answer| text(answer.body("patroni")?.get("patroni")?, "scope"))
+}
+
+fn text(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn member(value: &Value) -> Member {
+    let lag = ["replay_lag", "lag"].iter().find_map(|key| value.get(key)).and_then(Value::as_u64);
+    Member {
+        name: text(value, "name").unwrap_or_default(),
+        host: text(value, "host").unwrap_or_default(),
+        port: value.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
+        role: text(value, "role").unwrap_or_default(),
+        state: text(value, "state").unwrap_or_default(),
+        timeline: value.get("timeline").and_then(Value::as_u64),
+        lag,
+        pending_restart: value.get("pending_restart").and_then(Value::as_bool).unwrap_or(false),
+        scheduled_restart: value.get("scheduled_restart").and_then(|restart| text(restart, "schedule")),
+        tags: value
+            .get("tags")
+            .and_then(Value::as_object)
+            .map(|tags| tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn scheduled(value: &Value) -> Option<Scheduled> {
+    Some(Scheduled { at: text(value, "at")?, from: text(value, "from"), to: text(value, "to") })
+}
+
+fn synchronous_mode(config: &Value) -> String {
+    match config.get("synchronous_mode") {
+        Some(Value::String(mode)) => mode.clone(),
+        Some(Value::Bool(true)) => "on".to_owned(),
+        _ => "off".to_owned(),
+    }
+}
+
+fn node(answer: &NodeAnswer) -> Node {
+    Node { name: answer.node.clone(), unreachable: answer.probe.as_ref().err().cloned(), units: answer.units() }
+}
+
+/// The voters: those that etcd itself lists, else those of the inventory.
+fn etcd(answers: &[NodeAnswer]) -> Vec<EtcdMember> {
+    let listed = answers.iter().find_map(|answer| answer.body("etcd_members")?.get("members")?.as_array().cloned());
+    let leader = answers.iter().find_map(|answer| text(&answer.body("etcd_status")?, "leader").filter(|leader| leader != "0"));
+    let answer_of = |name: &str| answers.iter().find(|answer| answer.node == name);
+    let from_listed = |value: &Value| {
+        let name = text(value, "name").unwrap_or_default();
+        let id = text(value, "ID").unwrap_or_default();
+        etcd_member(&name, answer_of(&name), leader.as_deref() == Some(id.as_str()))
+    };
+    let mut members: Vec<EtcdMember> = match listed {
+        Some(list) => list.iter().map(from_listed).collect(),
+        None => answers.iter().filter(|answer| answer.is_voter).map(|answer| etcd_member(&answer.node, Some(answer), false)).collect(),
+    };
+    members.sort_by(|left, right| left.name.cmp(&right.name));
+    members
+}
+
+fn etcd_member(name: &str, answer: Option<&NodeAnswer>, leader: bool) -> EtcdMember {
+    let health = answer.and_then(|answer| answer.body("etcd_health"));
+    let healthy =
+        health.as_ref().and_then(|health| health.get("health")).is_some_and(|health| health == "true" || health == &Value::Bool(true));
+    let version = answer.and_then(|answer| text(&answer.body("etcd_status")?, "version"));
+    let error = match answer {
+        None => Some("not a host of the inventory".to_owned()),
+        Some(answer) => answer.probe.as_ref().err().cloned().or_else(|| answer.error("etcd_health")),
+    };
+    EtcdMember { name: name.to_owned(), healthy, leader: leader && healthy, version, error: if healthy { None } else { error } }
+}
