@@ -3,6 +3,8 @@
 //! It knows the host only through [`System`], and the controller only through `pgfleet_protocol`.
 
 mod attributes;
+#[cfg(test)]
+mod cases;
 mod digest;
 mod dpkg;
 mod exec;
@@ -10,10 +12,13 @@ mod facts;
 mod module;
 mod modules;
 mod moment;
+mod paths;
+mod python_regex;
 mod replacement;
 mod run;
 mod serve;
 pub mod system;
+mod text_file;
 
 pub use exec::exec;
 pub use serve::{run as serve, status};

@@ -10,7 +10,7 @@ use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::system::{Program, Temporary};
 
 /// The most content that a diff shows, in bytes.
-const SHOWN: usize = 512 * 1024;
+pub(crate) const SHOWN: usize = 512 * 1024;
 
 /// A file's wished content and attributes.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,9 @@ pub(crate) struct Replacement {
     pub(crate) backup: bool,
     /// Command that must accept the new file, `%s` in it.
     pub(crate) validate: Option<String>,
-    /// What to do for the outcome's results before the file's own: `msg`, say.
+    /// Make missing folders above it.
+    pub(crate) make_parents: bool,
+    /// What the outcome says.
     pub(crate) message: String,
 }
 
@@ -55,6 +57,9 @@ impl Replacement {
         Ok(Plan::change(outcome, move |context, mut outcome| {
             if content_differs {
                 let permissions = difference.permissions().map_err(|failure| failure.with("path", self.path.to_string_lossy()))?;
+                if let Some(folder) = self.path.parent().filter(|_| self.make_parents) {
+                    context.system.make_dirs(folder).context(format_args!("cannot make {}", folder.display()))?;
+                }
                 let staged = Staged::new(context, &self.path, &self.after)?;
                 staged.validate(context, self.validate.as_deref())?;
                 if self.backup && found.is_some() {

@@ -1,9 +1,281 @@
-//! `copy`.
+//! `copy`: writes a file: text, a file that the controller sends, or a file of the host.
+
+mod tree;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use pgfleet_protocol::modules::files::Copy;
+use pgfleet_protocol::{FileAttributes, FileMode, Map, Outcome};
 
-use crate::module::{Context, Failure, Planned};
+use crate::attributes::{Difference, attribute_diff, with_info, with_path_info};
+use crate::digest::{Algorithm, Sha256Writer};
+use crate::module::{Context, Failure, Plan, Planned, WithContext};
+use crate::paths;
+use crate::replacement::{SHOWN, Staged, back_up, content_diff};
+use crate::system::{Metadata, Permissions};
 
-pub(crate) fn plan(_arguments: &Copy, _context: &Context) -> Planned {
-    Err(Failure::new("not built yet"))
+pub(crate) fn plan(arguments: &Copy, context: &Context) -> Planned {
+    let source = Source::find(arguments, context)?;
+    let written = arguments.dest.as_str();
+    let mut dest = paths::expand(context.system, written)?;
+    let looking = format!("cannot look at {}", dest.display());
+    let into_folder = written.ends_with('/') || context.system.stat_if_there(&dest).context(&looking)?.is_some_and(|it| it.is_directory());
+    if let Source::Tree(folder) = &source {
+        let contents_only = arguments.src.as_deref().is_some_and(|src| src.ends_with('/'));
+        if let Some(name) = folder.file_name().filter(|_| !contents_only) {
+            dest.push(name);
+        }
+        return tree::plan(arguments, folder, &dest, context);
+    }
+    if into_folder {
+        let Some(name) = source.name(arguments) else {
+            return Err(Failure::new(format!("can not use content with a dir as dest: {}", dest.display())));
+        };
+        dest.push(name);
+    }
+    if arguments.follow
+        && let Ok(real) = context.system.real_path(&dest)
+    {
+        dest = real;
+    }
+    FileCopy::new(arguments, source, dest, into_folder, context)?.plan(context)
+}
+
+/// Where content comes from.
+#[derive(Clone, Debug)]
+enum Source {
+    Bytes(Vec<u8>),
+    /// The controller sends it when asked; known by SHA-256.
+    Controller {
+        sha256: String,
+        size: u64,
+    },
+    Host(PathBuf),
+    /// A folder of the host.
+    Tree(PathBuf),
+}
+
+impl Source {
+    fn find(arguments: &Copy, context: &Context) -> Result<Self, Failure> {
+        match (&arguments.content, &arguments.src, &arguments._sha256) {
+            (Some(content), ..) => Ok(Self::Bytes(content.clone().into_bytes())),
+            (None, Some(src), _) if arguments.remote_src => {
+                let path = paths::expand(context.system, src)?;
+                let found = context.system.stat_if_there(&path).context(format_args!("cannot look at {}", path.display()))?;
+                match found {
+                    None => Err(Failure::new(format!("Source {} not found", path.display()))),
+                    Some(found) if found.is_directory() => Ok(Self::Tree(path)),
+                    Some(_) => Ok(Self::Host(path)),
+                }
+            }
+            (None, _, Some(sha256)) => Ok(Self::Controller { sha256: sha256.clone(), size: arguments._size.unwrap_or(0) }),
+            (None, Some(src), None) => Err(Failure::new(format!("the controller did not say what is in {src}"))),
+            (None, None, None) => Err(Failure::new("src (or content) is required")),
+        }
+    }
+
+    /// The name that it gets in a folder; content has none.
+    fn name(&self, arguments: &Copy) -> Option<PathBuf> {
+        let of = |path: &str| Path::new(path).file_name().map(PathBuf::from);
+        match self {
+            Self::Bytes(_) => arguments._basename.as_deref().and_then(of),
+            Self::Controller { .. } => arguments._basename.as_deref().or(arguments.src.as_deref()).and_then(of),
+            Self::Host(path) | Self::Tree(path) => path.file_name().map(PathBuf::from),
+        }
+    }
+
+    /// Whether a file of the host holds just this.
+    fn is_in(&self, path: &Path, found: &Metadata, context: &Context) -> Result<bool, Failure> {
+        let digest = |algorithm: Algorithm, path: &Path| {
+            let sum = context.system.open_file(path).and_then(|mut file| algorithm.of_reader(&mut file));
+            sum.context(format_args!("cannot read {}", path.display()))
+        };
+        match self {
+            Self::Bytes(bytes) => {
+                let same_size = found.size == bytes.len() as u64;
+                Ok(same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes)
+            }
+            Self::Controller { sha256, .. } => Ok(digest(Algorithm::Sha256, path)? == *sha256),
+            Self::Host(other) | Self::Tree(other) => {
+                let size = context.system.stat(other).context(format_args!("cannot look at {}", other.display()))?.size;
+                Ok(size == found.size && digest(Algorithm::Sha256, path)? == digest(Algorithm::Sha256, other)?)
+            }
+        }
+    }
+
+    /// Writes the content; what the controller sends is checked.
+    fn write(&self, context: &Context, sink: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Bytes(bytes) => sink.write_all(bytes).map_err(Failure::from),
+            Self::Controller { sha256, .. } => {
+                let mut writer = Sha256Writer::new(sink);
+                context.channel.receive(&mut writer)?;
+                let received = writer.finish();
+                if received == *sha256 {
+                    return Ok(());
+                }
+                Err(Failure::new(format!("the controller's content has SHA-256 {received}, not {sha256} as announced")))
+            }
+            Self::Host(path) | Self::Tree(path) => {
+                let mut file = context.system.open_file(path).context(format_args!("cannot read {}", path.display()))?;
+                std::io::copy(&mut file, sink).map(drop).map_err(Failure::from)
+            }
+        }
+    }
+
+    /// The same as bytes, for a diff, unless there is too much to show.
+    fn small(self, context: &Context) -> Result<Self, Failure> {
+        let size = match &self {
+            Self::Bytes(_) | Self::Tree(_) => return Ok(self),
+            Self::Controller { size, .. } => *size,
+            Self::Host(path) => context.system.stat(path).map_or(u64::MAX, |found| found.size),
+        };
+        if size > SHOWN as u64 {
+            return Ok(self);
+        }
+        let mut bytes = Vec::new();
+        self.write(context, &mut bytes)?;
+        Ok(Self::Bytes(bytes))
+    }
+}
+
+/// One file to be written.
+struct FileCopy {
+    source: Source,
+    dest: PathBuf,
+    found: Option<Metadata>,
+    attributes: FileAttributes,
+    /// Mode of folders that are made above it; `None` when none may be.
+    folder_mode: Option<Option<FileMode>>,
+    backup: bool,
+    force: bool,
+    validate: Option<String>,
+    checksum: Option<String>,
+    /// As the result's `src` tells it.
+    shown: Option<String>,
+}
+
+impl FileCopy {
+    fn new(arguments: &Copy, source: Source, dest: PathBuf, into_folder: bool, context: &Context) -> Result<Self, Failure> {
+        let found = context.system.lstat_if_there(&dest).context(format_args!("cannot look at {}", dest.display()))?;
+        let mut attributes = arguments.attributes();
+        if attributes.mode == Some(FileMode::Preserve) {
+            let preserved = match &source {
+                Source::Host(path) => context.system.stat(path).ok().map(|found| found.mode),
+                _ => arguments._mode,
+            };
+            attributes.mode = preserved.map(FileMode::Octal);
+        }
+        Ok(Self {
+            source,
+            dest,
+            found,
+            attributes,
+            folder_mode: into_folder.then(|| arguments.directory_mode.clone()),
+            backup: arguments.backup,
+            force: arguments.force,
+            validate: arguments.validate.clone(),
+            checksum: arguments.checksum.clone(),
+            shown: arguments.src.clone(),
+        })
+    }
+
+    fn plan(mut self, context: &Context) -> Planned {
+        if let Some(found) = self.found.as_ref().filter(|found| found.is_directory()) {
+            return Err(Failure::new(format!("{} is a directory", self.dest.display())).with("mode", found.mode));
+        }
+        let base = Outcome::unchanged().with("dest", self.dest.to_string_lossy());
+        let base = self.shown.iter().fold(base, |outcome, src| outcome.with("src", src.as_str()));
+        if !self.force
+            && let Some(found) = &self.found
+        {
+            return Ok(Plan::Done(with_info(base.saying("file already exists"), context.system, found)));
+        }
+        // A link is replaced by the file itself.
+        let same = match &self.found {
+            Some(found) if found.is_file() => self.source.is_in(&self.dest, found, context)?,
+            _ => false,
+        };
+        let difference = Difference::find(context.system, &self.attributes, self.found.as_ref().filter(|it| it.is_file()), false)?;
+        if same && difference.is_none() {
+            let outcome = with_sums(base, context, &self.dest)?;
+            return Ok(Plan::Done(with_path_info(outcome, context, &self.dest)));
+        }
+        let mut outcome = Outcome { status: pgfleet_protocol::Status::Changed, ..base };
+        if context.diff {
+            if !same {
+                self.source = self.source.small(context)?;
+                let before = context.system.read_if_there(&self.dest).context(format_args!("cannot read {}", self.dest.display()))?;
+                let named = match &self.source {
+                    Source::Bytes(bytes) => bytes.clone(),
+                    Source::Controller { size, .. } => format!("({size} bytes)\n").into_bytes(),
+                    Source::Host(path) | Source::Tree(path) => format!("(the content of {})\n", path.display()).into_bytes(),
+                };
+                outcome = outcome.showing(content_diff(&self.dest, before.as_deref(), &named));
+            }
+            if self.found.is_some() && !difference.is_none() {
+                let (mut before, mut after) = (Map::new(), Map::new());
+                difference.describe(self.found.as_ref(), &mut before, &mut after);
+                outcome = outcome.showing(attribute_diff(&self.dest, &before, &after));
+            }
+        }
+        Ok(Plan::change(outcome, move |context, outcome| {
+            let outcome = if same {
+                difference.apply(context.system, &self.dest).map(|()| outcome)?
+            } else {
+                self.write(context, outcome, &difference)?
+            };
+            Ok(with_path_info(with_sums(outcome, context, &self.dest)?, context, &self.dest))
+        }))
+    }
+
+    fn write(&self, context: &Context, outcome: Outcome, difference: &Difference) -> Result<Outcome, Failure> {
+        let permissions = difference.permissions().map_err(|failure| failure.with("path", self.dest.to_string_lossy()))?;
+        self.make_folder(context)?;
+        let staged = Staged::with(context, &self.dest, |file| {
+            self.source
+                .write(context, file)
+                .map_err(|failure| Failure { message: format!("cannot write {}: {}", self.dest.display(), failure.message), ..failure })
+        })?;
+        if let Some(expected) = &self.checksum {
+            let found = context.system.open_file(&staged.path).and_then(|mut file| Algorithm::Sha1.of_reader(&mut file))?;
+            if found != *expected {
+                return Err(Failure::new("Copied file does not match the expected checksum. Transfer failed.")
+                    .with("checksum", found)
+                    .with("expected_checksum", expected.as_str()));
+            }
+        }
+        // The command may look at owner and mode too.
+        context.system.set_permissions(&staged.path, &Permissions { mode: None, ..permissions })?;
+        staged.validate(context, self.validate.as_deref())?;
+        let outcome = match self.backup && self.found.is_some() {
+            true => outcome.with("backup_file", back_up(context, &self.dest)?.to_string_lossy()),
+            false => outcome,
+        };
+        staged.install(context, &self.dest, &permissions)?;
+        Ok(outcome)
+    }
+
+    fn make_folder(&self, context: &Context) -> Result<(), Failure> {
+        let Some(folder) = self.dest.parent().filter(|folder| !context.system.exists(folder)) else { return Ok(()) };
+        let Some(mode) = &self.folder_mode else {
+            return Err(Failure::new(format!("Destination directory {} does not exist", folder.display())));
+        };
+        let wish = FileAttributes { mode: mode.clone(), ..self.attributes.clone() };
+        for made in context.system.make_dirs(folder).context(format_args!("cannot make {}", folder.display()))? {
+            let found = context.system.lstat(&made).context(format_args!("cannot look at {}", made.display()))?;
+            Difference::find(context.system, &wish, Some(&found), true)?.apply(context.system, &made)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the content's checksums.
+fn with_sums(outcome: Outcome, context: &Context, path: &Path) -> Result<Outcome, Failure> {
+    let sum = |algorithm: Algorithm| {
+        let sum = context.system.open_file(path).and_then(|mut file| algorithm.of_reader(&mut file));
+        sum.context(format_args!("cannot read {}", path.display()))
+    };
+    Ok(outcome.with("checksum", sum(Algorithm::Sha1)?).with("md5sum", sum(Algorithm::Md5)?))
 }

@@ -1,7 +1,7 @@
 //! The real host.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -11,7 +11,10 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
-use super::{Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname, User};
+use super::{
+    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname,
+    User,
+};
 use super::{accounts, netlink, process};
 
 /// The host that this process runs on.
@@ -65,6 +68,11 @@ impl System for Linux {
         let mut names = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name().into())).collect::<io::Result<Vec<_>>>()?;
         names.sort();
         Ok(names)
+    }
+
+    fn write_in_place(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        // In one write: the kernel takes each one as a whole value.
+        OpenOptions::new().write(true).open(path)?.write_all(content)
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {

@@ -283,6 +283,10 @@ pub trait System: Send + Sync {
         drop(file);
         self.install_file(&temporary, path, permissions)
     }
+    /// Writes into a file as it is, for the kernel's own files under `/proc` and `/sys`.
+    fn write_in_place(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.write_file_atomically(path, content, &Permissions::default())
+    }
     /// Sets owner and group, then permission bits (in that order: a change of owner clears setuid).
     fn set_permissions(&self, path: &Path, permissions: &Permissions) -> io::Result<()> {
         if permissions.uid.is_some() || permissions.gid.is_some() {

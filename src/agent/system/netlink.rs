@@ -52,7 +52,9 @@ pub(crate) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
 
 /// Reads one datagram; true when it was the last one.
 fn read_messages(mut bytes: &[u8], found: &mut Vec<InterfaceAddress>) -> io::Result<bool> {
-    while let Some(length) = u32_at(bytes, 0).and_then(|length| usize::try_from(length).ok()).filter(|length| (16..=bytes.len()).contains(length)) {
+    while let Some(length) =
+        u32_at(bytes, 0).and_then(|length| usize::try_from(length).ok()).filter(|length| (16..=bytes.len()).contains(length))
+    {
         match u16_at(bytes, 4) {
             Some(NLMSG_DONE) => return Ok(true),
             Some(NLMSG_ERROR) => return Err(io::Error::other("the kernel refuses to tell interface addresses")),
