@@ -48,7 +48,8 @@ impl Session {
         let (process, answer) = privilege::start(self, &script, become_user).await?;
         if answer.starts_with("MISSING") {
             let said = "it was placed there, but this user cannot run it".to_owned();
-            return Err(SshError::NotExecutable { host: self.host().to_owned(), folder: SYSTEM_FOLDER.to_owned(), said });
+            let folder = if *become_user == Become::No { format!("~/{USER_FOLDER}") } else { SYSTEM_FOLDER.to_owned() };
+            return Err(SshError::NotExecutable { host: self.host().to_owned(), folder, said });
         }
         Ok(process)
     }

@@ -64,13 +64,13 @@ pub enum SshError {
     },
     /// The host key is not known yet.
     #[error("{host}: the host key of {name} is not known: {algorithm} {fingerprint}")]
-    UnknownHostKey { host: String, name: String, algorithm: String, fingerprint: String },
+    UnknownHostKey { host: String, name: String, algorithm: Box<str>, fingerprint: Box<str> },
     /// The host key is another than the known one.
     #[error("{host}: the host key of {name} has changed: it presents {algorithm} {fingerprint}, another key is listed in {}:{line}", .file.display())]
-    ChangedHostKey { host: String, name: String, algorithm: String, fingerprint: String, file: PathBuf, line: usize },
+    ChangedHostKey { host: String, name: String, algorithm: Box<str>, fingerprint: Box<str>, file: PathBuf, line: usize },
     /// The host key is revoked.
     #[error("{host}: the host key {fingerprint} of {name} is revoked in {}:{line}", .file.display())]
-    RevokedHostKey { host: String, name: String, fingerprint: String, file: PathBuf, line: usize },
+    RevokedHostKey { host: String, name: String, fingerprint: Box<str>, file: PathBuf, line: usize },
     /// A listed authority signed the host's certificate, but it is not acceptable.
     #[error("{host}: the host certificate of {name} is refused: {reason}")]
     HostCertificate { host: String, name: String, reason: &'static str },

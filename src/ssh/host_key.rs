@@ -96,7 +96,7 @@ impl HostKeyCheck {
 
     fn judge(&mut self, presented: &PublicKeyOrCertificate) -> Result<(), SshError> {
         let key = presented.public_key();
-        let fingerprint = known_hosts::fingerprint(key.key_data());
+        let fingerprint = known_hosts::fingerprint(key.key_data()).into_boxed_str();
         let (host, name) = (self.host.clone(), self.name.text());
         if let Some(certificate) = presented.certificate() {
             match self.known.check_certificate(&self.name, certificate) {
@@ -108,7 +108,7 @@ impl HostKeyCheck {
                 CertificateVerdict::NoAuthority => {}
             }
         }
-        let algorithm = key.algorithm().to_string();
+        let algorithm = key.algorithm().to_string().into_boxed_str();
         match self.known.check(&self.name, key.key_data()) {
             Verdict::Known => Ok(()),
             Verdict::Revoked(place) => Err(SshError::RevokedHostKey { host, name, fingerprint, file: place.file, line: place.line }),
