@@ -65,6 +65,9 @@ pub(crate) struct GuestRecord {
     pub(crate) cgroups: Vec<PathBuf>,
     /// Its transient systemd unit, where this machine runs systemd.
     pub(crate) unit: Option<String>,
+    /// The outer end of its network cable.
+    #[serde(default)]
+    pub(crate) cable: Option<String>,
     /// Whether it was seen to answer on SSH with a settled systemd.
     #[serde(default)]
     pub(crate) ready: bool,

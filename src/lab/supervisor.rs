@@ -1,25 +1,29 @@
 //! The processes of one guest: started in a session, a mount namespace and a control group of their own, found again, and ended.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::command::{run, succeeds};
+use crate::command::{attempt, run, succeeds};
 use crate::error::LabError;
 use crate::guest::{Disk, package_cache};
 use crate::hosts::Host;
+use crate::network;
 use crate::process::Process;
 use crate::record::{GuestRecord, Open, Record};
 use crate::settings::Settings;
 
-/// Runs inside the guest's mount namespace, so that the overlay goes when the last process goes. systemd-nspawn ends
+/// Waits for the word that it is on record. Runs inside the guest's mount namespace, so that the overlay goes when the last process goes. systemd-nspawn ends
 /// with 133 when the guest reboots. Supervisor and guest get groups of their own, since cgroup2 allows no process
 /// beside a group's children.
 const SCRIPT: &str = r#"
 layers=$1 root=$2 groups=$3; shift 3
+if [ "$groups" != unit ]; then read -r _ || exit 1; fi
+exec < /dev/null
 mount -t overlay -o "$layers" pgfleet-lab "$root" || exit 1
 enter() {
     for group in $groups; do
@@ -55,7 +59,7 @@ pub(crate) fn start(settings: &Settings, open: &mut Open, host: &Host) -> Result
     let with_systemd = Path::new("/run/systemd/system").is_dir();
     let unit = with_systemd.then(|| format!("pgfleet-lab-{}.service", host.machine));
     let cgroups = if with_systemd { Vec::new() } else { cgroups(&host.machine) };
-    let record = GuestRecord { processes: Vec::new(), cgroups: cgroups.clone(), unit: unit.clone(), ready: false };
+    let record = GuestRecord { cgroups: cgroups.clone(), unit: unit.clone(), cable: Some(host.cable()), ..GuestRecord::default() };
     *open.guest(&host.name) = record;
     open.save()?;
 
@@ -64,12 +68,17 @@ pub(crate) fn start(settings: &Settings, open: &mut Open, host: &Host) -> Result
         ["unshare", "--mount", "--propagation=slave", "sh", "-c", SCRIPT, "pgfleet-lab"].map(str::to_owned).to_vec();
     inner.extend([layers(&open.record, &disk)?, disk.root().to_string_lossy().into_owned(), groups]);
     inner.extend(nspawn_arguments(settings, host, &disk, &cache));
-    let pid = match &unit {
-        Some(unit) => start_as_unit(unit, &inner, &disk)?,
+    let (pid, stdin) = match &unit {
+        Some(unit) => (start_as_unit(unit, &inner, &disk)?, None),
         None => start_in_session(&inner, &disk)?,
     };
     open.guest(&host.name).processes = Process::of(pid).into_iter().collect();
-    open.save()
+    open.save()?;
+    if let Some(mut stdin) = stdin {
+        // Should it have ended already, its console tells why.
+        let _ = stdin.write_all(b"on record\n");
+    }
+    Ok(())
 }
 
 fn nspawn_arguments(settings: &Settings, host: &Host, disk: &Disk, cache: &Path) -> Vec<String> {
@@ -94,19 +103,20 @@ fn console(disk: &Disk) -> Result<File, LabError> {
     OpenOptions::new().create(true).append(true).open(&path).map_err(LabError::file("write", path))
 }
 
-fn start_in_session(inner: &[String], disk: &Disk) -> Result<i32, LabError> {
+fn start_in_session(inner: &[String], disk: &Disk) -> Result<(i32, Option<ChildStdin>), LabError> {
     let start = |source| LabError::Start { command: "setsid unshare systemd-nspawn".to_owned(), source };
     let log = console(disk)?;
     let mut command = Command::new("setsid");
-    command.args(inner).stdin(Stdio::null()).stdout(log.try_clone().map_err(start)?).stderr(log);
+    command.args(inner).stdin(Stdio::piped()).stdout(log.try_clone().map_err(start)?).stderr(log);
     if !unified() {
         command.env("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE", "1");
     }
     let mut child = command.current_dir("/").spawn().map_err(start)?;
     let pid = i32::try_from(child.id()).unwrap_or_default();
+    let stdin = child.stdin.take();
     // The guest outlives this program; while both live, somebody must take note of its end.
     std::thread::spawn(move || child.wait());
-    Ok(pid)
+    Ok((pid, stdin))
 }
 
 /// A transient unit of this machine's systemd survives the session that started it.
@@ -172,6 +182,24 @@ pub(crate) fn processes(guest: &GuestRecord) -> Vec<Process> {
             }
         }
     }
+    // An orphan of a supervisor that somebody killed is still in the group that the lab made.
+    let members = guest.cgroups.first().map(|cgroup| members(cgroup)).unwrap_or_default();
+    for process in members {
+        if !found.contains(&process) {
+            found.push(process);
+        }
+    }
+    found
+}
+
+/// The processes in a control group and those below it.
+fn members(cgroup: &Path) -> Vec<Process> {
+    let own = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    // A process of another pid namespace shows as 0.
+    let mut found: Vec<Process> = own.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).filter_map(Process::of).collect();
+    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        found.extend(members(&entry.path()));
+    }
     found
 }
 
@@ -210,9 +238,10 @@ pub(crate) fn wait_init(settings: &Settings, open: &mut Open, host: &Host, limit
 pub(crate) fn end(open: &mut Open, host: &str) -> Result<(), LabError> {
     let guest = open.guest(host).clone();
     let all = processes(&guest);
+    let booted = guest.processes.len() > 1 || all.iter().any(Process::is_init);
     all.iter().filter(|process| process.is_init()).for_each(|init| init.signal(Signal::KILL));
     // Once it had booted, its end makes systemd-nspawn take the cable and its lock away and end too.
-    wait_all(&guest, if guest.processes.len() > 1 { Duration::from_secs(5) } else { Duration::ZERO });
+    wait_all(&guest, if booted { Duration::from_secs(5) } else { Duration::ZERO });
     // Parents first, so that nobody starts a killed child anew.
     processes(&guest).iter().for_each(|process| process.signal(Signal::KILL));
     if let Some(process) = all.iter().find(|process| !process.wait_end(Duration::from_secs(10))) {
@@ -245,13 +274,17 @@ fn wait_all(guest: &GuestRecord, limit: Duration) -> bool {
     guest.processes.iter().all(|process| process.wait_end(until.saturating_duration_since(Instant::now())))
 }
 
-/// Takes the guest's control groups and unit away once its processes are gone.
+/// Takes the guest's unit, cable and control groups away once its processes are gone.
 fn clear(open: &mut Open, host: &str) -> Result<(), LabError> {
     let guest = open.guest(host).clone();
     if let Some(unit) = &guest.unit {
         // Mostly gone by itself, since it was started with --collect.
         succeeds("systemctl", &["stop", unit])?;
         succeeds("systemctl", &["reset-failed", unit])?;
+    }
+    if let Some(cable) = guest.cable.as_deref().filter(|cable| network::exists(cable)) {
+        // The kernel may take it away with the guest's network in this very moment.
+        attempt("ip", &["link", "delete", cable])?;
     }
     for cgroup in &guest.cgroups {
         remove_cgroup(cgroup)?;
