@@ -1,0 +1,301 @@
+//! `lookup`, `query` and the lookup plugins.
+
+use std::path::{Path, PathBuf};
+
+use minijinja::value::Kwargs;
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::arguments::{Arguments, defined};
+use super::lists::{cartesian, flatten_into, transpose};
+use super::python::{self, dictionary, fail, items_of, list, pairs_of, text, tuple};
+use super::random::Random;
+use super::{dicts, paths, regex, sequence};
+use crate::Files;
+use crate::evaluate::scope_of;
+
+/// The lookups by name.
+const NAMES: &[&str] = &[
+    "config", "dict", "env", "file", "fileglob", "first_found", "flattened", "indexed_items", "inventory_hostnames", "items", "lines", "list",
+    "nested", "password", "pipe", "random_choice", "sequence", "subelements", "template", "together", "unvault", "url", "varnames", "vars",
+];
+
+/// `lookup(name, terms..)`: one value as it is, several texts joined by commas.
+pub(crate) fn lookup(state: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
+    let items = match run(state, call) {
+        Err(error) => match call.keyword("errors").map(text).as_deref() {
+            Some("ignore" | "warn") => return Ok(if wants_list(call) { list(Vec::new()) } else { Value::from(()) }),
+            _ => return Err(error),
+        },
+        Ok(items) => items,
+    };
+    if wants_list(call) {
+        return Ok(list(items));
+    }
+    Ok(match items.len() {
+        1 => items.into_iter().next().unwrap_or_default(),
+        2.. if items.iter().all(|item| item.as_str().is_some()) => items.iter().map(text).collect::<Vec<_>>().join(",").into(),
+        _ => list(items),
+    })
+}
+
+/// `query(name, terms..)`: always a list.
+pub(crate) fn query(state: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
+    match run(state, call) {
+        Err(_) if matches!(call.keyword("errors").map(text).as_deref(), Some("ignore" | "warn")) => Ok(list(Vec::new())),
+        items => items.map(list),
+    }
+}
+
+fn wants_list(call: &Arguments) -> bool {
+    call.keyword("wantlist").is_some_and(python::truth)
+}
+
+/// Where files come from, for the scope that a function is called in.
+pub(crate) fn with_files<T>(state: &State<'_, '_>, use_files: impl FnOnce(&dyn Files) -> T) -> T {
+    match scope_of(state) {
+        Some(scope) => use_files(scope.files()),
+        None => use_files(&crate::Disk),
+    }
+}
+
+fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error> {
+    let name = text(&call.input()?);
+    let name = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
+    let terms = &call.positional[1..];
+    let option = |key: &str| call.keyword(key).cloned();
+    if !["env", "first_found"].contains(&name) {
+        for value in terms.iter().chain(call.named.iter().map(|(_, value)| value)) {
+            defined(value)?;
+        }
+    }
+    match name {
+        "env" => terms.iter().map(|term| environment_variable(term, option("default"))).collect(),
+        "vars" => terms.iter().map(|term| variable(state, term, option("default"))).collect(),
+        "varnames" => variable_names(state, terms),
+        "file" | "unvault" => terms.iter().map(|term| file(state, &text(term), call)).collect(),
+        "fileglob" => Ok(terms.iter().flat_map(|term| file_glob(state, &text(term))).map(Value::from).collect()),
+        "first_found" => first_found(state, terms, call),
+        "template" => terms.iter().map(|term| template(state, &text(term), option("template_vars"))).collect(),
+        "pipe" => terms.iter().map(|term| shell(&text(term)).map(|output| Value::from(output.trim_end()))).collect(),
+        "lines" => lines(terms),
+        "password" => terms.iter().map(|term| super::password::lookup(&text(term), call)).collect(),
+        "dict" => {
+            let mut entries = Vec::new();
+            for (key, value) in terms.iter().map(pairs_of).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+                entries.push(dictionary([(Value::from("key"), key), (Value::from("value"), value)]));
+            }
+            Ok(entries)
+        }
+        "items" => flattened(terms, Some(1)),
+        "flattened" => flattened(terms, None),
+        "list" => Ok(terms.to_vec()),
+        "sequence" => sequence::generate(terms, call),
+        "indexed_items" => {
+            Ok(flattened(terms, Some(1))?.into_iter().enumerate().map(|(index, item)| tuple(vec![Value::from(index), item])).collect())
+        }
+        "nested" | "cartesian" => {
+            let lists = terms.iter().map(items_of).collect::<Result<Vec<_>, _>>()?;
+            if lists.is_empty() {
+                return Err(fail("with_nested requires at least one element in the nested list"));
+            }
+            cartesian(&lists).into_iter().map(|row| flattened(&row, Some(1)).map(list)).collect()
+        }
+        "together" => {
+            let lists = terms.iter().map(items_of).collect::<Result<Vec<_>, _>>()?;
+            if lists.is_empty() {
+                return Err(fail("with_together requires at least one element in each list"));
+            }
+            transpose(&lists, &Value::from(())).into_iter().map(|row| flattened(&row, Some(1)).map(list)).collect()
+        }
+        "subelements" => subelements(terms),
+        "random_choice" => terms.first().map_or_else(
+            || Ok(Vec::new()),
+            |_| {
+                let choices = if let [only] = terms { items_of(only).unwrap_or_else(|_| terms.to_vec()) } else { terms.to_vec() };
+                Ok(vec![choices[Random::System.index(choices.len())?].clone()])
+            },
+        ),
+        "url" | "config" | "inventory_hostnames" => Err(fail(format!("the lookup '{name}' is not supported yet"))),
+        _ => Err(match crate::closest(name, NAMES.iter().copied()) {
+            Some(known) => fail(format!("the lookup '{name}' is unknown; did you mean '{known}'?")),
+            None => fail(format!("the lookup '{name}' is unknown")),
+        }),
+    }
+}
+
+/// Flattens the terms one level, or wholly.
+fn flattened(terms: &[Value], levels: Option<i64>) -> Result<Vec<Value>, Error> {
+    let mut flat = Vec::new();
+    for term in terms {
+        if python::is_sequence(term) {
+            flatten_into(term, levels.map(|levels| levels - 1), false, &mut flat)?;
+        } else {
+            flat.push(defined(term)?);
+        }
+    }
+    Ok(flat)
+}
+
+fn environment_variable(term: &Value, default: Option<Value>) -> Result<Value, Error> {
+    let term = text(&defined(term)?);
+    let name = term.split_whitespace().next().ok_or_else(|| fail("the lookup 'env' needs a name"))?;
+    match (std::env::var(name), default) {
+        (Ok(value), _) => Ok(Value::from(value)),
+        (Err(_), Some(default)) => Ok(default),
+        (Err(_), None) => Ok(Value::from("")),
+    }
+}
+
+fn variable(state: &State<'_, '_>, term: &Value, default: Option<Value>) -> Result<Value, Error> {
+    let name = python::expect_str(term, "the lookup 'vars'")?;
+    match state.lookup(&name).filter(|value| !value.is_undefined()) {
+        Some(value) => defined(&value),
+        None => default.ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("No variable named '{name}' was found."))),
+    }
+}
+
+fn variable_names(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, Error> {
+    let names: Vec<String> = match scope_of(state) {
+        Some(scope) => scope.names(),
+        None => state.known_variables().into_iter().map(String::from).collect(),
+    };
+    let mut found = Vec::new();
+    for term in terms {
+        let pattern = python::expect_str(term, "the lookup 'varnames'")?;
+        for name in &names {
+            if regex::is_match(name, &pattern, regex::Flags::default())? {
+                found.push(Value::from(name.as_str()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The path of a file that a lookup names, looked for as is and below `folder`.
+fn find(state: &State<'_, '_>, name: &str, folder: &str) -> Option<PathBuf> {
+    let name = paths::expand_user(name);
+    match scope_of(state) {
+        Some(scope) => scope.find_file(&name, folder),
+        None => Some(PathBuf::from(name)).filter(|path| path.exists()),
+    }
+}
+
+fn read(state: &State<'_, '_>, path: &Path) -> Result<String, Error> {
+    let bytes = with_files(state, |files| files.read(path)).map_err(|error| fail(format!("Unable to access the file '{}': {error}", path.display())))?;
+    String::from_utf8(bytes).map_err(|_| fail(format!("the file '{}' is not UTF-8 text", path.display())))
+}
+
+fn file(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Error> {
+    let path = find(state, name, "files").ok_or_else(|| fail(format!("Unable to access the file '{name}': file not found")))?;
+    let content = read(state, &path)?;
+    let left = call.keyword("lstrip").is_some_and(python::truth);
+    let right = call.keyword("rstrip").is_none_or(python::truth);
+    Ok(super::text::strip(&content, None, left, right).into())
+}
+
+fn file_glob(state: &State<'_, '_>, term: &str) -> Vec<String> {
+    let search: Vec<PathBuf> = scope_of(state).map_or_else(|| vec![PathBuf::from(".")], |scope| scope.search().to_vec());
+    let candidates = search.iter().flat_map(|folder| [folder.join("files").join(term), folder.join(term)]);
+    let globbed = candidates.map(|pattern| with_files(state, |files| paths::glob(files, &pattern.to_string_lossy())));
+    globbed.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// The names that one term of `first_found` gives.
+fn candidates(term: &Value, call: &Arguments, names: &mut Vec<String>) -> Result<(), Error> {
+    let split = |value: Option<Value>, separators: &[char]| -> Result<Vec<String>, Error> {
+        let Some(value) = value.filter(|value| !value.is_undefined() && !value.is_none()) else { return Ok(Vec::new()) };
+        let values = if value.as_str().is_some() { vec![value] } else { python::defined_items(&value)? };
+        Ok(values.iter().flat_map(|value| text(value).split(separators).map(str::to_owned).collect::<Vec<_>>()).collect())
+    };
+    let option = |key: &str| -> Result<Option<Value>, Error> {
+        let own = if python::is_mapping(term) { Some(python::get(term, &Value::from(key))?).filter(|value| !value.is_undefined()) } else { None };
+        Ok(own.or_else(|| call.keyword(key).cloned()))
+    };
+    if python::is_sequence(term) {
+        return items_of(term)?.iter().try_for_each(|item| candidates(item, call, names));
+    }
+    let files = if python::is_mapping(term) { option("files")? } else { Some(defined(term)?) };
+    let folders = split(option("paths")?, &[',', ':', ';'])?;
+    for file in split(files, &[',', ';'])? {
+        if folders.is_empty() {
+            names.push(file);
+        } else {
+            names.extend(folders.iter().map(|folder| paths::join(folder, &file)));
+        }
+    }
+    Ok(())
+}
+
+fn first_found(state: &State<'_, '_>, terms: &[Value], call: &Arguments) -> Result<Vec<Value>, Error> {
+    let mut names = Vec::new();
+    for term in terms {
+        candidates(term, call, &mut names)?;
+    }
+    if terms.is_empty() {
+        candidates(&dictionary([]), call, &mut names)?;
+    }
+    // Without a task at hand, each of the folders that tasks would look in is tried.
+    let found = names.iter().find_map(|name| ["files", "templates", "vars"].iter().find_map(|folder| find(state, name, folder)));
+    if let Some(path) = found {
+        return Ok(vec![paths::normalize(&path.to_string_lossy()).into()]);
+    }
+    let mut skip = call.keyword("skip").is_some_and(python::truth);
+    for term in terms.iter().filter(|term| python::is_mapping(term)) {
+        skip |= python::truth(&python::get(term, &Value::from("skip"))?);
+    }
+    if skip { Ok(Vec::new()) } else { Err(fail(format!("No file was found when using first_found: {}", names.join(", ")))) }
+}
+
+fn template(state: &State<'_, '_>, name: &str, variables: Option<Value>) -> Result<Value, Error> {
+    let path = find(state, name, "templates").ok_or_else(|| fail(format!("the template file {name} could not be found for the lookup")))?;
+    let source = read(state, &path)?;
+    let Some(mut scope) = scope_of(state) else { return Err(fail("the lookup 'template' needs variables")) };
+    for (key, value) in variables.map_or_else(|| Ok(Vec::new()), |variables| pairs_of(&variables))? {
+        scope = scope.with(&text(&key), value);
+    }
+    let rendered = scope.render(&path.to_string_lossy(), &source, &crate::TemplateOptions::default());
+    rendered.map(Value::from).map_err(crate::evaluate::into_error)
+}
+
+fn shell(command: &str) -> Result<String, Error> {
+    let output = std::process::Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| fail(format!("lookup pipe({command}): {error}")))?;
+    if !output.status.success() {
+        return Err(fail(format!("lookup pipe({command}) returned {}", output.status.code().unwrap_or(-1))));
+    }
+    String::from_utf8(output.stdout).map_err(|_| fail(format!("lookup pipe({command}): the output is not UTF-8 text")))
+}
+
+fn lines(terms: &[Value]) -> Result<Vec<Value>, Error> {
+    let mut lines = Vec::new();
+    for term in terms {
+        lines.extend(super::text::split_lines(&shell(&text(term))?, false).into_iter().map(Value::from));
+    }
+    Ok(lines)
+}
+
+fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
+    let [elements, path, flags @ ..] = terms else {
+        return Err(fail("subelements lookup expects a list of two or three items"));
+    };
+    let skip_missing = match flags.first() {
+        Some(flags) if python::is_mapping(flags) => python::truth(&python::get(flags, &Value::from("skip_missing"))?),
+        _ => false,
+    };
+    let path: Vec<Value> = python::expect_str(path, "subelements")?.split('.').map(Value::from).collect();
+    let rows = dicts::elements_below(elements, &path, skip_missing)?;
+    Ok(rows.into_iter().map(tuple).collect())
+}
+
+/// Calls a lookup as `with_<name>` does: always a list.
+pub(crate) fn run_by_name(state: &mut State<'_, '_>, name: &str, terms: Vec<Value>, options: Kwargs) -> Result<Vec<Value>, Error> {
+    let mut values = vec![Value::from(name)];
+    values.extend(terms);
+    values.push(Value::from(options));
+    run(state, &Arguments::new(values)?)
+}
