@@ -1,0 +1,109 @@
+//! The kernel's tables of TCP sockets, `/proc/net/tcp` and `tcp6`: who is connected, and who holds a port.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use crate::system::System;
+
+/// One TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    pub(super) local: (IpAddr, u16),
+    pub(super) remote: (IpAddr, u16),
+    pub(super) state: u8,
+    inode: u64,
+}
+
+pub(super) const LISTEN: u8 = 0x0A;
+
+/// The kernel's number of a state that Ansible names.
+pub(super) fn state_number(name: &str) -> Option<u8> {
+    Some(match name {
+        "ESTABLISHED" => 0x01,
+        "SYN_SENT" => 0x02,
+        "SYN_RECV" => 0x03,
+        "FIN_WAIT1" => 0x04,
+        "FIN_WAIT2" => 0x05,
+        "TIME_WAIT" => 0x06,
+        _ => return None,
+    })
+}
+
+pub(super) fn sockets(system: &dyn System) -> Vec<Socket> {
+    let read = |path: &str| system.read_text(Path::new(path)).unwrap_or_default();
+    let (four, six) = (read("/proc/net/tcp"), read("/proc/net/tcp6"));
+    four.lines().chain(six.lines()).filter_map(parse).collect()
+}
+
+fn parse(line: &str) -> Option<Socket> {
+    let mut words = line.split_ascii_whitespace();
+    let (local, remote) = (end(words.nth(1)?)?, end(words.next()?)?);
+    let state = u8::from_str_radix(words.next()?, 16).ok()?;
+    Some(Socket { local, remote, state, inode: words.nth(5)?.parse().ok()? })
+}
+
+/// `0100007F:1F90`: each group of four bytes is a number in the machine's own order.
+fn end(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let address = if address.len() == 8 {
+        IpAddr::V4(Ipv4Addr::from(word(0)?))
+    } else {
+        let mut octets = [0; 16];
+        for (at, chunk) in octets.chunks_mut(4).enumerate() {
+            chunk.copy_from_slice(&word(at)?);
+        }
+        let six = Ipv6Addr::from(octets);
+        six.to_ipv4_mapped().map_or(IpAddr::V6(six), IpAddr::V4)
+    };
+    Some((address, port))
+}
+
+/// Who listens on a port: `postgres (pid 812)`; the address where it is not asked for too.
+pub(super) fn listeners(system: &dyn System, port: u16) -> Vec<String> {
+    let listening: Vec<Socket> = sockets(system).into_iter().filter(|socket| socket.state == LISTEN && socket.local.1 == port).collect();
+    listening.iter().map(|socket| format!("{} on {}", owner(system, socket.inode), socket.local.0)).collect()
+}
+
+fn owner(system: &dyn System, inode: u64) -> String {
+    let wanted = format!("socket:[{inode}]");
+    for pid in system.list_dir(Path::new("/proc")).unwrap_or_default() {
+        if !pid.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let folder = Path::new("/proc").join(&pid);
+        let descriptors = system.list_dir(&folder.join("fd")).unwrap_or_default();
+        if descriptors
+            .iter()
+            .any(|fd| system.read_link(&folder.join("fd").join(fd)).is_ok_and(|target| target.as_os_str() == wanted.as_str()))
+        {
+            let name = system.read_text(&folder.join("comm")).unwrap_or_default();
+            return format!("{} (pid {})", name.trim(), pid.display());
+        }
+    }
+    "a process that cannot be seen".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+    use super::{LISTEN, listeners, parse};
+    use crate::system::Linux;
+
+    #[test]
+    fn lines_of_the_table_are_read() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000000000000000 100 0 0 10 0";
+        let socket = parse(line).expect("a socket");
+        assert_eq!((socket.local, socket.state, socket.inode), ((IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), LISTEN, 4711));
+    }
+
+    #[test]
+    fn the_holder_of_a_port_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let found = listeners(&Linux, listener.local_addr().expect("an address").port());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains(&format!("(pid {})", std::process::id())), "{found:?}");
+    }
+}
