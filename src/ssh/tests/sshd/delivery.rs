@@ -73,8 +73,12 @@ async fn every_way_to_the_right_user() {
             assert_eq!(talk(&session, &binary, &become_user).await.unwrap(), expect, "{login} {become_user:?} {round}");
         }
     }
+    // Where the agent lies already, one command is all it takes.
+    let commands = |user: &str| server.log().matches(&format!("Starting session: command for {user} ")).count();
+    assert_eq!(commands("barred"), 3 + 1, "look, deliver, run; then run");
+    assert_eq!(commands("asked"), 4, "delivered before by another user");
     let root = session(&server, "root").await;
-    let found = root.run("cd /var/lib/pgfleet/agent; stat -c '%a %U %n' . * */*; pgrep -af pgfleet-agent", b"").await.unwrap();
+    let found = root.run("cd /var/lib/pgfleet/agent; stat -c '%a %U %n' . * */*", b"").await.unwrap();
     let expect = format!("755 root .\n755 root {0}\n755 root {0}/pgfleet-agent\n", binary.sha256);
     assert_eq!(String::from_utf8_lossy(&found.stdout), expect);
 }
@@ -83,11 +87,14 @@ async fn every_way_to_the_right_user() {
 async fn the_password_is_on_no_command_line() {
     let server = Server::start();
     let session = session(&server, "asked").await;
-    let Process { stdin, mut stdout, exit } = session.agent(&agent("one", 0), &sudo("root", Some(PASSWORD))).await.unwrap();
+    let binary = agent("looked at", 0);
+    let Process { stdin, mut stdout, exit } = session.agent(&binary, &sudo("root", Some(PASSWORD))).await.unwrap();
     let root = self::session(&server, "root").await;
-    let processes = root.run("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'", b"").await.unwrap();
+    let processes =
+        root.run("for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do tr '\\0' ' ' <$f; echo; done 2>/dev/null", b"").await.unwrap();
     let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
-    assert!(processes.contains("pgfleet-sudo-"), "sudo was there to see");
+    let ours = processes.lines().any(|line| line.contains("pgfleet-sudo-") && line.contains(&binary.sha256));
+    assert!(ours, "our own sudo was there to see");
     // The test's own server carries it in its environment, in the words PASSWORD=...
     assert!(!processes.replace(&format!("PASSWORD={PASSWORD}"), "").contains(PASSWORD));
     drop((stdin, exit));

@@ -125,6 +125,21 @@ async fn passwords() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_a_password_together() {
+    let server = Server::start_with("AuthenticationMethods publickey,password\nMaxAuthTries 3");
+    let mut target = server.target("asked", "id_ed25519");
+    let error = whoami(&server.connector(), &target).await.unwrap_err().to_string();
+    assert!(error.contains("the host takes: password"), "{error}");
+    target.password = Some(Secret::new(PASSWORD));
+    assert_eq!(whoami(&server.connector(), &target).await.unwrap(), "asked");
+    // Too many keys: sshd ends the connection, and says why.
+    target.identities = vec![server.at("id_stranger"); 6];
+    let error = whoami(&server.connector(), &target).await.unwrap_err();
+    assert!(matches!(error, SshError::PermissionDenied { .. }), "{error}");
+    assert!(error.to_string().contains("Too many authentication failures"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn jump_hosts() {
     let server = Server::start();
     let last = Server::start();
