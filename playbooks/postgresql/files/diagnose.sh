@@ -4,7 +4,8 @@ export LC_ALL=C
 for unit in $DIAGNOSE_UNITS; do
   state=$(systemctl show -p ActiveState -p SubState -p Result -p NRestarts --value "$unit" | tr '\n' ' ')
   echo "$unit: $state"
-  journalctl -u "$unit" -n "${DIAGNOSE_LINES:-15}" -o cat --no-pager 2>&- | cut -c1-300 | sed 's/^/    /'
+  # etcd tells of every little thing; only what is worse than information counts here.
+  journalctl -u "$unit" -n 200 -o cat --no-pager 2>&- | grep -v '"level":"info"' | tail -n "${DIAGNOSE_LINES:-12}" | cut -c1-300 | sed 's/^/    /'
 done
 for port in $DIAGNOSE_PORTS; do
   who=$(ss -H -ltnp "sport = :$port" | sed 's/.*users:((//; s/,fd.*//' | tr '\n' ' ')

@@ -29,14 +29,17 @@ missing=()
 need() { [ -e "$1" ] || missing+=("$2"); }
 if has node; then
   need "$PF_BIN_DIR/postgres" postgresql; need /usr/bin/patroni patroni; need /usr/bin/etcdctl etcd-client
+  need /usr/lib/python3/dist-packages/etcd python3-etcd
   need /etc/systemd/system/patroni.service.d folder
 fi
 if has voter; then need /usr/bin/etcd etcd-server; need /etc/systemd/system/etcd.service.d folder; fi
 if has node || has client; then need /usr/sbin/haproxy haproxy; fi
 [ ${missing[0]+x} ] && raw prepared false || raw prepared true
-version=
-[ -r /usr/lib/python3/dist-packages/patroni/version.py ] && read -r version < <(grep -o '[0-9.]*' /usr/lib/python3/dist-packages/patroni/version.py)
-raw patroni_major "${version%%.*}"; [ -n "$version" ] || facts[-1]='"patroni_major":0'
+version=0
+[ -r /usr/lib/python3/dist-packages/patroni/version.py ] && while read -r key _ value; do
+  [ "$key" = __version__ ] && { version=${value:1}; break; }
+done < /usr/lib/python3/dist-packages/patroni/version.py
+raw patroni_major "${version%%.*}"
 
 # The units: state, and whether a file is newer than what the running service has read.
 declare -A active sub changed_at
@@ -90,11 +93,16 @@ if has node || has voter; then
   else check "address" Pass "$PF_ADDRESS"; fi
 fi
 wrong=()
-while read -r name address; do
-  [ -n "$name" ] || continue
-  read -r seen _ < <(timeout 2 getent ahostsv4 "$name")
-  [ -z "$seen" ] || [ "$seen" = "$address" ] || wrong+=("$name is $seen here, not $address;")
-done <<< "$PF_NAMES"
+while read -r line; do wrong+=("$line"); done < <(
+  while read -r name address; do
+    [ -n "$name" ] || continue
+    (
+      read -r seen _ < <(timeout 1 getent ahostsv4 "$name")
+      [ -z "$seen" ] || [ "$seen" = "$address" ] || echo "$name is $seen here, not $address;"
+    ) &
+  done <<< "$PF_NAMES"
+  wait
+)
 if [ ${wrong[0]+x} ]; then check "name resolution" Warn "${wrong[*]} /etc/hosts will say so"
 else check "name resolution" Pass "no other meaning of the cluster's names"; fi
 
@@ -133,7 +141,7 @@ if [ -n "$PF_PEERS" ]; then
         case $answer in ok|*"Connection refused"*) echo "$target ok" ;; *) echo "$target ${answer##*: }" ;; esac
       ) & pids+=("$!:$target")
     done
-    ( sleep 3; for entry in "${pids[@]}"; do kill "${entry%%:*}" 2>&- && echo "${entry#*:} no answer in 3 s"; done ) & watchdog=$!
+    ( read -rt 3 <> <(:); for entry in "${pids[@]}"; do kill "${entry%%:*}" 2>&- && echo "${entry#*:} no answer in 3 s"; done ) & watchdog=$!
     for entry in "${pids[@]}"; do wait "${entry%%:*}" 2>&-; done
     kill "$watchdog" 2>&-
   )
