@@ -6,7 +6,7 @@ use minijinja::value::{Object, ObjectRepr, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::Value;
-use crate::evaluate::note_undefined;
+use crate::evaluate::{inner_problem, note_undefined};
 
 /// `value.name`, also where `value` is undefined.
 #[derive(Debug)]
@@ -75,10 +75,17 @@ fn item(state: &mut State<'_, '_>, value: &Value, key: &Value, path: &Value) -> 
 
 fn finish(state: &State<'_, '_>, found: Value, path: &str) -> Result<Value, Error> {
     if found.is_undefined() {
-        note_undefined(state, path);
+        note_undefined(state, path, None);
         return Ok(found);
     }
-    valid(found)
+    match valid(found) {
+        // A member whose template names something undefined is undefined itself.
+        Err(error) if error.kind() == ErrorKind::UndefinedError => {
+            note_undefined(state, path, inner_problem(&error));
+            Ok(Value::UNDEFINED)
+        }
+        result => result,
+    }
 }
 
 /// A value that carries an error shows it only when iterated with care.

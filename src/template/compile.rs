@@ -337,8 +337,9 @@ impl<'r> Rewriter<'r> {
     }
 
     fn text_of(&self, origin: &Origin<'_>, index: u32) -> &'static str {
-        let span = origin.code.get_span(index);
-        span.and_then(|span| origin.piece.source.get(span.start_offset as usize..span.end_offset as usize)).unwrap_or("")
+        let Some(span) = origin.code.get_span(index) else { return "" };
+        let start = access_start(origin.code, index).min(span.start_offset) as usize;
+        origin.piece.source.get(start..span.end_offset as usize).unwrap_or("")
     }
 
     fn note_names(&mut self, instruction: &Instruction<'static>) {
@@ -392,6 +393,21 @@ impl<'r> Rewriter<'r> {
         self.append(&Origin { code: &code, piece, keep_local_ids: false });
         self.depth -= 1;
         true
+    }
+}
+
+/// Where `a` of `a.b[0].c` begins: the span of an access begins at the access before it.
+fn access_start(code: &Instructions<'static>, index: u32) -> u32 {
+    let own = code.get_span(index).map_or(u32::MAX, |span| span.start_offset);
+    let before = |steps: u32| index.checked_sub(steps).map_or(u32::MAX, |index| access_start(code, index));
+    match code.get(index) {
+        Some(Instruction::Lookup(_)) => own,
+        Some(Instruction::GetAttr(_)) => own.min(before(1)),
+        Some(Instruction::GetItem) => match index.checked_sub(1).and_then(|index| code.get(index)) {
+            Some(Instruction::LoadConst(_)) => own.min(before(2)),
+            _ => own,
+        },
+        _ => u32::MAX,
     }
 }
 

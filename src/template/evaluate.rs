@@ -62,9 +62,9 @@ impl Object for Root {
 }
 
 /// Remembers that an access gave nothing, so that an error can name it.
-pub(crate) fn note_undefined(state: &State<'_, '_>, path: &str) {
+pub(crate) fn note_undefined(state: &State<'_, '_>, path: &str, cause: Option<Problem>) {
     if let Some(root) = state.lookup(SCOPE).and_then(|root| root.downcast_object::<Root>()) {
-        root.note(path, None);
+        root.note(path, cause);
     }
 }
 
@@ -190,7 +190,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn inner_problem(error: &Error) -> Option<Problem> {
+pub(crate) fn inner_problem(error: &Error) -> Option<Problem> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(problem) = error.downcast_ref::<Problem>() {
@@ -289,8 +289,8 @@ fn operands<'s>(expression: &ast::Expr<'_>, source: &'s str, paths: &mut Vec<&'s
     };
     match expression {
         ast::Expr::Var(_) | ast::Expr::GetAttr(_) | ast::Expr::GetItem(_) => {
-            let span = expression.span();
-            paths.extend(source.get(span.start_offset as usize..span.end_offset as usize));
+            let end = expression.span().end_offset;
+            paths.extend(source.get(first_offset(expression) as usize..end as usize));
             if let ast::Expr::GetItem(access) = expression {
                 operands(&access.subscript_expr, source, paths);
             }
@@ -328,5 +328,14 @@ fn operands<'s>(expression: &ast::Expr<'_>, source: &'s str, paths: &mut Vec<&'s
         ast::Expr::List(list) => list.items.iter().for_each(|item| operands(item, source, paths)),
         ast::Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| operands(item, source, paths)),
         ast::Expr::Map(map) => map.values.iter().for_each(|value| operands(value, source, paths)),
+    }
+}
+
+fn first_offset(expression: &ast::Expr<'_>) -> u32 {
+    let own = expression.span().start_offset;
+    match expression {
+        ast::Expr::GetAttr(access) => own.min(first_offset(&access.expr)),
+        ast::Expr::GetItem(access) => own.min(first_offset(&access.expr)),
+        _ => own,
     }
 }

@@ -1,5 +1,6 @@
 //! Values, expressions, variables and rendering: the only user of minijinja and of YAML.
 
+mod builtins;
 mod access;
 mod compile;
 mod evaluate;

@@ -17,7 +17,8 @@ pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Proble
     let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 };
     let result = reader.documents();
     // JSON with tabs in it is no YAML.
-    if result.is_err()
+    if text.contains('\t')
+        && result.is_err()
         && text.trim_start().starts_with(['{', '['])
         && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
     {
@@ -68,7 +69,7 @@ impl<'t> Reader<'t> {
     /// A node, and how many nodes it is made of.
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<(Node, usize), Problem> {
         let place = self.place(span);
-        if depth > DEEPEST {
+        if depth >= DEEPEST && matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
             return Err(Problem::new(format!("nesting is deeper than {DEEPEST} levels")).at(&place));
         }
         let (anchor, node, size) = match event {

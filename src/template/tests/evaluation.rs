@@ -1,0 +1,276 @@
+//! What playbooks rely on: strictness where something undefined is used, native types, laziness, cycles, includes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pgfleet_template::{
+    Condition, Disk, Expression, Language, Overlay, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault,
+    computed_map, to_json,
+};
+
+fn vars(yaml: &str) -> Arc<Vars> {
+    let file = SourceFile::from_text("vars.yml", yaml);
+    let documents = file.documents().expect("parses");
+    Arc::new(Raw::vars_from_node(&documents[0], &Arc::new(Vault::none())).expect("reads"))
+}
+
+fn scope(yaml: &str) -> Scope {
+    Scope::new(&Language::new(Arc::new(Disk)), vec![]).over(vars(yaml))
+}
+
+fn place() -> Place {
+    Place::new("play.yml", 3, 7)
+}
+
+fn shown(result: Result<Value, Problem>) -> String {
+    match result.and_then(|value| to_json(&value)) {
+        Ok(json) => json.to_string(),
+        Err(problem) => format!("error: {}", problem.message),
+    }
+}
+
+fn compare(wrong: &mut Vec<String>, source: &str, found: &str, expect: &str) {
+    if found != expect {
+        wrong.push(format!("{source}: {found}, not {expect}"));
+    }
+}
+
+fn expression(scope: &Scope, source: &str) -> String {
+    shown(Expression::parse(source, &place()).and_then(|expression| expression.evaluate(scope)))
+}
+
+fn text(scope: &Scope, source: &str) -> String {
+    shown(Text::parse(source, &place()).and_then(|text| text.evaluate(scope)))
+}
+
+const VARS: &str = r#"
+one: 1
+name: pg
+list: [3, 1, 2]
+map: {a: 1, b: {c: x}}
+users: [{name: al}, {}]
+broken: "{{ nowhere }}"
+deep: {good: 1, bad: "{{ nowhere }}", twice: "{{ one * 2 }}"}
+chained: "{{ deep.twice + 1 }}"
+gone: "{{ omit }}"
+nothing: null
+yes_: true
+"#;
+
+#[test]
+fn undefined_is_strict_on_use_and_chainable_on_access() {
+    let scope = scope(VARS);
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("a.b.c | default(1)", "1"),
+        ("a['b'][0] | default('x')", "\"x\""),
+        ("map.a", "1"),
+        ("map['b'].c", "\"x\""),
+        ("map.nope.more | default(2)", "2"),
+        ("a is defined", "false"),
+        ("a.b is not defined", "true"),
+        ("broken is defined", "false"),
+        ("broken | default('d')", "\"d\""),
+        ("deep.good", "1"),
+        ("deep.twice", "2"),
+        ("deep.bad | default(7)", "7"),
+        ("chained", "3"),
+        ("one == 1 and name != 'x'", "true"),
+        ("list[1]", "1"),
+        ("list[9] | default(0)", "0"),
+        ("(a | default(one)) == 1", "true"),
+        ("a", "error: 'a' is undefined"),
+        ("a ~ 'x'", "error: 'a' is undefined"),
+        ("a == 1", "error: 'a' is undefined"),
+        ("1 == map.nope", "error: 'map.nope' is undefined"),
+        ("a + 1", "error: 'a' is undefined"),
+        ("not a", "error: 'a' is undefined"),
+        ("a and one", "error: 'a' is undefined"),
+        ("one and a.b", "error: 'a' is undefined"),
+        ("1 if a else 2", "error: 'a' is undefined"),
+        ("a | upper", "error: 'a' is undefined"),
+        ("a | replace('x', 'y')", "error: 'a' is undefined"),
+        ("name | replace(b, 'y')", "error: 'b' is undefined"),
+        ("a in list", "error: 'a' is undefined"),
+        ("1 in a", "error: 'a' is undefined"),
+        ("a is none", "error: 'a' is undefined"),
+        ("[one, a]", "error: 'a' is undefined"),
+        ("{'k': a}", "error: 'a' is undefined"),
+        ("a.strip()", "error: 'a' is undefined"),
+        ("users[1].name", "error: 'users[1].name' is undefined"),
+        ("broken", "error: 'nowhere' is undefined"),
+        ("broken == 1", "error: 'nowhere' is undefined"),
+        ("a == (b | default(2))", "error: 'a' is undefined"),
+        ("nothing", "null"),
+        ("nope(1)", "error: 'nope' is undefined"),
+        ("1 | nope", "error: there is no filter nope"),
+        ("vars['name']", "\"pg\""),
+        ("vars.chained", "3"),
+        (r"'a\tb'", r#""a\\tb""#),
+    ] {
+        compare(&mut wrong, source, &expression(&scope, source), expect);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_single_expression_keeps_its_type_and_everything_else_is_text() {
+    let scope = scope(VARS);
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("{{ one }}", "1"),
+        ("{{ list }}", "[3,1,2]"),
+        (" {{ one }}", "\" 1\""),
+        ("{{ one }}{{ one }}", "\"11\""),
+        ("{{ one }}\n", "\"1\\n\""),
+        ("x{{ nothing }}y", "\"xy\""),
+        ("x{{ yes_ }}", "\"xTrue\""),
+        ("{{ '3.10' }}", "\"3.10\""),
+        ("{% if one == 1 %}{{ list }}{% endif %}", "[3,1,2]"),
+        ("{% if one == 2 %}{{ list }}{% endif %}", "\"\""),
+        ("{% for i in list %}{{ i }},{% endfor %}", "\"3,1,2,\""),
+        ("{% for i in list %}{{ i.x.y | default('-') }}{% endfor %}", "\"---\""),
+        ("{% for u in users %}{{ u.name }}{% endfor %}", "error: 'u.name' is undefined"),
+        ("{% if a %}{% endif %}", "error: 'a' is undefined"),
+        ("{% for x in a %}{% endfor %}", "error: 'a' is undefined"),
+        ("{% set x = one %}{{ x + 1 }}", "2"),
+        ("{% macro m(x, y=2) %}{{ x }}-{{ y }}{% endmacro %}{{ m(1) }} {{ m(3, y=4) }}", "\"1-2 3-4\""),
+        ("{% for i in list if i > 1 %}{{ loop.index }}:{{ i }} {% else %}none{% endfor %}", "\"1:3 2:2 \""),
+        ("{# comment #}x", "\"x\""),
+        ("plain", "\"plain\""),
+        ("{{ 'a' if one == 2 }}", "error: a value that is used here is undefined"),
+    ] {
+        compare(&mut wrong, source, &text(&scope, source), expect);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rendering_uses_the_whole_scope_and_names_cycles() {
+    let low = scope("greeting: 'hello {{ who }}'\nwho: low\na: '{{ b }}'\nb: ['{{ a }}']\nmap: {x: '{{ map.y }}', y: 2, z: '{{ map.z }}'}");
+    assert_eq!(expression(&low, "greeting"), "\"hello low\"");
+    assert_eq!(expression(&low.over(vars("who: high")), "greeting"), "\"hello high\"");
+    assert_eq!(expression(&low.with("who", Value::from("one")), "greeting"), "\"hello one\"");
+    assert_eq!(expression(&low, "greeting"), "\"hello low\"");
+    assert_eq!(expression(&low, "map.x"), "2");
+    assert_eq!(expression(&low, "map.z"), "error: recursive loop detected in variable 'z': z -> z");
+    let problem = low.get("a").expect_err("a cycle");
+    assert_eq!(problem.message, "recursive loop detected in variable 'a': a -> b -> a");
+    assert_eq!(problem.trail, ["while resolving variable 'b'", "while resolving variable 'a'"]);
+    assert_eq!(problem.place.map(|place| place.line), Some(4));
+}
+
+#[test]
+fn deep_but_finite_chains_render_and_runaway_ones_end() {
+    let chain: String = (0..30).map(|at| format!("v{at}: '{{{{ v{} }}}}'\n", at + 1)).collect();
+    let on_a_small_stack = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || {
+        let scope = scope(&(chain + "v30: end"));
+        assert_eq!(expression(&scope, "v0"), "\"end\"");
+        let runaway = computed_map(move |_| Err(Problem::new("unused")), Vec::new);
+        let endless: String = (0..100).map(|at| format!("w{at}: 'x{{{{ w{} }}}}'\n", at + 1)).collect();
+        let scope = self::scope(&endless).with("hostvars", runaway);
+        assert!(expression(&scope, "w0").starts_with("error: recursive loop detected"));
+    });
+    on_a_small_stack.expect("starts").join().expect("no overflow");
+}
+
+#[test]
+fn omitted_keys_and_computed_maps() {
+    let scope = scope("args: {a: 1, b: '{{ nope | default(omit) }}', c: ['{{ omit }}', 2]}\nhost: web");
+    assert_eq!(expression(&scope, "args"), r#"{"a":1,"c":[2]}"#);
+    assert_eq!(expression(&scope, "args.b is defined"), "false");
+    let other = self::scope("x: '{{ y }}'\ny: 5");
+    let hostvars = computed_map(
+        move |host| if host == "web" { other.get("x").map(|x| x.map(|x| Value::from_pairs([("x", x)]))) } else { Ok(None) },
+        || vec!["web".into()],
+    );
+    let scope = scope.with("hostvars", hostvars);
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("hostvars[host].x", "5"),
+        ("hostvars['db'].x | default(0)", "0"),
+        ("hostvars | list", "[\"web\"]"),
+        ("hostvars.db.x", "error: 'hostvars.db' is undefined"),
+    ] {
+        compare(&mut wrong, source, &expression(&scope, source), expect);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn conditions_hold_by_truth() {
+    let scope = scope(VARS);
+    for (yaml, expect) in [
+        ("one == 1", "true"),
+        ("'{{ one == 2 }}'", "false"),
+        ("yes", "true"),
+        ("'no'", "error: 'no' is undefined"),
+        ("'{{ name }} == \"pg\"'", "error: 'pg' is undefined"),
+        ("a.b", "error: 'a' is undefined"),
+        ("list", "true"),
+    ] {
+        let documents = SourceFile::from_text("c.yml", yaml).documents().expect("parses");
+        let result = Condition::read(&documents[0]).and_then(|condition| condition.holds(&scope));
+        let result = result.map_or_else(|problem| format!("error: {}", problem.message), |holds| holds.to_string());
+        assert_eq!(result, expect, "{yaml}");
+    }
+    assert_eq!(
+        Expression::parse("a.b == c | default(d) and lookup_ is x(e)", &place()).map(|e| e.variables()).expect("parses"),
+        ["a", "c", "d", "e", "lookup_"]
+    );
+}
+
+fn project() -> Scope {
+    let carried: [(&str, &[u8]); 7] = [
+        (
+            "templates/main.j2",
+            b"{% import 'macros.j2' as m %}\n{{ m.greet(name) }}\n{% for i in list %}\n{% include 'parts/line.j2' %}\n{% endfor %}\n",
+        ),
+        ("templates/macros.j2", b"{% macro greet(who) %}hello {{ who }}{{ who.x.y | default('!') }}{% endmacro %}\n"),
+        ("templates/parts/line.j2", b"{% include 'end.j2' %}{{ i }}\n"),
+        ("templates/parts/end.j2", b"-"),
+        ("templates/bad.j2", b"a\nb\n{% include 'worse.j2' %}\n"),
+        ("templates/worse.j2", b"c\nd {{ nowhere.x }}\n"),
+        ("templates/dynamic.j2", b"{% include which %}{% include 'absent.j2' ignore missing %}!"),
+    ];
+    let language = Language::new(Arc::new(Overlay::new("/nowhere", carried)));
+    Scope::new(&language, vec![PathBuf::from("/nowhere")]).over(vars(VARS))
+}
+
+fn render(scope: &Scope, name: &str) -> Result<String, Problem> {
+    let path = scope.find_file(name, "templates").expect("exists");
+    let source = String::from_utf8(scope.files().read(&path).expect("reads")).expect("text");
+    scope.render(&path.to_string_lossy(), &source, &TemplateOptions::default())
+}
+
+#[test]
+fn templates_include_and_import_beside_themselves() {
+    let scope = project();
+    assert_eq!(render(&scope, "main.j2").expect("renders"), "hello pg!\n-3\n-1\n-2\n");
+    assert_eq!(render(&scope.with("which", Value::from("parts/end.j2")), "dynamic.j2").expect("renders"), "-!");
+    let problem = render(&scope, "bad.j2").expect_err("undefined");
+    assert_eq!(problem.message, "'nowhere' is undefined");
+    assert_eq!(problem.place, Some(Place::new("/nowhere/templates/worse.j2", 2, 6)));
+    let absent = scope.with("which", Value::from("no.j2"));
+    assert!(render(&absent, "dynamic.j2").expect_err("absent").message.contains("no.j2"));
+}
+
+#[test]
+fn template_files_have_their_own_rules() {
+    let scope = scope(VARS);
+    let render = |source: &str, options: &TemplateOptions| scope.render("t.j2", source, options).map_err(|problem| problem.to_string());
+    let default = TemplateOptions::default();
+    for (source, expect) in [
+        ("{% if one %}\nx\n{% endif %}\n", Ok("x\n")),
+        ("{{ 'a\\tb' }}\n", Ok("a\tb\n")),
+        ("{{ list }}", Ok("[3, 1, 2]")),
+        ("{{ map }} {{ nothing }}", Ok("{'a': 1, 'b': {'c': 'x'}} ")),
+        ("#jinja2: lstrip_blocks: \"True\", trim_blocks: False\n  {% if one %}\nx{% endif %}", Ok("\nx")),
+        ("#jinja2: trim_blocks: True\na\n{{ nope }}", Err("t.j2:3:4: 'nope' is undefined")),
+        ("a\n{% if %}", Err("t.j2:2:1: malformed template: unexpected end of block")),
+    ] {
+        assert_eq!(render(source, &default), expect.map(str::to_owned).map_err(str::to_owned), "{source}");
+    }
+    let windows = TemplateOptions { newline_sequence: "\r\n".into(), ..default };
+    assert_eq!(render("a\nb\n", &windows).as_deref(), Ok("a\r\nb\r\n"));
+}
