@@ -65,7 +65,8 @@ impl<'a> Installed<'a> {
     pub(crate) fn find(&self, name: &str) -> Option<&Entry<'a>> {
         let (name, architecture) = split_architecture(name);
         let mut known = self.by_name.get(name)?.iter().map(|at| &self.entries[*at]).filter(|entry| {
-            architecture.is_none_or(|wished| matches!(wished, "any" | "native") || entry.architecture == wished || entry.architecture == "all")
+            architecture
+                .is_none_or(|wished| matches!(wished, "any" | "native") || entry.architecture == wished || entry.architecture == "all")
         });
         let first = known.next()?;
         if first.installed { Some(first) } else { known.find(|entry| entry.installed).or(Some(first)) }

@@ -6,6 +6,7 @@ use pgfleet_protocol::Map;
 use serde_json::json;
 
 use super::Source;
+use crate::moment::Moment;
 
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -14,7 +15,11 @@ pub(super) fn gather(source: &Source<'_>, now: Duration, facts: &mut Map) {
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let zone = Zone::local(source);
     let (offset, name) = zone.at(seconds);
-    let (utc, local) = (Moment::of(seconds), Moment::of(seconds + offset));
+    let (utc, local) = (Moment::at(seconds), Moment::at(seconds + offset));
+    let days = (seconds + offset).div_euclid(86400);
+    // 0 is Sunday; 1970 began on a Thursday.
+    let weekday = usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0);
+    let day_of_year = usize::try_from(days - days_to(local.year, 1, 1)).unwrap_or(0);
     let date = |moment: &Moment| format!("{:04}-{:02}-{:02}", moment.year, moment.month, moment.day);
     let time = |moment: &Moment| format!("{:02}:{:02}:{:02}", moment.hour, moment.minute, moment.second);
     let micros = now.subsec_micros();
@@ -25,9 +30,9 @@ pub(super) fn gather(source: &Source<'_>, now: Duration, facts: &mut Map) {
         json!({
             "year": format!("{:04}", local.year),
             "month": format!("{:02}", local.month),
-            "weekday": WEEKDAYS[local.weekday],
-            "weekday_number": local.weekday.to_string(),
-            "weeknumber": format!("{:02}", (local.day_of_year + 7 - (local.weekday + 6) % 7) / 7),
+            "weekday": WEEKDAYS[weekday],
+            "weekday_number": weekday.to_string(),
+            "weeknumber": format!("{:02}", (day_of_year + 7 - (weekday + 6) % 7) / 7),
             "day": format!("{:02}", local.day),
             "hour": format!("{:02}", local.hour),
             "minute": format!("{:02}", local.minute),
@@ -47,56 +52,14 @@ pub(super) fn gather(source: &Source<'_>, now: Duration, facts: &mut Map) {
     );
 }
 
-/// A point in time, taken apart.
-struct Moment {
-    year: i64,
-    month: i64,
-    day: i64,
-    hour: i64,
-    minute: i64,
-    second: i64,
-    /// 0 is Sunday.
-    weekday: usize,
-    day_of_year: usize,
-}
-
-impl Moment {
-    fn of(seconds: i64) -> Self {
-        let (days, rest) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
-        // Howard Hinnant's `civil_from_days`.
-        let shifted = days + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Self {
-            year,
-            month,
-            day: day_of_year - (153 * shifted_month + 2) / 5 + 1,
-            hour: rest / 3600,
-            minute: rest / 60 % 60,
-            second: rest % 60,
-            weekday: usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0),
-            day_of_year: usize::try_from(days - days_to(year, 1, 1)).unwrap_or(0),
-        }
-    }
-}
-
 /// Days from 1970-01-01 to a date.
-pub(crate) fn days_to(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+fn days_to(year: i64, month: u8, day: u8) -> i64 {
+    Moment { year, month, day, hour: 0, minute: 0, second: 0 }.seconds() / 86400
 }
 
 /// When summer time begins or ends: month, week (5: last), weekday, seconds after midnight.
 struct Turn {
-    month: i64,
+    month: u8,
     week: i64,
     weekday: i64,
     time: i64,
@@ -106,7 +69,8 @@ impl Turn {
     fn parse(text: &str) -> Option<Self> {
         let (date, time) = text.split_once('/').unwrap_or((text, "2"));
         let mut parts = date.strip_prefix('M')?.split('.').map(|part| part.parse::<i64>().ok());
-        Some(Self { month: parts.next()??, week: parts.next()??, weekday: parts.next()??, time: read_offset(time).0 })
+        let month = u8::try_from(parts.next()??).ok().filter(|month| (1..=12).contains(month))?;
+        Some(Self { month, week: parts.next()??, weekday: parts.next()??, time: read_offset(time).0 })
     }
 
     /// Seconds since 1970 in local standard terms.
@@ -153,7 +117,7 @@ impl Zone {
 
     fn at(&self, seconds: i64) -> (i64, String) {
         if let Some((name, ahead, begin, end)) = &self.summer {
-            let year = Moment::of(seconds + self.offset).year;
+            let year = Moment::at(seconds + self.offset).year;
             let (begin, end) = (begin.in_year(year) - self.offset, end.in_year(year) - ahead);
             let summer = if begin < end { seconds >= begin && seconds < end } else { seconds >= begin || seconds < end };
             if summer {
@@ -190,14 +154,7 @@ fn read_offset(text: &str) -> (i64, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Moment, Zone};
-
-    #[test]
-    fn moments_are_taken_apart() {
-        let moment = Moment::of(1_709_210_096);
-        assert_eq!((moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second), (2024, 2, 29, 12, 34, 56));
-        assert_eq!((moment.weekday, moment.day_of_year), (4, 59));
-    }
+    use super::Zone;
 
     #[test]
     fn summer_time_begins_and_ends_when_the_zone_says() {

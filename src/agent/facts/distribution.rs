@@ -64,7 +64,9 @@ pub(super) fn lsb(source: &Source<'_>, facts: &mut Map) {
         None => Vec::new(),
     };
     let mut lsb = Map::new();
-    for (fact, key) in [("id", "DISTRIB_ID"), ("release", "DISTRIB_RELEASE"), ("description", "DISTRIB_DESCRIPTION"), ("codename", "DISTRIB_CODENAME")] {
+    for (fact, key) in
+        [("id", "DISTRIB_ID"), ("release", "DISTRIB_RELEASE"), ("description", "DISTRIB_DESCRIPTION"), ("codename", "DISTRIB_CODENAME")]
+    {
         if let Some(value) = value_of(&pairs, key) {
             lsb.insert(fact.to_owned(), json!(value));
         }

@@ -12,7 +12,9 @@ pub(super) fn gather(source: &Source<'_>, facts: &mut Map) {
     processors(source, facts);
     memory(source, facts);
     devices(source, facts);
-    if let Some(seconds) = source.text("/proc/uptime").and_then(|text| text.split('.').next().and_then(|seconds| seconds.trim().parse::<u64>().ok())) {
+    if let Some(seconds) =
+        source.text("/proc/uptime").and_then(|text| text.split('.').next().and_then(|seconds| seconds.trim().parse::<u64>().ok()))
+    {
         facts.insert("uptime_seconds".to_owned(), json!(seconds));
     }
     for (fact, file) in [

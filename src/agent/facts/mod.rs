@@ -78,7 +78,21 @@ const GATHERERS: &[(&[&str], Gatherer)] = &[
 ];
 /// Subsets that are gathered in [`gather`] itself, and those of Ansible that say nothing here.
 const OTHERS: &[&str] = &[
-    "all", "min", "env", "date_time", "local", "python", "caps", "system_capabilities", "facter", "ohai", "iscsi", "hostnqn", "fibre_channel_wwn", "nvme", "systemd",
+    "all",
+    "min",
+    "env",
+    "date_time",
+    "local",
+    "python",
+    "caps",
+    "system_capabilities",
+    "facter",
+    "ohai",
+    "iscsi",
+    "hostnqn",
+    "fibre_channel_wwn",
+    "nvme",
+    "systemd",
 ];
 
 /// Gathers the wished facts, with Ansible's prefix.
@@ -105,7 +119,9 @@ pub(crate) fn gather(wished: &Setup, environment: &[(String, String)], system: &
     let filters: Vec<&str> = wished.filter.iter().map(String::as_str).filter(|filter| !filter.is_empty()).collect();
     if !filters.is_empty() && !filters.contains(&"*") {
         prefixed.retain(|name, _| {
-            filters.iter().any(|filter| glob::matches(filter, name) || name.strip_prefix("ansible_").is_some_and(|bare| glob::matches(filter, bare)))
+            filters
+                .iter()
+                .any(|filter| glob::matches(filter, name) || name.strip_prefix("ansible_").is_some_and(|bare| glob::matches(filter, bare)))
         });
     }
     prefixed.insert("gather_subset".to_owned(), json!(wished.gather_subset));
@@ -144,7 +160,9 @@ impl Selection {
             };
             let is_known = OTHERS.contains(&name) || GATHERERS.iter().any(|(names, _)| names.contains(&name));
             if !is_known {
-                return Err(Failure::new(format!("Bad subset '{name}' given to setup: it is not one of the known subsets (all, min, hardware, network, virtual, mounts ...)")));
+                return Err(Failure::new(format!(
+                    "Bad subset '{name}' given to setup: it is not one of the known subsets (all, min, hardware, network, virtual, mounts ...)"
+                )));
             }
             list.push(name.to_owned());
         }
@@ -204,9 +222,37 @@ mod tests {
     fn this_host_has_the_facts_that_playbooks_use() {
         let facts: Map = gather(&setup(json!({})), &[("TASK".to_owned(), "1".to_owned())], &Linux).expect("facts");
         for name in [
-            "hostname", "fqdn", "nodename", "domain", "distribution", "distribution_version", "distribution_major_version", "os_family", "system", "kernel",
-            "architecture", "processor", "processor_vcpus", "memtotal_mb", "memory_mb", "mounts", "devices", "interfaces", "lo", "all_ipv4_addresses",
-            "default_ipv4", "dns", "pkg_mgr", "service_mgr", "user_id", "env", "date_time", "uptime_seconds", "virtualization_type", "selinux", "local",
+            "hostname",
+            "fqdn",
+            "nodename",
+            "domain",
+            "distribution",
+            "distribution_version",
+            "distribution_major_version",
+            "os_family",
+            "system",
+            "kernel",
+            "architecture",
+            "processor",
+            "processor_vcpus",
+            "memtotal_mb",
+            "memory_mb",
+            "mounts",
+            "devices",
+            "interfaces",
+            "lo",
+            "all_ipv4_addresses",
+            "default_ipv4",
+            "dns",
+            "pkg_mgr",
+            "service_mgr",
+            "user_id",
+            "env",
+            "date_time",
+            "uptime_seconds",
+            "virtualization_type",
+            "selinux",
+            "local",
         ] {
             assert!(facts.contains_key(&format!("ansible_{name}")), "{name}");
         }

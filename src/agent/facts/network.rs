@@ -108,7 +108,9 @@ fn interface(source: &Source<'_>, name: &str, addresses: &[&InterfaceAddress]) -
     if let Some(speed) = line("speed").and_then(|text| text.parse::<i64>().ok()).filter(|speed| *speed > 0) {
         facts.insert("speed".to_owned(), json!(speed));
     }
-    if let Some(driver) = source.link(&format!("/sys/class/net/{name}/device/driver")).and_then(|path| path.rsplit('/').next().map(str::to_owned)) {
+    if let Some(driver) =
+        source.link(&format!("/sys/class/net/{name}/device/driver")).and_then(|path| path.rsplit('/').next().map(str::to_owned))
+    {
         facts.insert("module".to_owned(), json!(driver));
     }
     let (mut first, mut others, mut sixes) = (None, Vec::new(), Vec::new());
@@ -118,7 +120,9 @@ fn interface(source: &Source<'_>, name: &str, addresses: &[&InterfaceAddress]) -
                 let value = v4(ip, address);
                 if first.is_none() { first = Some(value) } else { others.push(value) }
             }
-            IpAddr::V6(ip) => sixes.push(json!({"address": ip.to_string(), "prefix": address.prefix.to_string(), "scope": scope(address.scope)})),
+            IpAddr::V6(ip) => {
+                sixes.push(json!({"address": ip.to_string(), "prefix": address.prefix.to_string(), "scope": scope(address.scope)}))
+            }
         }
     }
     if let Some(first) = first {

@@ -50,9 +50,8 @@ pub(super) fn user(source: &Source<'_>, facts: &mut Map) {
     };
     let ([uid, effective_uid], [gid, effective_gid]) = (ids("Uid:"), ids("Gid:"));
     let passwd = source.text("/etc/passwd").unwrap_or_default();
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
-        fields.len() > 6 && fields[2].parse() == Ok(uid)
-    });
+    let entry =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.len() > 6 && fields[2].parse() == Ok(uid));
     let field = |at: usize| entry.as_ref().map_or("", |fields| fields[at]);
     facts.insert("user_id".to_owned(), json!(if entry.is_some() { field(0).to_owned() } else { uid.to_string() }));
     facts.insert("user_uid".to_owned(), json!(uid));
@@ -164,7 +163,13 @@ fn virtual_kind(source: &Source<'_>) -> (&'static str, &'static str) {
     let (product, vendor, bios) = (dmi("product_name"), dmi("sys_vendor"), dmi("bios_vendor"));
     let guest = match () {
         () if matches!(product.as_str(), "KVM" | "KVM Server" | "Bochs" | "AHV") || product.starts_with("Standard PC") => "kvm",
-        () if matches!(vendor.as_str(), "QEMU" | "Amazon EC2" | "DigitalOcean" | "Hetzner" | "Google" | "oVirt" | "Scaleway" | "Nutanix" | "Linode") => "kvm",
+        () if matches!(
+            vendor.as_str(),
+            "QEMU" | "Amazon EC2" | "DigitalOcean" | "Hetzner" | "Google" | "oVirt" | "Scaleway" | "Nutanix" | "Linode"
+        ) =>
+        {
+            "kvm"
+        }
         () if product == "VirtualBox" || bios == "innotek GmbH" => "virtualbox",
         () if product.starts_with("VMware") => "VMware",
         () if vendor == "Microsoft Corporation" && product == "Virtual Machine" => "VirtualPC",
@@ -181,6 +186,7 @@ fn virtual_kind(source: &Source<'_>) -> (&'static str, &'static str) {
     if loaded("kvm") {
         return ("kvm", "host");
     }
-    let hypervisor = source.text("/proc/cpuinfo").unwrap_or_default().lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
+    let hypervisor =
+        source.text("/proc/cpuinfo").unwrap_or_default().lines().any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
     if hypervisor { ("kvm", "guest") } else { ("NA", "NA") }
 }

@@ -102,7 +102,9 @@ pub(super) fn update(wish: &Apt, context: &Context) -> Result<(), Failure> {
         }
         tries += 1;
         if tries > wish.update_cache_retries || !is_passing(&said) {
-            return Err(Failure::new(format!("Failed to update apt cache: {}", errors(&said))).with("rc", finished.status).with("stderr", said));
+            return Err(Failure::new(format!("Failed to update apt cache: {}", errors(&said)))
+                .with("rc", finished.status)
+                .with("stderr", said));
         }
         context.system.sleep(Duration::from_secs(u64::from(tries)));
     }

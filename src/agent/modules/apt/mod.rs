@@ -241,7 +241,9 @@ fn package_file(wish: &Apt, context: &Context, path: &str) -> Result<Option<Step
     let program = Program::new(["dpkg-deb", "--field", path, "Package", "Version"]).env("LC_ALL", "C.UTF-8");
     let finished = context.run(program).context("cannot run dpkg-deb")?;
     if !finished.is_success() {
-        return Err(Failure::new(format!("Unable to install package {path}: {}", finished.stderr_text().trim())).with("rc", finished.status));
+        return Err(
+            Failure::new(format!("Unable to install package {path}: {}", finished.stderr_text().trim())).with("rc", finished.status)
+        );
     }
     let text = finished.stdout_text();
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();

@@ -144,9 +144,11 @@ fn apply(wish: &Systemd, systemctl: &Systemctl, context: &Context, steps: &[&str
 fn describe(wish: &Systemd, found: Option<&Found>, diff: bool) -> Outcome {
     let Some(found) = found else { return Outcome::unchanged() };
     let name = wish.name.clone().unwrap_or_default();
-    let mut outcome = Outcome::changed_if(!found.steps.is_empty()).with("name", name.as_str()).with("status", found.unit.properties.clone());
+    let mut outcome =
+        Outcome::changed_if(!found.steps.is_empty()).with("name", name.as_str()).with("status", found.unit.properties.clone());
     if let Some(enabled) = wish.enabled {
-        outcome = outcome.with("enabled", if found.is_enabled.is_some() { enabled } else { found.unit.property("UnitFileState") == "static" });
+        outcome =
+            outcome.with("enabled", if found.is_enabled.is_some() { enabled } else { found.unit.property("UnitFileState") == "static" });
     }
     if let Some(state) = wish.state {
         outcome = outcome.with("state", if state == ServiceState::Stopped { "stopped" } else { "started" });
@@ -173,11 +175,6 @@ fn describe(wish: &Systemd, found: Option<&Found>, diff: bool) -> Outcome {
         outcome = outcome.showing(Diff { before_header: name.clone(), after_header: name, before: text(false), after: text(true) });
     }
     outcome
-}
-
-/// The unit of a name, for those who only ask.
-pub(crate) fn show(context: &Context, name: &str) -> Result<Unit, Failure> {
-    Systemctl::default().show(context, name)
 }
 
 /// The arguments of a plain wish, for modules that stand on this one.

@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn properties_are_read_with_their_continued_lines() {
-        let unit = Unit { properties: parse("ExecStart={ path=/bin/sh ; argv[]=sh -c a\nb=c }\nLoadState=loaded\nActiveState=activating\nEmpty=\n") };
+        let unit = Unit {
+            properties: parse("ExecStart={ path=/bin/sh ; argv[]=sh -c a\nb=c }\nLoadState=loaded\nActiveState=activating\nEmpty=\n"),
+        };
         assert_eq!(unit.property("ExecStart"), "{ path=/bin/sh ; argv[]=sh -c a\nb=c }");
         assert!(unit.is_known() && unit.is_running() && !unit.is_masked());
         assert_eq!(unit.property("Empty"), "");

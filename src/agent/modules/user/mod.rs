@@ -58,7 +58,8 @@ pub(crate) fn plan(arguments: &User, context: &Context) -> Planned {
     let mut outcome = Outcome::changed();
     if context.diff {
         let header = format!("user {name}");
-        outcome = outcome.showing(Diff { before_header: header.clone(), after_header: header, before: changes.before, after: changes.after });
+        outcome =
+            outcome.showing(Diff { before_header: header.clone(), after_header: header, before: changes.before, after: changes.after });
     }
     let outcome = describe(arguments, &accounts, outcome, context);
     let wish = arguments.clone();
@@ -77,7 +78,11 @@ fn describe(wish: &User, accounts: &Accounts, outcome: Outcome, context: &Contex
     if wish.state == Presence::Absent {
         return outcome.with("force", wish.force).with("remove", wish.remove);
     }
-    outcome = outcome.with("append", wish.append).with("move_home", wish.move_home).with("create_home", wish.create_home).with("system", wish.system);
+    outcome = outcome
+        .with("append", wish.append)
+        .with("move_home", wish.move_home)
+        .with("create_home", wish.create_home)
+        .with("system", wish.system);
     if wish.password.is_some() {
         outcome = outcome.with("password", "NOT_LOGGING_PASSWORD");
     }

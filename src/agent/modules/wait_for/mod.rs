@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::module::{Context, Failure, Plan, Planned, reason};
 use crate::modules::systemd;
+use crate::python_regex;
 
 /// The longest pause between two looks: what is waited for is mostly a matter of fractions of a second.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -95,10 +96,8 @@ impl<'a> Check<'a> {
         if !wish.exclude_hosts.is_empty() && wish.state != WaitState::Drained {
             return Err(Failure::new("exclude_hosts should only be with state=drained"));
         }
-        let pattern = wish.search_regex.as_ref().map(|text| {
-            // Python's MULTILINE, which Ansible sets.
-            Regex::new(&format!("(?m){text}")).map_err(|error| Failure::new(format!("search_regex cannot be read: {error}")))
-        });
+        // Ansible looks with Python's MULTILINE.
+        let pattern = wish.search_regex.as_ref().map(|text| python_regex::compile(text, true, false));
         let states = wish.active_connection_states.iter().map(|name| {
             tcp_table::state_number(name).ok_or_else(|| Failure::new(format!("unknown active_connection_state ({name}) to check")))
         });
