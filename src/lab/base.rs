@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::command::{code, feed, run};
+use crate::command::{code, feed, program, run};
 use crate::error::LabError;
 use crate::mirror::Mirror;
 use crate::recipe::Recipe;
@@ -85,7 +85,7 @@ fn bootstrap(recipe: &Recipe, target: &Path, cache_dir: &Path, progress: &dyn Fn
     let suite = recipe.suite;
     let keyring = keyring(suite, cache_dir)?;
     // Namespaces of its own: its mounts never show here, and nothing of it outlives this program.
-    let mut command = Command::new("setpriv");
+    let mut command = program("setpriv");
     command.args(["--pdeathsig=KILL", "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     command.arg("mmdebstrap");
     command.args(["--mode=root", "--format=directory", "--variant=minbase"]);

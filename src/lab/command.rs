@@ -4,6 +4,15 @@ use std::io::Write;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::error::LabError;
+use crate::preflight::find_program;
+
+/// A program and all that it starts, found also where an ordinary PATH does not lead.
+pub(crate) fn program(name: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(find_program(name).unwrap_or_else(|| name.into()));
+    command.env("PATH", format!("{path}:/usr/sbin:/usr/bin:/sbin:/bin"));
+    command
+}
 
 /// Runs a program to its end and returns what it wrote on stdout.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, LabError> {
@@ -16,7 +25,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, LabError>
 
 /// Runs a program to its end; its failure is the caller's to judge.
 pub(crate) fn attempt(program: &str, arguments: &[&str]) -> Result<Output, LabError> {
-    let mut command = Command::new(program);
+    let mut command = self::program(program);
     command.args(arguments).stdin(Stdio::null());
     command.output().map_err(|source| LabError::Start { command: line(program, arguments), source })
 }
@@ -29,7 +38,7 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> Result<bool, LabErr
 /// Runs a program with `input` on its stdin.
 pub(crate) fn feed(program: &str, arguments: &[&str], input: &str) -> Result<(), LabError> {
     let start = |source| LabError::Start { command: line(program, arguments), source };
-    let mut command = Command::new(program);
+    let mut command = self::program(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(start)?;
     if let Some(mut stdin) = child.stdin.take() {

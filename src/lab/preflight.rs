@@ -27,18 +27,23 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Everything, in the order in which a person would mend it.
 pub(crate) fn check(settings: &Settings) -> Result<(), LabError> {
     check_root()?;
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none()).collect();
-    if !missing.is_empty() {
-        let mut packages: Vec<String> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
-        packages.dedup();
-        return Err(LabError::MissingPrograms { programs: missing.iter().map(|(program, _)| (*program).to_owned()).collect(), packages });
-    }
+    check_programs(|program| find_program(program).is_some())?;
     for path in [&settings.state_dir, &settings.cache_dir] {
         if path.to_string_lossy().contains([',', ':', '\\']) {
             return Err(LabError::BadPath { path: path.clone() });
         }
     }
     check_overlay(&settings.state_dir)
+}
+
+fn check_programs(is_there: impl Fn(&str) -> bool) -> Result<(), LabError> {
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_there(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<String> = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
+    packages.dedup();
+    Err(LabError::MissingPrograms { programs: missing.iter().map(|(program, _)| (*program).to_owned()).collect(), packages })
 }
 
 /// The lab's effects are root's.
@@ -73,6 +78,13 @@ fn check_overlay(state_dir: &Path) -> Result<(), LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_missing_is_told_at_once_with_its_packages() {
+        let error = check_programs(|program| !["nft", "ip", "tc"].contains(&program)).unwrap_err().to_string();
+        assert_eq!(error, "missing on this machine: nft, ip, tc; install with: apt-get install nftables iproute2");
+        check_programs(|_| true).unwrap();
+    }
 
     #[test]
     fn programs_are_found_in_sbin_too() {

@@ -114,6 +114,7 @@ pub(crate) fn read(state_dir: &Path) -> Result<Option<Record>, LabError> {
     match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|source| LabError::Damaged { path, source }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(LabError::NotRoot),
         Err(source) => Err(LabError::File { action: "read", path, source }),
     }
 }

@@ -3,12 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::command::{attempt, run, succeeds};
+use crate::command::{attempt, program, run, succeeds};
 use crate::error::LabError;
 use crate::guest::{Disk, package_cache};
 use crate::hosts::Host;
@@ -30,7 +30,10 @@ enter() {
         mkdir -p "$group/$1" && echo 0 > "$group/$1/cgroup.procs"
     done
 }
-if [ "$groups" = unit ]; then groups=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup); fi
+if [ "$groups" = unit ]; then
+    groups=
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then groups=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup); fi
+fi
 enter supervisor
 for group in $groups; do
     if [ -e "$group/cgroup.subtree_control" ]; then
@@ -106,7 +109,7 @@ fn console(disk: &Disk) -> Result<File, LabError> {
 fn start_in_session(inner: &[String], disk: &Disk) -> Result<(i32, Option<ChildStdin>), LabError> {
     let start = |source| LabError::Start { command: "setsid unshare systemd-nspawn".to_owned(), source };
     let log = console(disk)?;
-    let mut command = Command::new("setsid");
+    let mut command = program("setsid");
     command.args(inner).stdin(Stdio::piped()).stdout(log.try_clone().map_err(start)?).stderr(log);
     if !unified() {
         command.env("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE", "1");
@@ -126,6 +129,7 @@ fn start_as_unit(unit: &str, inner: &[String], disk: &Disk) -> Result<i32, LabEr
     let output = format!("append:{}", log.display());
     let mut arguments: Vec<String> = ["--quiet", "--collect", "--service-type=exec", "--property=Delegate=yes"].map(str::to_owned).to_vec();
     arguments.extend([
+        "--description=A guest of a pgfleet lab".to_owned(),
         format!("--unit={unit}"),
         format!("--property=StandardOutput={output}"),
         format!("--property=StandardError={output}"),
