@@ -98,9 +98,7 @@ impl Arguments {
 impl Given {
     /// The value, which must be there.
     pub(crate) fn required(&self) -> Result<Value, Error> {
-        self.value
-            .clone()
-            .ok_or_else(|| Error::new(ErrorKind::MissingArgument, format!("missing required argument '{}'", self.name)))
+        self.value.clone().ok_or_else(|| Error::new(ErrorKind::MissingArgument, format!("missing required argument '{}'", self.name)))
     }
 
     /// The value, `None` also for Python's `None`.

@@ -187,7 +187,11 @@ pub(crate) fn elements_below(value: &Value, path: &[Value], skip_missing: bool) 
             below = next;
         }
         if !python::is_sequence(&below) {
-            return Err(fail(format!("the key '{}' should point to a list, got '{}'", path.last().map(text).unwrap_or_default(), text(&below))));
+            return Err(fail(format!(
+                "the key '{}' should point to a list, got '{}'",
+                path.last().map(text).unwrap_or_default(),
+                text(&below)
+            )));
         }
         rows.extend(defined_items(&below)?.into_iter().map(|item| vec![element.clone(), item]));
     }
@@ -202,7 +206,8 @@ fn extract(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
         Some(more) => keys.push(more),
         None => {}
     }
-    keys.iter().try_fold(container.required()?, |value, key| if value.is_undefined() { Err(undefined(&value)) } else { python::get(&value, key) })
+    keys.iter()
+        .try_fold(container.required()?, |value, key| if value.is_undefined() { Err(undefined(&value)) } else { python::get(&value, key) })
 }
 
 fn rekey_on_member(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {

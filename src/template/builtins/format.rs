@@ -27,7 +27,22 @@ pub(crate) fn printf(template: &str, values: &[Value]) -> Result<String, Error> 
     }
     let shown: Vec<Value> =
         conversions(template).zip(values).map(|(conversion, value)| prepare(conversion, &defined(value)?)).collect::<Result<_, Error>>()?;
-    format(FormatStyle::Printf, template, &shown)
+    format(FormatStyle::Printf, &without_repr(template), &shown)
+}
+
+/// The template with `%s` for `%r`, whose values come as `repr()` already.
+fn without_repr(template: &str) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(start) = rest.find('%') {
+        let flags = rest[start + 1..].chars().take_while(|c| "#0- +.hlL*".contains(*c) || c.is_ascii_digit()).count();
+        let letter = start + 1 + flags;
+        out.push_str(&rest[..letter.min(rest.len())]);
+        let Some(conversion) = rest.get(letter..).and_then(|rest| rest.chars().next()) else { return out };
+        out.push(if matches!(conversion, 'r' | 'a') { 's' } else { conversion });
+        rest = &rest[letter + conversion.len_utf8()..];
+    }
+    out + rest
 }
 
 /// The value as the conversion needs it.
@@ -35,6 +50,7 @@ fn prepare(conversion: char, value: &Value) -> Result<Value, Error> {
     let number = || fail(format!("%{conversion} format: a real number is required, not {}", type_name(value)));
     match conversion {
         's' => Ok(Value::from(python::python_str(value))),
+        'r' | 'a' => Ok(Value::from(python::python_repr(value))),
         'd' | 'i' | 'u' => match as_integer(value) {
             Some(integer) => Ok(integer_value(integer)),
             #[expect(clippy::cast_possible_truncation, reason = "`%d` truncates")]

@@ -7,6 +7,11 @@ use super::{install, python, unknown_method};
 /// What differs on purpose, or is not the matter of filters.
 const DIFFERENT: &[(&str, &str)] = &[
     ("ip | ansible.utils.ipaddr", "the golden run had no collections; we have the filter"),
+    ("users|groupby('admin',default=false)|list", "the default is documented, but 2.19 fails before it"),
+    ("{1:2,true:3,none:4}|to_json", "1 and true are one key in Python, two here"),
+    ("l.count(3)", "2.19 counts in a lazy list and finds nothing"),
+    ("undefd == 1", "the compiler of expressions checks operands"),
+    ("undefd in [1]", "the compiler of expressions checks operands"),
 ];
 
 fn environment() -> Environment<'static> {
@@ -36,7 +41,11 @@ fn check(cases: &str, double_backslashes: bool) {
         if DIFFERENT.iter().any(|(known, _)| *known == expression) {
             continue;
         }
-        let source = if double_backslashes { expression.replace('\\', "\\\\") } else { expression.to_owned() };
+        let source = if double_backslashes {
+            expression.replace('\\', "\\\\").replace("\\'", "\\\\'").replace("\\\"", "\\\\\"")
+        } else {
+            expression.to_owned()
+        };
         let source = with_modulo(&source);
         let result = environment.compile_expression(&source).and_then(|compiled| compiled.eval(vars.clone())).and_then(|value| {
             let json = environment.empty_state().apply_filter("to_json", &[super::arguments::defined(&value)?])?;
@@ -50,7 +59,10 @@ fn check(cases: &str, double_backslashes: bool) {
         };
         if !good {
             let shown = result.map_or_else(|error| error.to_string(), |value| value.to_string());
-            wrong.push(format!("{expression}\n  expected {}\n  got      {shown}", case.get("result").map_or("an error".to_owned(), ToString::to_string)));
+            wrong.push(format!(
+                "{expression}\n  expected {}\n  got      {shown}",
+                case.get("result").map_or("an error".to_owned(), ToString::to_string)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
@@ -59,4 +71,9 @@ fn check(cases: &str, double_backslashes: bool) {
 #[test]
 fn expressions_have_the_answers_of_ansible() {
     check(include_str!("../tests/golden/expressions.json"), true);
+}
+
+#[test]
+fn filters_have_the_answers_of_ansible() {
+    check(include_str!("../tests/golden/filters.json"), true);
 }

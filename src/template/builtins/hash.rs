@@ -83,15 +83,38 @@ pub(crate) fn crypt(password: &str, kind: &str, salt: Option<&str>, salt_size: u
         return Err(fail("Could not hash the secret.: invalid characters in the salt, or over 16 of them"));
     }
     match kind {
-        "sha512" | "sha512_crypt" => Ok(sha_crypt::<sha2::Sha512>("6", password.as_bytes(), &salt, rounds.unwrap_or(656_000), &SHA512_ORDER)),
-        "sha256" | "sha256_crypt" => Ok(sha_crypt::<sha2::Sha256>("5", password.as_bytes(), &salt, rounds.unwrap_or(535_000), &SHA256_ORDER)),
+        "sha512" | "sha512_crypt" => {
+            Ok(sha_crypt::<sha2::Sha512>("6", password.as_bytes(), &salt, rounds.unwrap_or(656_000), &SHA512_ORDER))
+        }
+        "sha256" | "sha256_crypt" => {
+            Ok(sha_crypt::<sha2::Sha256>("5", password.as_bytes(), &salt, rounds.unwrap_or(535_000), &SHA256_ORDER))
+        }
         other => Err(fail(format!("password_hash: the hash type '{other}' is not supported; use sha512 or sha256"))),
     }
 }
 
 const SHA512_ORDER: [[usize; 3]; 21] = [
-    [0, 21, 42], [22, 43, 1], [44, 2, 23], [3, 24, 45], [25, 46, 4], [47, 5, 26], [6, 27, 48], [28, 49, 7], [50, 8, 29], [9, 30, 51], [31, 52, 10],
-    [53, 11, 32], [12, 33, 54], [34, 55, 13], [56, 14, 35], [15, 36, 57], [37, 58, 16], [59, 17, 38], [18, 39, 60], [40, 61, 19], [62, 20, 41],
+    [0, 21, 42],
+    [22, 43, 1],
+    [44, 2, 23],
+    [3, 24, 45],
+    [25, 46, 4],
+    [47, 5, 26],
+    [6, 27, 48],
+    [28, 49, 7],
+    [50, 8, 29],
+    [9, 30, 51],
+    [31, 52, 10],
+    [53, 11, 32],
+    [12, 33, 54],
+    [34, 55, 13],
+    [56, 14, 35],
+    [15, 36, 57],
+    [37, 58, 16],
+    [59, 17, 38],
+    [18, 39, 60],
+    [40, 61, 19],
+    [62, 20, 41],
 ];
 
 const SHA256_ORDER: [[usize; 3]; 10] =

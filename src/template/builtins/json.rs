@@ -33,9 +33,8 @@ fn dump_filter(call: &Arguments, indent: Option<String>, sort_keys: bool) -> Res
     };
     let separators = call.keyword("separators").filter(|value| !nice && !value.is_none()).map(items_of).transpose()?;
     let default_item = if indent.is_some() || nice { "," } else { ", " };
-    let separator = |index: usize, default: &str| {
-        separators.as_ref().and_then(|values| values.get(index)).map_or_else(|| default.to_owned(), text)
-    };
+    let separator =
+        |index: usize, default: &str| separators.as_ref().and_then(|values| values.get(index)).map_or_else(|| default.to_owned(), text);
     let style = Style {
         sort_keys: option(2, "sort_keys").map_or(sort_keys, python::truth),
         ascii: call.keyword("ensure_ascii").is_none_or(python::truth),
@@ -172,9 +171,8 @@ fn write_text(source: &str, ascii: bool, out: &mut String) {
 
 fn from_json(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let value = call.input()?;
-    let source = value
-        .as_str()
-        .ok_or_else(|| fail(format!("the JSON object must be str, bytes or bytearray, not {}", type_name(&value))))?;
+    let source =
+        value.as_str().ok_or_else(|| fail(format!("the JSON object must be str, bytes or bytearray, not {}", type_name(&value))))?;
     let parsed: serde_json::Value = serde_json::from_str(source).map_err(|error| fail(format!("from_json: {error}")))?;
     Ok(from_parsed(parsed))
 }

@@ -3,7 +3,9 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{Arguments, Builtin, Given, defined, undefined};
-use super::python::{self, as_float, as_integer, contains, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name};
+use super::python::{
+    self, as_float, as_integer, contains, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name,
+};
 
 pub(crate) const FILTERS: &[(&str, Builtin)] = &[
     ("list", |_, call| Ok(list(defined_items(&call.input()?)?))),
@@ -213,7 +215,8 @@ fn batch(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 
 fn slice(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, slices, fill] = call.bind(["value", "slices", "fill_with"])?;
-    let slices = usize::try_from(slices.integer(0)?).ok().filter(|slices| *slices > 0).ok_or_else(|| fail("slice needs a positive number"))?;
+    let slices =
+        usize::try_from(slices.integer(0)?).ok().filter(|slices| *slices > 0).ok_or_else(|| fail("slice needs a positive number"))?;
     let items = items_of(&value.required()?)?;
     let (each, larger) = (items.len() / slices, items.len() % slices);
     let mut start = 0;

@@ -15,8 +15,30 @@ use crate::evaluate::scope_of;
 
 /// The lookups by name.
 const NAMES: &[&str] = &[
-    "config", "dict", "env", "file", "fileglob", "first_found", "flattened", "indexed_items", "inventory_hostnames", "items", "lines", "list",
-    "nested", "password", "pipe", "random_choice", "sequence", "subelements", "template", "together", "unvault", "url", "varnames", "vars",
+    "config",
+    "dict",
+    "env",
+    "file",
+    "fileglob",
+    "first_found",
+    "flattened",
+    "indexed_items",
+    "inventory_hostnames",
+    "items",
+    "lines",
+    "list",
+    "nested",
+    "password",
+    "pipe",
+    "random_choice",
+    "sequence",
+    "subelements",
+    "template",
+    "together",
+    "unvault",
+    "url",
+    "varnames",
+    "vars",
 ];
 
 /// `lookup(name, terms..)`: one value as it is, several texts joined by commas.
@@ -181,7 +203,8 @@ fn find(state: &State<'_, '_>, name: &str, folder: &str) -> Option<PathBuf> {
 }
 
 fn read(state: &State<'_, '_>, path: &Path) -> Result<String, Error> {
-    let bytes = with_files(state, |files| files.read(path)).map_err(|error| fail(format!("Unable to access the file '{}': {error}", path.display())))?;
+    let bytes = with_files(state, |files| files.read(path))
+        .map_err(|error| fail(format!("Unable to access the file '{}': {error}", path.display())))?;
     String::from_utf8(bytes).map_err(|_| fail(format!("the file '{}' is not UTF-8 text", path.display())))
 }
 
@@ -208,7 +231,8 @@ fn candidates(term: &Value, call: &Arguments, names: &mut Vec<String>) -> Result
         Ok(values.iter().flat_map(|value| text(value).split(separators).map(str::to_owned).collect::<Vec<_>>()).collect())
     };
     let option = |key: &str| -> Result<Option<Value>, Error> {
-        let own = if python::is_mapping(term) { Some(python::get(term, &Value::from(key))?).filter(|value| !value.is_undefined()) } else { None };
+        let own =
+            if python::is_mapping(term) { Some(python::get(term, &Value::from(key))?).filter(|value| !value.is_undefined()) } else { None };
         Ok(own.or_else(|| call.keyword(key).cloned()))
     };
     if python::is_sequence(term) {

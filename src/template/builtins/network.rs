@@ -78,7 +78,11 @@ impl Network {
     }
 
     fn at(self, number: u128) -> IpAddr {
-        if self.address.is_ipv4() { IpAddr::V4(Ipv4Addr::from(u32::try_from(number & 0xffff_ffff).unwrap_or(0))) } else { IpAddr::V6(Ipv6Addr::from(number)) }
+        if self.address.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::from(u32::try_from(number & 0xffff_ffff).unwrap_or(0)))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(number))
+        }
     }
 
     fn contains(self, address: IpAddr) -> bool {
@@ -100,12 +104,18 @@ fn ipaddr(call: &Arguments, version: Option<u8>) -> Result<Value, Error> {
 fn answer(value: &Value, query: Option<&Value>, version: Option<u8>) -> Result<Value, Error> {
     let no = || Ok(Value::from(false));
     let source = text(value);
-    let Some(own) = Network::parse(&source).filter(|own| version.is_none_or(|version| own.address.is_ipv4() == (version == 4))) else { return no() };
+    let Some(own) = Network::parse(&source).filter(|own| version.is_none_or(|version| own.address.is_ipv4() == (version == 4))) else {
+        return no();
+    };
     let last = own.first() | own.host_mask();
     let with_prefix = |number: u128| Value::from(format!("{}/{}", own.at(number), own.prefix));
     let Some(query) = query else { return Ok(Value::from(source)) };
     if let Some(index) = query.as_i64().filter(|_| query.is_integer()) {
-        let number = if index < 0 { (last + 1).wrapping_sub(u128::from(index.unsigned_abs())) } else { own.first() + u128::from(index.unsigned_abs()) };
+        let number = if index < 0 {
+            (last + 1).wrapping_sub(u128::from(index.unsigned_abs()))
+        } else {
+            own.first() + u128::from(index.unsigned_abs())
+        };
         return if own.first() <= number && number <= last { Ok(with_prefix(number)) } else { no() };
     }
     let query = text(query);
@@ -121,7 +131,9 @@ fn answer(value: &Value, query: Option<&Value>, version: Option<u8>) -> Result<V
         "netmask" => Value::from(own.at(!own.host_mask()).to_string()),
         "hostmask" => Value::from(own.at(own.host_mask()).to_string()),
         "broadcast" if own.prefix + 1 < own.bits() => Value::from(own.at(last).to_string()),
-        "size" => u64::try_from(own.host_mask()).ok().and_then(|mask| mask.checked_add(1)).map_or(Value::from(own.host_mask()), Value::from),
+        "size" => {
+            u64::try_from(own.host_mask()).ok().and_then(|mask| mask.checked_add(1)).map_or(Value::from(own.host_mask()), Value::from)
+        }
         "host" | "host/prefix" | "address/prefix" | "cidr" => with_prefix(own.number()),
         "int" => python::integer_value(i128::try_from(own.number()).unwrap_or(i128::MAX)),
         "version" => Value::from(if own.address.is_ipv4() { 4 } else { 6 }),
@@ -132,8 +144,16 @@ fn answer(value: &Value, query: Option<&Value>, version: Option<u8>) -> Result<V
         "wrap" => Value::from(wrap(&source)),
         "ipv4" => own.address.is_ipv4().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false)),
         "ipv6" => own.address.is_ipv6().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false)),
-        "private" => Value::from(private(own.address)).is_true().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false)),
-        "public" => if private(own.address) { Value::from(false) } else { Value::from(source) },
+        "private" => {
+            Value::from(private(own.address)).is_true().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false))
+        }
+        "public" => {
+            if private(own.address) {
+                Value::from(false)
+            } else {
+                Value::from(source)
+            }
+        }
         "broadcast" | "first_usable" | "last_usable" | "range_usable" => Value::from(()),
         other => match Network::parse(other) {
             Some(network) if network.contains(own.address) => Value::from(source),

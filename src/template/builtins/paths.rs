@@ -66,12 +66,18 @@ fn path_join(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 }
 
 fn home_of(user: &str) -> Option<String> {
-    if user.is_empty() && let Ok(home) = std::env::var("HOME") {
+    if user.is_empty()
+        && let Ok(home) = std::env::var("HOME")
+    {
         return Some(home);
     }
     let name = if user.is_empty() { std::env::var("USER").ok()? } else { user.to_owned() };
     let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
-    accounts.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name.as_str())).and_then(|fields| fields.get(5).map(|home| (*home).to_owned()))
+    accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&name.as_str()))
+        .and_then(|fields| fields.get(5).map(|home| (*home).to_owned()))
 }
 
 /// `os.path.expanduser`.
@@ -110,7 +116,13 @@ fn absolute(path: &str) -> String {
 
 /// `os.path.normpath`.
 pub(crate) fn normalize(path: &str) -> String {
-    let root = if path.starts_with("//") && !path.starts_with("///") { "//" } else if path.starts_with('/') { "/" } else { "" };
+    let root = if path.starts_with("//") && !path.starts_with("///") {
+        "//"
+    } else if path.starts_with('/') {
+        "/"
+    } else {
+        ""
+    };
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -158,7 +158,8 @@ fn random(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
         let (start, step) = (i128::from(start.integer(0)?), i128::from(step.integer(1)?));
         let step = if step == 0 { 1 } else { step };
         let count = if step > 0 { (end - start + step - 1) / step } else { (end - start + step + 1) / step };
-        let count = u64::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| fail(format!("empty range for random ({start}, {end})")))?;
+        let count =
+            u64::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| fail(format!("empty range for random ({start}, {end})")))?;
         return Ok(integer_value(start + step * i128::from(source.below(count)?)));
     }
     if start.some().is_some() || step.some().is_some() {

@@ -9,12 +9,8 @@ use minijinja::{Error, State, Value};
 use super::arguments::{Arguments, Builtin};
 use super::python::{self, fail, list, text, tuple};
 
-pub(crate) const FILTERS: &[(&str, Builtin)] = &[
-    ("regex_replace", regex_replace),
-    ("regex_search", regex_search),
-    ("regex_findall", regex_findall),
-    ("regex_escape", regex_escape),
-];
+pub(crate) const FILTERS: &[(&str, Builtin)] =
+    &[("regex_replace", regex_replace), ("regex_search", regex_search), ("regex_findall", regex_findall), ("regex_escape", regex_escape)];
 
 /// `re.I` and `re.M`, and where a match must begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -101,7 +97,9 @@ fn translate(pattern: &str, multi_line: bool) -> String {
                 let end = rest.iter().position(|c| *c == '}');
                 let body: Option<String> = end.map(|end| rest[1..end].iter().collect());
                 let valid = |body: &String| {
-                    body.chars().any(|c| c.is_ascii_digit()) && body.chars().all(|c| c.is_ascii_digit() || c == ',') && body.matches(',').count() < 2
+                    body.chars().any(|c| c.is_ascii_digit())
+                        && body.chars().all(|c| c.is_ascii_digit() || c == ',')
+                        && body.matches(',').count() < 2
                 };
                 match body.filter(valid) {
                     Some(body) => {
@@ -272,7 +270,8 @@ fn regex_search(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error>
     let captures = regex.captures(&source).map_err(|error| fail(format!("regular expression: {error}")))?;
     let Some(captures) = captures else { return Ok(Value::from(())) };
     let group = |name: &String| -> Result<Value, Error> {
-        let known = name.parse::<usize>().map_or_else(|_| regex.capture_names().flatten().any(|own| own == name), |number| number < captures.len());
+        let known =
+            name.parse::<usize>().map_or_else(|_| regex.capture_names().flatten().any(|own| own == name), |number| number < captures.len());
         let found = name.parse::<usize>().map_or_else(|_| captures.name(name), |number| captures.get(number));
         if known { Ok(found.map_or_else(|| Value::from(()), |found| Value::from(found.as_str()))) } else { Err(fail("no such group")) }
     };

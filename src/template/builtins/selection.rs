@@ -90,7 +90,9 @@ fn select_attribute(state: &mut State<'_, '_>, call: &Arguments, wanted: bool) -
 
 fn attr(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, name] = call.bind(["obj", "name"])?;
-    python::get(&value.required()?, &name.required()?)
+    let value = value.required()?;
+    // Attributes, not items: data has none.
+    if python::is_mapping(&value) { Ok(Value::UNDEFINED) } else { python::get(&value, &name.required()?) }
 }
 
 /// What `groupby` gives: a pair that also has names.
@@ -151,4 +153,3 @@ fn groupby(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     }
     Ok(groups.into_iter().map(|(_, grouper, members)| Value::from_object(Group { grouper, list: list(members) })).collect())
 }
-

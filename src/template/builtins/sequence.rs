@@ -48,7 +48,11 @@ fn number(source: &str) -> Option<i128> {
 
 impl Sequence {
     fn set(&mut self, name: &str, value: &Value) -> Result<(), Error> {
-        let read = || as_integer(value).or_else(|| number(&text(value))).ok_or_else(|| fail(format!("with_sequence: {name}={} is no number", text(value))));
+        let read = || {
+            as_integer(value)
+                .or_else(|| number(&text(value)))
+                .ok_or_else(|| fail(format!("with_sequence: {name}={} is no number", text(value))))
+        };
         match name {
             "start" => self.start = read()?,
             "end" => self.end = Some(read()?),

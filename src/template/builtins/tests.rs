@@ -204,14 +204,18 @@ fn timed_out(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 fn pattern(call: &Arguments, anchored: bool) -> Result<Value, Error> {
     let [value, pattern, ignore_case, multi_line, kind] = call.bind(["value", "pattern", "ignorecase", "multiline", "match_type"])?;
     let value = value.required()?;
-    if value.as_str().is_none() && !value.is_number() && !matches!(value.kind(), ValueKind::Bool | ValueKind::None | ValueKind::Seq | ValueKind::Map) {
+    if value.as_str().is_none()
+        && !value.is_number()
+        && !matches!(value.kind(), ValueKind::Bool | ValueKind::None | ValueKind::Seq | ValueKind::Map)
+    {
         return Err(fail(format!("expected text, got {}", type_name(&value))));
     }
     let (source, kind) = (text(&value), kind.text("search"));
     let pattern = pattern.text("");
     let pattern = if kind == "fullmatch" { format!("(?:{pattern})\\Z") } else { pattern };
     let anchored = anchored || kind == "match" || kind == "fullmatch";
-    is_match(&source, &pattern, Flags { ignore_case: ignore_case.flag(false), multi_line: multi_line.flag(false), anchored }).map(Value::from)
+    is_match(&source, &pattern, Flags { ignore_case: ignore_case.flag(false), multi_line: multi_line.flag(false), anchored })
+        .map(Value::from)
 }
 
 fn compare_versions(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
@@ -254,7 +258,8 @@ fn is_mount(path: &Path) -> bool {
 fn same_file(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     use std::os::unix::fs::MetadataExt as _;
     let [left, right] = call.bind(["a", "b"])?;
-    let identity = |path: String| std::fs::metadata(&path).map(|data| (data.dev(), data.ino())).map_err(|error| fail(format!("{path}: {error}")));
+    let identity =
+        |path: String| std::fs::metadata(&path).map(|data| (data.dev(), data.ino())).map_err(|error| fail(format!("{path}: {error}")));
     Ok(Value::from(identity(text(&left.required()?))? == identity(text(&right.required()?))?))
 }
 

@@ -200,8 +200,7 @@ fn wordcount(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 }
 
 fn wordwrap(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
-    let [value, width, long_words, wrap, _hyphens] =
-        call.bind(["s", "width", "break_long_words", "wrapstring", "break_on_hyphens"])?;
+    let [value, width, long_words, wrap, _hyphens] = call.bind(["s", "width", "break_long_words", "wrapstring", "break_on_hyphens"])?;
     let (width, wrap, long_words) = (usize::try_from(width.integer(79)?).unwrap_or(79).max(1), wrap.text("\n"), long_words.flag(true));
     let value = text(&value.required()?);
     let mut lines: Vec<String> = Vec::new();
@@ -276,8 +275,10 @@ fn urlencode(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
             .map(|pair| Ok((python::get(pair, &Value::from(0))?, python::get(pair, &Value::from(1))?)))
             .collect::<Result<Vec<_>, Error>>()?
     };
-    let encoded: Vec<String> =
-        pairs.iter().map(|(key, item)| format!("{}={}", percent_encode(&text(key), "", true), percent_encode(&text(item), "", true))).collect();
+    let encoded: Vec<String> = pairs
+        .iter()
+        .map(|(key, item)| format!("{}={}", percent_encode(&text(key), "", true), percent_encode(&text(item), "", true)))
+        .collect();
     Ok(encoded.join("&").into())
 }
 
@@ -316,8 +317,8 @@ fn urlsplit(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, query] = call.bind(["value", "query"])?;
     let (scheme, netloc, path, query_string, fragment) = split_url(&text(&value.required()?));
     let (credentials, host) = netloc.rsplit_once('@').map_or((None, netloc.as_str()), |(credentials, host)| (Some(credentials), host));
-    let (user, password) =
-        credentials.map_or((None, None), |text| text.split_once(':').map_or((Some(text), None), |(user, password)| (Some(user), Some(password))));
+    let (user, password) = credentials
+        .map_or((None, None), |text| text.split_once(':').map_or((Some(text), None), |(user, password)| (Some(user), Some(password))));
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, rest)) => (name, rest.strip_prefix(':')),
         None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
@@ -358,18 +359,8 @@ fn quote(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 }
 
 fn comment(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
-    let [value, style, decoration, newline, beginning, prefix, prefix_count, postfix, postfix_count, end] = call.bind([
-        "text",
-        "style",
-        "decoration",
-        "newline",
-        "beginning",
-        "prefix",
-        "prefix_count",
-        "postfix",
-        "postfix_count",
-        "end",
-    ])?;
+    let [value, style, decoration, newline, beginning, prefix, prefix_count, postfix, postfix_count, end] =
+        call.bind(["text", "style", "decoration", "newline", "beginning", "prefix", "prefix_count", "postfix", "postfix_count", "end"])?;
     let (style_beginning, style_decoration, style_end) = match style.text("plain").as_str() {
         "plain" => ("", "# ", ""),
         "erlang" => ("", "% ", ""),
@@ -391,7 +382,8 @@ fn comment(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     if !prefix.is_empty() {
         out += &if prefix == newline { newline.clone() } else { format!("{prefix}{newline}") }.repeat(prefix_count);
     }
-    let body = format!("{decoration}{}", python::expect_str(&value.required()?, "comment")?.replace(&newline, &format!("{newline}{decoration}")));
+    let body =
+        format!("{decoration}{}", python::expect_str(&value.required()?, "comment")?.replace(&newline, &format!("{newline}{decoration}")));
     out += &body.replace(&format!("{decoration}{newline}"), &format!("{bare}{newline}"));
     out += &format!("{newline}{postfix}").repeat(postfix_count);
     let end = end.text(style_end);
@@ -421,7 +413,8 @@ fn b64decode(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     // Python leaves out characters that are not in the alphabet.
     let (alphabet, extra) = if urlsafe.flag(false) { (&alphabet::URL_SAFE, "-_=") } else { (&alphabet::STANDARD, "+/=") };
     let source: String = text(&value.required()?).chars().filter(|c| c.is_ascii_alphanumeric() || extra.contains(*c)).collect();
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical).with_decode_allow_trailing_bits(true);
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical).with_decode_allow_trailing_bits(true);
     let bytes = GeneralPurpose::new(alphabet, config).decode(source).map_err(|error| fail(format!("not valid base64: {error}")))?;
     let decoded = match encoding.text("utf-8").to_lowercase().replace('_', "-").as_str() {
         "utf-16-le" | "utf-16le" => {

@@ -123,13 +123,16 @@ fn semantic(version: &str) -> Result<(Vec<u64>, Vec<Identifier>), Error> {
     let (rest, _build) = version.split_once('+').unwrap_or((version, ""));
     let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
     let valid = |part: &str| part == "0" || (!part.starts_with('0') && !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    let core = core.split('.').map(|part| part.parse().ok().filter(|_| valid(part)).ok_or_else(invalid)).collect::<Result<Vec<u64>, _>>()?;
+    let core =
+        core.split('.').map(|part| part.parse().ok().filter(|_| valid(part)).ok_or_else(invalid)).collect::<Result<Vec<u64>, _>>()?;
     if core.len() != 3 {
         return Err(invalid());
     }
     let identifier = |part: &str| match part.parse() {
         Ok(number) if valid(part) => Ok(Identifier::Number(number)),
-        _ if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => Ok(Identifier::Word(part.to_owned())),
+        _ if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
+            Ok(Identifier::Word(part.to_owned()))
+        }
         _ => Err(invalid()),
     };
     let pre = pre.map_or_else(|| Ok(vec![Identifier::Release]), |pre| pre.split('.').map(identifier).collect())?;

@@ -39,8 +39,18 @@ fn dump(call: &Arguments, indent: i64, flow: Option<bool>) -> Result<Value, Erro
         None => 80,
     };
     let explicit = |name: &str| call.keyword(name).is_some_and(python::truth);
-    let mut emitter =
-        Emitter { out: String::new(), column: 0, whitespace: true, indention: true, indent: None, flow_level: 0, best_indent: indent, width, flow, sort_keys: sort_keys.flag(true) };
+    let mut emitter = Emitter {
+        out: String::new(),
+        column: 0,
+        whitespace: true,
+        indention: true,
+        indent: None,
+        flow_level: 0,
+        best_indent: indent,
+        width,
+        flow,
+        sort_keys: sort_keys.flag(true),
+    };
     if explicit("explicit_start") {
         emitter.indicator("---", true, false, false);
     }
@@ -49,8 +59,7 @@ fn dump(call: &Arguments, indent: i64, flow: Option<bool>) -> Result<Value, Erro
     if emitter.column > 0 {
         emitter.line_break();
     }
-    let is_plain_scalar = !python::is_mapping(&root) && !python::is_sequence(&root) && !emitter.out.starts_with(['\'', '"']);
-    if is_plain_scalar || explicit("explicit_end") {
+    if explicit("explicit_end") {
         emitter.out.push_str("...\n");
     }
     Ok(emitter.out.into())
@@ -193,7 +202,10 @@ impl Emitter {
 
     fn key(&mut self, key: &Value, block: bool) -> Result<(), Error> {
         let source = key.as_str().unwrap_or_default();
-        let simple = !python::is_sequence(key) && source.chars().count() < 128 && (key.as_str().is_none() || !source.is_empty()) && !analyze(source).multi_line;
+        let simple = !python::is_sequence(key)
+            && source.chars().count() < 128
+            && (key.as_str().is_none() || !source.is_empty())
+            && !analyze(source).multi_line;
         if simple {
             self.node(key, Context::Key)?;
             self.indicator(":", false, false, false);
@@ -428,14 +440,20 @@ fn analyze(source: &str) -> Analysis {
             block |= comment;
         }
         breaks |= is_break(*c);
-        let printable = matches!(c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10fffe}');
+        let printable =
+            matches!(c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10fffe}');
         special |= !printable || *c == '\u{feff}';
         break_space |= *c == ' ' && previous.is_some_and(|c| is_break(*c));
         space_break |= is_break(*c) && previous == Some(&' ');
     }
     let edge = |c: char| c == ' ' || is_break(c);
     let plain = !edge(*first) && !edge(*last) && !break_space && !space_break && !special && !breaks;
-    Analysis { multi_line: breaks, flow_plain: plain && !flow, block_plain: plain && !block, single_quoted: !break_space && !space_break && !special }
+    Analysis {
+        multi_line: breaks,
+        flow_plain: plain && !flow,
+        block_plain: plain && !block,
+        single_quoted: !break_space && !space_break && !special,
+    }
 }
 
 fn documents(source: &str) -> Result<Vec<Value>, Error> {
