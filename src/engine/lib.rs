@@ -1,1 +1,28 @@
-//! Runs plays on hosts: strategy, conditions, handlers, events. Knows no SSH, no screen.
+//! Runs plays on hosts: strategy, conditions, handlers, events. Knows no SSH, no disk, no screen.
+
+mod actions;
+mod attempt;
+mod call;
+mod event;
+mod fleet;
+mod handlers;
+mod hosts;
+mod include;
+mod items;
+mod link;
+mod play;
+mod recap;
+mod redact;
+mod result;
+mod run;
+mod scopes;
+mod steps;
+mod task;
+
+pub use event::{Event, Report};
+pub use fleet::{Become, Contact, Content, Fleet, Incoming, Local, RawOutput, Unreachable};
+pub use link::Link;
+pub use recap::{Counts, Recap};
+pub use redact::Redactor;
+pub use result::{Ending, TaskResult};
+pub use run::{Finished, Run, RunOptions, Stop};

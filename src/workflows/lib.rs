@@ -1,1 +1,20 @@
-//! What a person asks for: deploy, status. One file each.
+//! What a person asks for: deploy, status, a playbook. One file each, on top of everything but the screen.
+
+mod carried;
+mod credentials;
+mod deploy;
+mod error;
+mod fleet;
+mod groups;
+mod local;
+mod play;
+mod project;
+mod slot;
+mod status;
+
+pub use carried::{carried_agent, carried_files};
+pub use deploy::deploy;
+pub use error::WorkflowError;
+pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
+pub use project::Project;
+pub use status::status;

@@ -1,0 +1,239 @@
+//! One task on one host: conditions, items, tries, and what counts as changed or failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgfleet_playbook::{Kind, Task};
+use pgfleet_template::{Condition, Problem, Raw, Scope, Vars, from_json};
+use serde_json::Value;
+
+use crate::hosts::HostState;
+use crate::items::Items;
+use crate::play::{Playing, number, text_of, truth};
+use crate::redact::censored;
+use crate::run::Run;
+use crate::{Ending, Event, TaskResult};
+
+/// Tries after the first where `until` is given and `retries` is not.
+const RETRIES: f64 = 3.0;
+/// Seconds between tries where `delay` is not given.
+const DELAY: f64 = 5.0;
+
+/// A task on a host.
+pub(crate) struct Attempt<'a> {
+    pub(crate) run: &'a Arc<Run>,
+    pub(crate) playing: &'a Playing,
+    pub(crate) task: &'a Arc<Task>,
+    pub(crate) number: usize,
+    pub(crate) host: &'a Arc<HostState>,
+}
+
+impl Attempt<'_> {
+    /// The result over all items, and the host that did the work where that is another one.
+    pub(crate) async fn run_all(&self) -> (TaskResult, Option<String>) {
+        match self.try_all().await {
+            Ok(done) => done,
+            Err(problem) => (TaskResult::from(problem.at(&self.task.place)), None),
+        }
+    }
+
+    async fn try_all(&self) -> Result<(TaskResult, Option<String>), Problem> {
+        let scope = self.run.scope(self.playing, self.host, Some(self.task))?;
+        let Some(repeat) = &self.task.repeat else { return self.once(&scope).await };
+        // A loop whose items cannot be rendered is no failure when a condition rules the task out anyway.
+        let items = match Items::of(repeat, &scope, self.run) {
+            Ok(items) => items,
+            Err(problem) => match self.ruled_out(&scope) {
+                Ok(Some(result)) => return Ok((result, None)),
+                _ => return Err(problem),
+            },
+        };
+        if items.len() == 0 {
+            return Ok((TaskResult::skipped("No items in the list").with("results", Vec::<Value>::new()), None));
+        }
+        let pause = repeat.pause.as_ref().map(|raw| number(raw, &scope)).transpose()?.flatten().unwrap_or_default();
+        let mut results = Vec::new();
+        let mut delegate = None;
+        for index in 0..items.len() {
+            if index > 0 && pause > 0.0 {
+                tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+            }
+            let scope = scope.over(Arc::new(items.variables(index)));
+            let (mut result, other) = match self.once(&scope).await {
+                Ok(done) => done,
+                Err(problem) => (TaskResult::from(problem.at(&self.task.place)), None),
+            };
+            delegate = delegate.or(other);
+            let item = pgfleet_template::to_json(&items.item(index)).unwrap_or(Value::Null);
+            result.data.insert(repeat.variable.clone(), item);
+            result.data.insert("ansible_loop_var".to_owned(), Value::from(repeat.variable.clone()));
+            self.tell_item(&scope, &items.text(index), &result);
+            let lost = result.ending == Ending::Unreachable;
+            results.push(result);
+            if lost {
+                break;
+            }
+        }
+        Ok((summed(results), delegate))
+    }
+
+    fn tell_item(&self, scope: &Scope, item: &str, result: &TaskResult) {
+        let flag = |raw: &Option<Raw>| raw.as_ref().is_some_and(|raw| truth(raw, scope).unwrap_or(false));
+        let hidden = flag(&self.task.settings.no_log);
+        let redactor = &self.run.options.redactor;
+        let (item, result_told) =
+            if hidden { ("(censored due to no_log)".to_owned(), censored(result)) } else { (redactor.text(item), redactor.result(result)) };
+        let ignored = result.ending == Ending::Failed && flag(&self.task.settings.ignore_errors);
+        self.run.tell(&Event::ItemDone { task: self.number, host: self.host.name.clone(), item, result: result_told, ignored });
+    }
+
+    /// Why the task is not done on this host; `None` when all conditions hold.
+    fn ruled_out(&self, scope: &Scope) -> Result<Option<TaskResult>, Problem> {
+        for condition in &self.task.settings.when {
+            if !condition.holds(scope)? {
+                return Ok(Some(TaskResult::skipped("Conditional result was False").with("false_condition", condition.source())));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn once(&self, scope: &Scope) -> Result<(TaskResult, Option<String>), Problem> {
+        if let Some(result) = self.ruled_out(scope)? {
+            return Ok((result, None));
+        }
+        let delegate = self.delegate(scope)?;
+        let Some(until) = &self.task.until else { return Ok((self.judged(scope, delegate.as_deref()).await?, delegate)) };
+        let keyword = |raw: &Option<Raw>, otherwise| {
+            raw.as_ref().map_or(Ok(otherwise), |raw| number(raw, scope).map(|number| number.unwrap_or(otherwise)))
+        };
+        let retries = keyword(&until.retries, RETRIES)?.max(0.0) as u64;
+        let delay = Duration::from_secs_f64(keyword(&until.delay, DELAY)?.max(0.0));
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut result = self.judged(scope, delegate.as_deref()).await?;
+            result.data.insert("attempts".to_owned(), Value::from(tries));
+            let done = match (until.until.as_slice(), result.ending) {
+                (_, Ending::Skipped | Ending::Unreachable) => true,
+                ([], ending) => ending != Ending::Failed,
+                (conditions, _) => all_hold(conditions, &self.with_result(scope, &result))?,
+            };
+            if done {
+                return Ok((result, delegate));
+            }
+            if tries > retries || self.run.options.stop.is_asked() {
+                if !result.is_bad() {
+                    result.end_as(Ending::Failed);
+                }
+                return Ok((result, delegate));
+            }
+            let told = self.run.options.redactor.result(&result);
+            self.run.tell(&Event::Retrying { task: self.number, host: self.host.name.clone(), left: retries + 1 - tries, result: told });
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn delegate(&self, scope: &Scope) -> Result<Option<String>, Problem> {
+        let Some(raw) = &self.task.settings.delegate_to else { return Ok(None) };
+        let name = raw.evaluate(scope)?;
+        let name = name.as_str().map(str::trim).unwrap_or_default();
+        if name.is_empty() {
+            return Err(Problem::new("'delegate_to' names a host, and this is empty"));
+        }
+        Ok((name != self.host.name).then(|| name.to_owned()))
+    }
+
+    /// One try, with `changed_when` and `failed_when` applied.
+    async fn judged(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
+        let mut result = self.done(scope, delegate).await?;
+        if matches!(result.ending, Ending::Unreachable | Ending::Skipped) {
+            return Ok(result);
+        }
+        if let Some(conditions) = &self.task.changed_when {
+            let changed = all_hold(conditions, &self.with_result(scope, &result))?;
+            if result.ending != Ending::Failed {
+                result.end_as(if changed { Ending::Changed } else { Ending::Ok });
+            } else {
+                result.data.insert("changed".to_owned(), Value::Bool(changed));
+            }
+        }
+        if let Some(conditions) = &self.task.failed_when {
+            let failed = all_hold(conditions, &self.with_result(scope, &result))?;
+            let was_changed = result.data.get("changed").and_then(Value::as_bool).unwrap_or(false);
+            let otherwise = if was_changed { Ending::Changed } else { Ending::Ok };
+            result.end_as(if failed { Ending::Failed } else { otherwise });
+            result.data.insert("failed_when_result".to_owned(), Value::Bool(failed));
+        }
+        Ok(result)
+    }
+
+    /// The scope in which the result already has its name.
+    fn with_result(&self, scope: &Scope, result: &TaskResult) -> Scope {
+        let Some(name) = &self.task.register else { return scope.clone() };
+        let vars = Vars::from_iter([(name.clone(), Raw::from(from_json(&Value::Object(result.data.clone()))))]);
+        scope.over(Arc::new(vars))
+    }
+
+    async fn done(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
+        let limit =
+            self.task.settings.timeout.as_ref().map(|raw| number(raw, scope)).transpose()?.flatten().filter(|seconds| *seconds > 0.0);
+        let work = async {
+            match self.task.kind {
+                Kind::Engine(action) => self.act(action, scope).await,
+                kind => self.call(kind, scope, delegate).await,
+            }
+        };
+        match limit {
+            None => work.await,
+            Some(seconds) => match tokio::time::timeout(Duration::from_secs_f64(seconds), work).await {
+                Ok(result) => result,
+                Err(_) => Ok(TaskResult::failed(format!("the task took longer than its limit of {seconds} s")).with("timedout", true)),
+            },
+        }
+    }
+
+    /// The task's name on this host.
+    pub(crate) fn name(&self, scope: &Scope) -> String {
+        self.task.name.as_ref().and_then(|name| text_of(name, scope)).unwrap_or_else(|| self.task.module_name.clone())
+    }
+}
+
+fn all_hold(conditions: &[Condition], scope: &Scope) -> Result<bool, Problem> {
+    for condition in conditions {
+        if !condition.holds(scope)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The result of a loop from those of its items.
+fn summed(results: Vec<TaskResult>) -> TaskResult {
+    let has = |ending| results.iter().any(|result| result.ending == ending);
+    let ending = if has(Ending::Unreachable) {
+        Ending::Unreachable
+    } else if has(Ending::Failed) {
+        Ending::Failed
+    } else if has(Ending::Changed) {
+        Ending::Changed
+    } else if results.iter().all(|result| result.ending == Ending::Skipped) {
+        Ending::Skipped
+    } else {
+        Ending::Ok
+    };
+    let message = match ending {
+        Ending::Failed => "One or more items failed",
+        Ending::Skipped => "All items skipped",
+        Ending::Unreachable => "The host was lost",
+        Ending::Ok | Ending::Changed => "All items completed",
+    };
+    let any_changed = has(Ending::Changed);
+    let hint = results.iter().find_map(|result| result.hint.clone());
+    let diff = results.iter().flat_map(|result| result.diff.iter().cloned()).collect();
+    let list: Vec<Value> = results.into_iter().map(|result| Value::Object(result.data)).collect();
+    let mut summed = TaskResult { diff, hint, ..TaskResult::new(ending).with("results", list).with("msg", message) };
+    if ending == Ending::Failed {
+        summed.data.insert("changed".to_owned(), Value::Bool(any_changed));
+    }
+    summed
+}

@@ -1,0 +1,108 @@
+//! How the engine reaches hosts and the controller's own files: traits that others implement.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use pgfleet_protocol::{Map, Outcome, Request, Secret};
+
+/// Acting as another user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Become {
+    /// Whom.
+    pub user: String,
+    /// `sudo`, `su` ...
+    pub method: String,
+    /// What the method may ask for.
+    pub password: Option<Secret>,
+}
+
+/// Which host, and how to get there: connection variables as rendered (`ansible_host`, `ansible_user` ...).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contact {
+    /// The host's name in the inventory.
+    pub host: String,
+    /// Connection variables.
+    pub variables: Map,
+    /// As whom.
+    pub r#become: Option<Become>,
+}
+
+/// File content on its way to a host.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+    /// Their SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// Why a host could not be reached, or was lost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unreachable {
+    /// What happened, with the host's name.
+    pub message: String,
+    /// The next step.
+    pub hint: Option<String>,
+}
+
+impl Unreachable {
+    /// A reason without a hint.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+}
+
+/// What a command line sent without the agent printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawOutput {
+    /// Exit status.
+    pub status: i64,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The way to the hosts. Sessions are opened when first needed and kept.
+pub trait Fleet: Send + Sync {
+    /// Does one call on one host. `content` is sent when the agent asks for it, what the agent sends goes to `sink`.
+    fn call<'a>(
+        &'a self,
+        contact: &'a Contact,
+        request: Request,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> BoxFuture<'a, Result<Outcome, Unreachable>>;
+
+    /// Sends a command line without the agent.
+    fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>>;
+}
+
+/// A file of the controller that is being written; it appears when finished, whole or not at all.
+pub trait Incoming: Send {
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the file appear.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// The controller's own disk, as far as the engine writes to it.
+pub trait Local: Send + Sync {
+    /// SHA-256 of a file, if there is one.
+    fn sha256(&self, path: &Path) -> Option<String>;
+    /// Begins a file, its folders made.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Incoming>>;
+}

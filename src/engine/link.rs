@@ -1,0 +1,137 @@
+//! One conversation with one agent over any stream.
+
+use std::time::Duration;
+
+use pgfleet_protocol::{Chunk, Decoder, Frame, FromAgent, Outcome, Request, ToAgent, VERSION, encode};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{Content, Incoming, Unreachable};
+
+/// How long an agent may take for its first word.
+const GREETING: Duration = Duration::from_secs(30);
+
+/// The controller's end of an agent's stream. One call at a time; a call that was given up spoils the link.
+pub struct Link {
+    host: String,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+    decoder: Decoder,
+    next: u64,
+    spoiled: bool,
+}
+
+impl Link {
+    /// Greets the agent at the other end.
+    ///
+    /// # Errors
+    /// When it does not answer, or speaks another version.
+    pub async fn open(
+        host: impl Into<String>,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, Unreachable> {
+        let (reader, writer) = (Box::new(reader), Box::new(writer));
+        let mut link = Self { host: host.into(), reader, writer, decoder: Decoder::default(), next: 1, spoiled: false };
+        link.send(&ToAgent::Hello { version: VERSION }).await?;
+        let greeting = tokio::time::timeout(GREETING, link.receive()).await;
+        match greeting.map_err(|_| link.lost("the agent did not answer within 30 s"))?? {
+            Frame::Message(FromAgent::Hello { version: VERSION }) => Ok(link),
+            Frame::Message(FromAgent::Hello { version }) => {
+                Err(link.lost(&format!("the agent speaks protocol {version}, this program {VERSION}")))
+            }
+            _ => Err(link.lost("the agent began with something else than a greeting")),
+        }
+    }
+
+    /// True when a call was given up in the middle: the stream cannot be used any more.
+    #[must_use]
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled
+    }
+
+    /// Does one call.
+    ///
+    /// # Errors
+    /// When the agent is lost on the way, or breaks the protocol.
+    pub async fn call(
+        &mut self,
+        mut request: Request,
+        content: Option<Content>,
+        mut sink: Option<Box<dyn Incoming>>,
+    ) -> Result<Outcome, Unreachable> {
+        self.spoiled = true;
+        let id = self.next;
+        self.next += 1;
+        request.id = id;
+        self.send(&ToAgent::Run(request)).await?;
+        let mut received = false;
+        loop {
+            match self.receive().await? {
+                Frame::Message(FromAgent::Want { id: wanted }) if wanted == id => match &content {
+                    Some(content) => self.send_content(id, content).await?,
+                    None => return Err(self.lost("the agent asks for content that the call does not have")),
+                },
+                Frame::Chunk(chunk) if chunk.id == id => {
+                    let Some(sink) = sink.as_mut() else { return Err(self.lost("the agent sends content that nobody asked for")) };
+                    sink.write(&chunk.bytes).map_err(|error| self.lost(&format!("what it sends cannot be stored: {error}")))?;
+                    received |= chunk.last;
+                }
+                Frame::Message(FromAgent::Done { id: done, outcome }) if done == id => {
+                    if let (true, Some(sink)) = (received, sink) {
+                        sink.finish().map_err(|error| self.lost(&format!("what it sent cannot be stored: {error}")))?;
+                    }
+                    self.spoiled = false;
+                    return Ok(outcome);
+                }
+                _ => return Err(self.lost("the agent answered another call")),
+            }
+        }
+    }
+
+    async fn send_content(&mut self, id: u64, content: &Content) -> Result<(), Unreachable> {
+        let mut pieces = content.bytes.chunks(Chunk::SIZE).peekable();
+        loop {
+            let bytes = pieces.next().unwrap_or_default().to_vec();
+            let last = pieces.peek().is_none();
+            let frame = Chunk { id, last, bytes }.encode().map_err(|error| self.lost(&error.to_string()))?;
+            self.write(&frame).await?;
+            if last {
+                return self.flush().await;
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &ToAgent) -> Result<(), Unreachable> {
+        let frame = encode(message).map_err(|error| self.lost(&error.to_string()))?;
+        self.write(&frame).await?;
+        self.flush().await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Unreachable> {
+        let written = self.writer.write_all(bytes).await;
+        written.map_err(|error| self.lost(&format!("the connection broke while sending: {error}")))
+    }
+
+    async fn flush(&mut self) -> Result<(), Unreachable> {
+        let flushed = self.writer.flush().await;
+        flushed.map_err(|error| self.lost(&format!("the connection broke while sending: {error}")))
+    }
+
+    async fn receive(&mut self) -> Result<Frame<FromAgent>, Unreachable> {
+        let mut buffer = [0; 32 * 1024];
+        loop {
+            if let Some(frame) = self.decoder.next_frame().map_err(|error| self.lost(&error.to_string()))? {
+                return Ok(frame);
+            }
+            match self.reader.read(&mut buffer).await {
+                Ok(0) => return Err(self.lost("the connection ended before the answer came")),
+                Ok(count) => self.decoder.push(&buffer[..count]),
+                Err(error) => return Err(self.lost(&format!("the connection broke: {error}"))),
+            }
+        }
+    }
+
+    fn lost(&self, reason: &str) -> Unreachable {
+        Unreachable::new(format!("{}: {reason}", self.host))
+    }
+}

@@ -1,0 +1,314 @@
+//! One play: its hosts, batches, facts and sections.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pgfleet_inventory::read_variables;
+use pgfleet_playbook::{Arguments, Gather, Kind, Play, Settings, Task, lookup_module};
+use pgfleet_template::{Problem, Raw, Scope, Value, Vars, to_json};
+
+use crate::Event;
+use crate::hosts::{Fate, HostState};
+use crate::run::Run;
+use crate::scopes::vars;
+
+/// A batch of a play while it runs.
+pub(crate) struct Playing {
+    pub(crate) play: Arc<Play>,
+    /// Variables that the play gives to all its hosts.
+    pub(crate) magic: Arc<Vars>,
+    /// Hosts that each handler has been notified for, by the handler's number.
+    pub(crate) notified: Mutex<BTreeMap<usize, BTreeSet<String>>>,
+    vars_files: BTreeMap<String, Vec<Arc<Vars>>>,
+    ended: std::sync::atomic::AtomicBool,
+}
+
+impl Playing {
+    pub(crate) fn vars_files_of(&self, host: &HostState) -> Vec<Arc<Vars>> {
+        self.vars_files.get(&host.name).cloned().unwrap_or_default()
+    }
+
+    /// True once `meta: end_play` was met.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Run {
+    /// Runs one play; true when all its hosts are lost, which ends the run.
+    pub(crate) async fn play(self: &Arc<Self>, play: &Play) -> Result<bool, Problem> {
+        let scope = self.play_scope(&play.folder, &play.vars);
+        let names = self.select(play, &scope)?;
+        let title = match &play.name {
+            Some(name) => text_of(name, &scope).unwrap_or_else(|| String::from("play")),
+            None => self.pattern(play, &scope)?,
+        };
+        if names.is_empty() {
+            self.tell(&Event::PlayEmpty { name: title });
+            return Ok(false);
+        }
+        let mut hosts = Vec::new();
+        for name in &names {
+            if let Some(host) = self.host(name)? {
+                if host.fate() == Fate::Ended {
+                    host.meet(Fate::Active);
+                }
+                hosts.push(host);
+            }
+        }
+        hosts.retain(|host| host.is_active());
+        if hosts.is_empty() {
+            return Ok(true);
+        }
+        self.tell(&Event::PlayStarted { name: title, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
+        let play = Arc::new(play.clone());
+        let sizes = batch_sizes(&play, &scope, hosts.len())?;
+        let all = hosts.clone();
+        let mut rest = hosts.as_slice();
+        for size in sizes {
+            let (batch, later) = rest.split_at(size.min(rest.len()));
+            rest = later;
+            if batch.is_empty() || self.options.stop.is_asked() {
+                break;
+            }
+            let playing = self.begin_batch(&play, &all, batch)?;
+            self.batch(&playing, batch).await?;
+            if batch.iter().all(|host| matches!(host.fate(), Fate::Failed | Fate::Unreachable))
+                || self.too_many_failed(&play, &scope, batch)?
+            {
+                return Ok(true);
+            }
+            if playing.is_ended() {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    async fn batch(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
+        self.gather(playing, hosts).await?;
+        for section in [&playing.play.pre_tasks, &playing.play.tasks, &playing.play.post_tasks] {
+            let active = active(hosts);
+            if active.is_empty() && !self.forces_handlers(playing)? {
+                break;
+            }
+            self.steps(playing, section, active).await?;
+            self.flush_handlers(playing, hosts).await?;
+            if playing.is_ended() || self.options.stop.is_asked() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forces_handlers(self: &Arc<Self>, playing: &Playing) -> Result<bool, Problem> {
+        let scope = self.play_scope(&playing.play.folder, &playing.play.vars);
+        playing.play.force_handlers.as_ref().map_or(Ok(false), |raw| truth(raw, &scope))
+    }
+
+    async fn gather(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
+        let play = &playing.play;
+        let scope = self.play_scope(&play.folder, &play.vars);
+        let wanted = match &play.gather_facts {
+            Gather::Default => true,
+            Gather::Written(raw) => truth(raw, &scope)?,
+        };
+        let lacking: Vec<_> = hosts.iter().filter(|host| host.is_active() && !host.has_facts()).cloned().collect();
+        if !wanted || lacking.is_empty() {
+            return Ok(());
+        }
+        let Ok((_, module)) = lookup_module("setup") else { return Ok(()) };
+        let mut arguments = indexmap::IndexMap::new();
+        if let Some(subset) = &play.gather_subset {
+            arguments.insert("gather_subset".to_owned(), (play.place.clone(), subset.clone()));
+        }
+        let task = Task {
+            name: Some(Raw::from(Value::from("Gathering Facts"))),
+            place: play.place.clone(),
+            kind: Kind::Host,
+            module,
+            module_name: "setup".to_owned(),
+            arguments: Arguments::Named(arguments),
+            settings: Settings {
+                tags: vec!["always".to_owned()],
+                when: Vec::new(),
+                check_mode: Some(Raw::from(Value::from(false))),
+                ..play.settings.clone()
+            },
+            repeat: None,
+            until: None,
+            register: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            changed_when: None,
+            failed_when: None,
+            folder: play.folder.clone(),
+        };
+        self.task(playing, &Arc::new(task), lacking, false).await.map(drop)
+    }
+
+    fn begin_batch(self: &Arc<Self>, play: &Arc<Play>, all: &[Arc<HostState>], batch: &[Arc<HostState>]) -> Result<Playing, Problem> {
+        let names = |hosts: &[Arc<HostState>]| Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>());
+        let still: Vec<_> = all.iter().filter(|host| host.is_active()).cloned().collect();
+        let scope = self.play_scope(&play.folder, &play.vars);
+        let folder = std::path::absolute(play.folder.as_path()).unwrap_or_else(|_| play.folder.to_path_buf());
+        let magic = vars([
+            ("ansible_play_hosts_all", names(all)),
+            ("ansible_play_hosts", names(&still)),
+            ("ansible_play_batch", names(batch)),
+            ("play_hosts", names(&still)),
+            ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
+            ("playbook_dir", Value::from(folder.display().to_string())),
+        ]);
+        let mut playing = Playing {
+            play: play.clone(),
+            magic: Arc::new(magic),
+            notified: Mutex::default(),
+            vars_files: BTreeMap::new(),
+            ended: false.into(),
+        };
+        if !play.vars_files.is_empty() {
+            for host in batch {
+                let files = self.read_vars_files(&playing, host)?;
+                playing.vars_files.insert(host.name.clone(), files);
+            }
+        }
+        Ok(playing)
+    }
+
+    fn read_vars_files(self: &Arc<Self>, playing: &Playing, host: &HostState) -> Result<Vec<Arc<Vars>>, Problem> {
+        let scope = self.scope(playing, host, None)?;
+        let mut layers: Vec<Arc<Vars>> = Vec::new();
+        for (place, raw) in &playing.play.vars_files {
+            let scope = scope.over_all(layers.iter().cloned());
+            let names = match to_json(&raw.evaluate(&scope).map_err(|problem| problem.at(place))?)? {
+                serde_json::Value::String(name) => vec![name],
+                serde_json::Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+                other => return Err(Problem::new(format!("'vars_files' names files, not {other}")).at(place)),
+            };
+            let candidates = names.iter().flat_map(|name| [playing.play.folder.join("vars").join(name), playing.play.folder.join(name)]);
+            let Some(path) = candidates.into_iter().find(|path| self.options.loader.files().is_file(path)) else {
+                return Err(Problem::new(format!(
+                    "there is no file of variables '{}' in {}",
+                    names.join("' or '"),
+                    playing.play.folder.display()
+                ))
+                .at(place));
+            };
+            layers.push(Arc::new(read_variables(&**self.options.loader.files(), &path, self.options.loader.vault())?));
+        }
+        Ok(layers)
+    }
+
+    fn pattern(&self, play: &Play, scope: &Scope) -> Result<String, Problem> {
+        match to_json(&play.hosts.evaluate(scope).map_err(|problem| problem.at(&play.place))?)? {
+            serde_json::Value::String(pattern) => Ok(pattern),
+            serde_json::Value::Array(parts) => Ok(parts.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(",")),
+            other => Err(Problem::new(format!("'hosts' is a pattern, not {other}")).at(&play.place)),
+        }
+    }
+
+    fn select(self: &Arc<Self>, play: &Play, scope: &Scope) -> Result<Vec<String>, Problem> {
+        let pattern = self.pattern(play, scope)?;
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let selection = inventory.select(&pattern).map_err(|problem| problem.at(&play.place))?;
+        let mut names: Vec<String> = selection.hosts.iter().map(ToString::to_string).collect();
+        if names.is_empty() && crate::scopes::is_controller(pattern.trim()) {
+            names.push(pattern.trim().to_owned());
+        } else {
+            selection.warnings.iter().for_each(|warning| self.warn(warning.as_str()));
+        }
+        if let Some(limit) = &self.options.limit {
+            let limited = inventory.select(limit)?;
+            names.retain(|name| limited.hosts.iter().any(|host| host.as_str() == name));
+        }
+        match play.order.as_deref() {
+            Some("sorted") => names.sort(),
+            Some("reverse_sorted") => names.sort_by(|left, right| right.cmp(left)),
+            Some("reverse_inventory") => names.reverse(),
+            _ => {}
+        }
+        Ok(names)
+    }
+
+    fn too_many_failed(self: &Arc<Self>, play: &Play, scope: &Scope, batch: &[Arc<HostState>]) -> Result<bool, Problem> {
+        let Some(raw) = &play.max_fail_percentage else { return Ok(false) };
+        let limit = number(raw, scope)?.unwrap_or(100.0);
+        let failed = batch.iter().filter(|host| matches!(host.fate(), Fate::Failed | Fate::Unreachable)).count();
+        Ok(failed as f64 * 100.0 / batch.len() as f64 > limit)
+    }
+}
+
+/// Hosts that go on.
+pub(crate) fn active(hosts: &[Arc<HostState>]) -> Vec<Arc<HostState>> {
+    hosts.iter().filter(|host| host.is_active()).cloned().collect()
+}
+
+/// The sizes of a play's batches; the last one repeats until all hosts are in one.
+fn batch_sizes(play: &Play, scope: &Scope, total: usize) -> Result<Vec<usize>, Problem> {
+    let mut written = Vec::new();
+    for raw in &play.serial {
+        let value = to_json(&raw.evaluate(scope)?)?;
+        let items = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+        for item in items {
+            written.push(
+                batch_size(&item, total)
+                    .ok_or_else(|| Problem::new(format!("'serial' is a number or a percentage, not {item}")).at(&play.place))?,
+            );
+        }
+    }
+    let Some(&last) = written.last() else { return Ok(vec![total]) };
+    let mut covered: usize = written.iter().sum();
+    while covered < total {
+        written.push(last);
+        covered += last;
+    }
+    Ok(written)
+}
+
+fn batch_size(value: &serde_json::Value, total: usize) -> Option<usize> {
+    let text = value.as_str().map(str::trim);
+    if let Some(percent) = text.and_then(|text| text.strip_suffix('%')) {
+        let percent: usize = percent.trim().parse().ok()?;
+        return Some((total * percent / 100).max(1));
+    }
+    let size = value.as_u64().or_else(|| text?.parse().ok())?;
+    let size = usize::try_from(size).ok()?;
+    Some(if size == 0 { total } else { size })
+}
+
+/// The text of a name; `None` where it cannot be rendered, in which case the name shows as written.
+pub(crate) fn text_of(raw: &Raw, scope: &Scope) -> Option<String> {
+    match raw.evaluate(scope) {
+        Ok(value) => Some(value.to_string()),
+        Err(_) => Some(raw.as_written().to_string()),
+    }
+}
+
+/// The truth of a keyword's value: booleans, numbers, and the words that people write for them.
+pub(crate) fn truth(raw: &Raw, scope: &Scope) -> Result<bool, Problem> {
+    use pgfleet_protocol::Argument;
+    let value = to_json(&raw.evaluate(scope)?)?;
+    if value.is_null() {
+        return Ok(false);
+    }
+    bool::read(&value).map_err(Problem::new)
+}
+
+/// A keyword's value as a number; a percent sign is left off.
+pub(crate) fn number(raw: &Raw, scope: &Scope) -> Result<Option<f64>, Problem> {
+    let value = to_json(&raw.evaluate(scope)?)?;
+    match &value {
+        serde_json::Value::Null => Ok(None),
+        serde_json::Value::Number(number) => Ok(number.as_f64()),
+        serde_json::Value::String(text) if text.trim().is_empty() => Ok(None),
+        serde_json::Value::String(text) => {
+            text.trim().trim_end_matches('%').parse().map(Some).map_err(|_| Problem::new(format!("expected a number, found '{text}'")))
+        }
+        other => Err(Problem::new(format!("expected a number, found {other}"))),
+    }
+}

@@ -1,0 +1,127 @@
+//! What a task did on one host, as variables and events carry it.
+
+use pgfleet_protocol::{Diff, Map, Outcome, Status};
+use pgfleet_template::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a task ended on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Done, nothing changed.
+    Ok,
+    /// Done, something changed.
+    Changed,
+    /// Not done.
+    Skipped,
+    /// Failed.
+    Failed,
+    /// The host was not reached, or lost.
+    Unreachable,
+}
+
+/// A task's result on one host. `data` is what `register` stores: the module's results with `changed`, `failed`,
+/// `skipped` and `msg` among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// How it ended.
+    pub ending: Ending,
+    /// Under Ansible's names.
+    pub data: Map,
+    /// Before and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<Diff>,
+    /// Where the cause stands, when it stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What to do next, after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl TaskResult {
+    /// A result of the engine itself.
+    #[must_use]
+    pub fn new(ending: Ending) -> Self {
+        let mut result = Self { ending, data: Map::new(), diff: Vec::new(), place: None, hint: None };
+        result.settle();
+        result
+    }
+
+    /// A failure with its reason.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Ending::Failed).with("msg", message.into())
+    }
+
+    /// A task that is not done, with its reason.
+    #[must_use]
+    pub fn skipped(reason: &str) -> Self {
+        Self::new(Ending::Skipped).with("skip_reason", reason)
+    }
+
+    /// The same result with one more entry.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Ends otherwise, `changed`, `failed` and `skipped` kept true.
+    pub fn end_as(&mut self, ending: Ending) {
+        self.ending = ending;
+        self.settle();
+    }
+
+    /// The message, if there is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.data.get("msg").and_then(Value::as_str)
+    }
+
+    /// True for failed and unreachable.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        matches!(self.ending, Ending::Failed | Ending::Unreachable)
+    }
+
+    fn settle(&mut self) {
+        self.data.insert("changed".to_owned(), Value::Bool(self.ending == Ending::Changed));
+        self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
+        for (name, ending) in [("skipped", Ending::Skipped), ("unreachable", Ending::Unreachable)] {
+            if self.ending == ending {
+                self.data.insert(name.to_owned(), Value::Bool(true));
+            } else {
+                self.data.shift_remove(name);
+            }
+        }
+    }
+}
+
+impl From<Outcome> for TaskResult {
+    fn from(outcome: Outcome) -> Self {
+        let ending = match outcome.status {
+            Status::Unchanged => Ending::Ok,
+            Status::Changed => Ending::Changed,
+            Status::Skipped => Ending::Skipped,
+            Status::Failed => Ending::Failed,
+        };
+        let mut data = outcome.data;
+        if !outcome.message.is_empty() {
+            data.insert("msg".to_owned(), Value::String(outcome.message));
+        }
+        let mut result = Self { ending, data, diff: outcome.diff, place: None, hint: None };
+        result.settle();
+        result
+    }
+}
+
+impl From<Problem> for TaskResult {
+    fn from(problem: Problem) -> Self {
+        let place = problem.place.as_ref().map(ToString::to_string);
+        let hint = problem.hint.clone();
+        let message = Problem { place: None, ..problem }.to_string();
+        Self { place, hint, ..Self::failed(message) }
+    }
+}

@@ -1,0 +1,174 @@
+//! One run of a playbook: what it needs, what it keeps, and its plays in order.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use pgfleet_inventory::Inventory;
+use pgfleet_playbook::{Loader, Playbook, TagSelection};
+use pgfleet_protocol::{Mode, Secret};
+use pgfleet_template::{Language, Problem, Vars};
+
+use crate::hosts::{Fate, HostState};
+use crate::{Event, Fleet, Local, Recap, Redactor, Report};
+
+/// Asks a run to end after the tasks that are running.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// True once asked.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// What a run is given.
+pub struct RunOptions {
+    /// The hosts.
+    pub inventory: Inventory,
+    /// The sources of the inventory, as written.
+    pub inventory_sources: Vec<String>,
+    /// Reads files that are included on the way.
+    pub loader: Loader,
+    /// The template language.
+    pub language: Arc<Language>,
+    /// The project's folder, in which `templates/` and `files/` are looked for last.
+    pub project: PathBuf,
+    /// Variables below everything that the inventory says.
+    pub defaults: Arc<Vars>,
+    /// Variables above everything.
+    pub extra: Arc<Vars>,
+    /// Only these hosts.
+    pub limit: Option<String>,
+    /// Only these tasks.
+    pub tags: TagSelection,
+    /// Apply or check.
+    pub mode: Mode,
+    /// Show differences.
+    pub diff: bool,
+    /// Hosts at a time.
+    pub forks: usize,
+    /// Verbosity, for `debug: verbosity=`.
+    pub verbosity: u8,
+    /// Act as another user where the play does not say.
+    pub r#become: bool,
+    /// What sudo may ask for, where no variable says.
+    pub become_password: Option<Secret>,
+    /// User to log in as where nothing says.
+    pub remote_user: Option<String>,
+    /// Hides secrets.
+    pub redactor: Redactor,
+    /// Asks for an early end.
+    pub stop: Stop,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// By host.
+    pub recap: Recap,
+    /// It was asked to stop before its end.
+    pub interrupted: bool,
+}
+
+/// A run.
+pub struct Run {
+    pub(crate) options: RunOptions,
+    pub(crate) inventory: RwLock<Inventory>,
+    pub(crate) fleet: Arc<dyn Fleet>,
+    pub(crate) local: Arc<dyn Local>,
+    pub(crate) hosts: RwLock<IndexMap<String, Arc<HostState>>>,
+    pub(crate) numbers: AtomicUsize,
+    /// Values computed once a run: the inventory's groups, say.
+    pub(crate) constants: Mutex<Option<Arc<Vars>>>,
+    report: Report,
+}
+
+impl Run {
+    /// Prepares a run. Nothing connects before [`Self::play_all`].
+    #[must_use]
+    pub fn new(mut options: RunOptions, fleet: Arc<dyn Fleet>, local: Arc<dyn Local>, report: Report) -> Arc<Self> {
+        let inventory = std::mem::take(&mut options.inventory);
+        Arc::new(Self {
+            options,
+            inventory: RwLock::new(inventory),
+            fleet,
+            local,
+            hosts: RwLock::default(),
+            numbers: AtomicUsize::new(0),
+            constants: Mutex::default(),
+            report,
+        })
+    }
+
+    /// Runs all plays.
+    ///
+    /// # Errors
+    /// What is wrong with a play and shows only now: a pattern that matches nothing it may, a file of variables.
+    pub async fn play_all(self: &Arc<Self>, playbook: &Playbook) -> Result<Finished, Problem> {
+        let begin = Instant::now();
+        for play in &playbook.plays {
+            if self.options.stop.is_asked() {
+                break;
+            }
+            let all_lost = self.play(play).await?;
+            if all_lost {
+                self.tell(&Event::NoHostsLeft);
+                break;
+            }
+        }
+        let interrupted = self.options.stop.is_asked();
+        if interrupted {
+            self.tell(&Event::Interrupted);
+        }
+        let recap = self.recap();
+        self.tell(&Event::Finished { recap: recap.clone(), milliseconds: milliseconds(begin) });
+        Ok(Finished { recap, interrupted })
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn recap(&self) -> Recap {
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        let touched = hosts.iter().filter(|(_, host)| host.counts() != crate::Counts::default() || host.fate() == Fate::Unreachable);
+        Recap { hosts: touched.map(|(name, host)| (name.clone(), host.counts())).collect() }
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        (self.report)(event);
+    }
+
+    pub(crate) fn warn(&self, message: impl Into<String>) {
+        self.tell(&Event::Warning { message: message.into() });
+    }
+
+    pub(crate) fn next_number(&self) -> usize {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The state of a host, made when first asked for; `None` for a name that the inventory does not know.
+    pub(crate) fn host(&self, name: &str) -> Result<Option<Arc<HostState>>, Problem> {
+        if let Some(host) = self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(Some(host.clone()));
+        }
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(layers) = crate::scopes::inventory_layers(&inventory, name)? else { return Ok(None) };
+        drop(inventory);
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, layers))).clone()))
+    }
+}
+
+/// Milliseconds since a moment.
+pub(crate) fn milliseconds(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,139 @@
+//! What names mean for a host: the order of layers, and the variables that the engine itself gives.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use pgfleet_inventory::Inventory;
+use pgfleet_playbook::Task;
+use pgfleet_template::{Problem, Raw, Scope, Value, Vars, computed_map};
+
+use crate::hosts::HostState;
+use crate::play::Playing;
+use crate::run::Run;
+
+/// The inventory's layers of a host; those of `localhost` are empty where the inventory does not name it.
+pub(crate) fn inventory_layers(inventory: &Inventory, name: &str) -> Result<Option<Vec<Arc<Vars>>>, Problem> {
+    match inventory.host(name) {
+        Some(host) => inventory.layers(&host.name, None).map(Some),
+        None if is_controller(name) => {
+            let local = Vars::from_iter([("ansible_connection".to_owned(), Raw::from(Value::from("local")))]);
+            Ok(Some(vec![Arc::new(local)]))
+        }
+        None => Ok(None),
+    }
+}
+
+/// True for the names that mean the controller itself.
+pub(crate) fn is_controller(name: &str) -> bool {
+    matches!(name, "localhost" | "127.0.0.1" | "::1")
+}
+
+impl Run {
+    /// The scope of a task on a host, without the item of a loop.
+    pub(crate) fn scope(self: &Arc<Self>, playing: &Playing, host: &HostState, task: Option<&Task>) -> Result<Scope, Problem> {
+        let folder = task.map_or(playing.play.folder.as_path(), |task| task.folder.as_path());
+        let scope =
+            self.empty_scope(folder, &playing.play.folder).over(self.options.defaults.clone()).over_all(host.layers.iter().cloned());
+        let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
+        let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
+        let scope = scope.over(host.included()).over(host.set()).over(self.options.extra.clone());
+        Ok(scope.over(self.constants()).over(playing.magic.clone()).over(self.own_variables(host)?))
+    }
+
+    /// The scope in which a play's own keywords are rendered: no host yet.
+    pub(crate) fn play_scope(self: &Arc<Self>, folder: &Path, vars: &Arc<Vars>) -> Scope {
+        let scope = self.empty_scope(folder, folder).over(self.options.defaults.clone()).over(vars.clone());
+        scope.over(self.options.extra.clone()).over(self.constants())
+    }
+
+    fn empty_scope(&self, folder: &Path, play_folder: &Path) -> Scope {
+        let mut search = vec![folder.to_owned()];
+        for more in [play_folder, self.options.project.as_path()] {
+            if !search.iter().any(|known| known == more) {
+                search.push(more.to_owned());
+            }
+        }
+        Scope::new(&self.options.language, search)
+    }
+
+    /// The scope of another host, as `hostvars` and `delegate_to` see it.
+    pub(crate) fn outside_scope(self: &Arc<Self>, host: &HostState) -> Result<Scope, Problem> {
+        let scope = self.empty_scope(&self.options.project, &self.options.project).over(self.options.defaults.clone());
+        let scope = scope.over_all(host.layers.iter().cloned()).over(host.facts()).over(host.included()).over(host.set());
+        Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)?))
+    }
+
+    /// Variables about the host itself.
+    fn own_variables(&self, host: &HostState) -> Result<Arc<Vars>, Problem> {
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let name = host.name.as_str();
+        let groups: Vec<String> = inventory.groups_of(name).into_iter().map(str::to_owned).collect();
+        let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
+        let (file, folder) = inventory
+            .origin_of(name)
+            .map_or((String::new(), String::new()), |(file, folder)| (file.display().to_string(), folder.display().to_string()));
+        Ok(Arc::new(vars([
+            ("inventory_hostname", Value::from(name)),
+            ("inventory_hostname_short", Value::from(short)),
+            ("group_names", Value::from(groups)),
+            ("inventory_file", Value::from(file)),
+            ("inventory_dir", Value::from(folder)),
+        ])))
+    }
+
+    /// Variables that are the same for all hosts of a run.
+    fn constants(self: &Arc<Self>) -> Arc<Vars> {
+        let mut constants = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        constants.get_or_insert_with(|| Arc::new(self.make_constants())).clone()
+    }
+
+    /// Forgets the constants, after the inventory has changed.
+    pub(crate) fn renew_constants(&self) {
+        *self.constants.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn make_constants(self: &Arc<Self>) -> Vars {
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let groups: Vec<(Value, Value)> = inventory
+            .groups()
+            .map(|group| {
+                let members: Vec<String> = inventory.members(group.name.as_str()).into_iter().map(ToString::to_string).collect();
+                (Value::from(group.name.to_string()), Value::from(members))
+            })
+            .collect();
+        let names: Vec<Arc<str>> = inventory.hosts().map(|host| Arc::from(host.name.to_string())).collect();
+        let options = &self.options;
+        let version = Value::from_iter([("full", "2.19.0"), ("string", "2.19.0")]);
+        vars([
+            ("groups", Value::from_iter(groups)),
+            ("hostvars", self.hostvars(names)),
+            ("ansible_check_mode", Value::from(options.mode.is_check())),
+            ("ansible_diff_mode", Value::from(options.diff)),
+            ("ansible_forks", Value::from(options.forks)),
+            ("ansible_verbosity", Value::from(u32::from(options.verbosity))),
+            ("ansible_version", version),
+            ("ansible_run_tags", Value::from(options.tags.only().to_vec())),
+            ("ansible_skip_tags", Value::from(options.tags.skip().to_vec())),
+            ("ansible_limit", options.limit.clone().map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_inventory_sources", Value::from(options.inventory_sources.clone())),
+        ])
+    }
+
+    fn hostvars(self: &Arc<Self>, names: Vec<Arc<str>>) -> Value {
+        // Weak: the run keeps this value, which must not keep the run.
+        let run = Arc::downgrade(self);
+        let get = move |name: &str| -> Result<Option<Value>, Problem> {
+            let Some(run) = run.upgrade() else { return Ok(None) };
+            let Some(host) = run.host(name)? else { return Ok(None) };
+            let scope = run.outside_scope(&host)?;
+            let names = scope.names().into_iter().map(Arc::from).collect::<Vec<_>>();
+            Ok(Some(computed_map(move |variable| scope.get(variable), move || names.clone())))
+        };
+        computed_map(get, move || names.clone())
+    }
+}
+
+/// Variables from names and values.
+pub(crate) fn vars<const COUNT: usize>(entries: [(&str, Value); COUNT]) -> Vars {
+    entries.into_iter().filter(|(_, value)| !value.is_undefined()).map(|(name, value)| (name.to_owned(), Raw::from(value))).collect()
+}

@@ -1,0 +1,209 @@
+//! One task on all its hosts at once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use pgfleet_playbook::{Kind, Task};
+use pgfleet_template::{Problem, Raw, from_json};
+
+use crate::attempt::Attempt;
+use crate::hosts::{Fate, HostState};
+use crate::play::{Playing, number, text_of, truth};
+use crate::redact::censored;
+use crate::run::{Run, milliseconds};
+use crate::{Ending, Event, TaskResult};
+
+/// How a result is told.
+pub(crate) struct Shown {
+    pub(crate) number: usize,
+    pub(crate) delegate: Option<String>,
+    pub(crate) looped: bool,
+    pub(crate) milliseconds: u64,
+}
+
+impl Run {
+    /// Tells that a task begins; its number.
+    pub(crate) fn announce(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Task,
+        hosts: &[Arc<HostState>],
+        handler: bool,
+    ) -> Result<usize, Problem> {
+        let number = self.next_number();
+        let name = match (&task.name, hosts.first()) {
+            (Some(raw), Some(host)) => text_of(raw, &self.scope(playing, host, Some(task))?).unwrap_or_default(),
+            _ => task.module_name.clone(),
+        };
+        let module = task.module.name.to_owned();
+        self.tell(&Event::TaskStarted {
+            task: number,
+            name: self.options.redactor.text(&name),
+            module,
+            place: task.place.to_string(),
+            handler,
+        });
+        Ok(number)
+    }
+
+    /// Runs a task on hosts, as many at a time as the run may.
+    pub(crate) async fn task(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        hosts: Vec<Arc<HostState>>,
+        handler: bool,
+    ) -> Result<(), Problem> {
+        let Some(first) = hosts.first() else { return Ok(()) };
+        let number_of_task = self.announce(playing, task, &hosts, handler)?;
+        if task.module.name == "meta" && matches!(task.kind, Kind::Engine(_)) {
+            return Box::pin(self.meta(playing, task, number_of_task, &hosts)).await;
+        }
+        let first_scope = self.scope(playing, first, Some(task))?;
+        let flag =
+            |raw: &Option<Raw>| raw.as_ref().map_or(Ok(false), |raw| truth(raw, &first_scope)).map_err(|problem| problem.at(&task.place));
+        let once = flag(&task.settings.run_once)?;
+        let chosen = if once { &hosts[..1] } else { &hosts[..] };
+        let throttle = task
+            .settings
+            .throttle
+            .as_ref()
+            .map(|raw| self::number(raw, &first_scope))
+            .transpose()?
+            .flatten()
+            .map_or(0, |limit| limit.max(0.0) as usize);
+        let at_once = if throttle > 0 { throttle.min(self.options.forks) } else { self.options.forks }.max(1);
+        let mut waiting: Vec<BoxFuture<'_, _>> = Vec::new();
+        for host in chosen {
+            waiting.push(Box::pin(self.on_host(playing, task, number_of_task, host)));
+        }
+        let mut running = futures::stream::iter(waiting).buffer_unordered(at_once);
+        let mut results = Vec::new();
+        while let Some(result) = running.next().await {
+            results.push(result?);
+        }
+        drop(running);
+        if once {
+            self.share(task, &hosts, results.first());
+        }
+        let failed = results.iter().any(|(host, _)| !host.is_active() && host.fate() != Fate::Ended);
+        if failed && (once || flag(&task.settings.any_errors_fatal)?) {
+            hosts.iter().filter(|host| host.is_active()).for_each(|host| host.meet(Fate::Failed));
+        }
+        Ok(())
+    }
+
+    /// Gives a result that was had once to the other hosts.
+    fn share(&self, task: &Task, hosts: &[Arc<HostState>], result: Option<&(Arc<HostState>, TaskResult)>) {
+        let Some((first, result)) = result else { return };
+        for host in hosts.iter().filter(|host| host.name != first.name) {
+            self.remember(task, host, result);
+        }
+    }
+
+    async fn on_host(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        number: usize,
+        host: &Arc<HostState>,
+    ) -> Result<(Arc<HostState>, TaskResult), Problem> {
+        let begin = Instant::now();
+        self.tell(&Event::HostStarted { task: number, host: host.name.clone() });
+        let attempt = Attempt { run: self, playing, task, number, host };
+        let (result, delegate) = attempt.run_all().await;
+        let looped = task.repeat.is_some() && result.data.contains_key("results");
+        self.settle(playing, task, host, &result, Shown { number, delegate, looped, milliseconds: milliseconds(begin) })?;
+        Ok((host.clone(), result))
+    }
+
+    /// Stores, counts and tells a host's final result of a task.
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Task,
+        host: &HostState,
+        result: &TaskResult,
+        shown: Shown,
+    ) -> Result<(), Problem> {
+        let mut result = result.clone();
+        self.remember(task, host, &result);
+        let scope = self.scope(playing, host, Some(task))?;
+        if result.ending == Ending::Changed {
+            if let Err(problem) = self.notify(playing, task, host, &scope) {
+                result = TaskResult::from(problem);
+            }
+        }
+        let flag = |raw: &Option<Raw>| raw.as_ref().is_some_and(|raw| truth(raw, &scope).unwrap_or(false));
+        let ignored = match result.ending {
+            Ending::Failed => flag(&task.settings.ignore_errors),
+            Ending::Unreachable => flag(&task.settings.ignore_unreachable),
+            _ => false,
+        };
+        host.count(|counts| match result.ending {
+            Ending::Ok => counts.ok += 1,
+            Ending::Changed => {
+                counts.ok += 1;
+                counts.changed += 1;
+            }
+            Ending::Skipped => counts.skipped += 1,
+            Ending::Failed | Ending::Unreachable if ignored => {
+                counts.ok += 1;
+                counts.ignored += 1;
+            }
+            Ending::Failed => counts.failed += 1,
+            Ending::Unreachable => counts.unreachable += 1,
+        });
+        if result.is_bad() && !ignored {
+            host.meet(if result.ending == Ending::Failed { Fate::Failed } else { Fate::Unreachable });
+            let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.data.clone())));
+            host.set_variable("ansible_failed_result", failed_result);
+            let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_else(|| task.module_name.clone());
+            host.set_variable(
+                "ansible_failed_task",
+                Raw::from(from_json(&serde_json::json!({"name": name, "action": task.module_name, "path": task.place.to_string()}))),
+            );
+        }
+        let hidden = flag(&task.settings.no_log);
+        let told = if hidden { censored(&result) } else { self.options.redactor.result(&result) };
+        let Shown { number, delegate, looped, milliseconds } = shown;
+        self.tell(&Event::HostDone {
+            task: number,
+            host: host.name.clone(),
+            delegate,
+            result: told,
+            ignored,
+            looped: looped && !hidden,
+            milliseconds,
+        });
+        Ok(())
+    }
+
+    /// Stores what a result leaves behind: the registered variable and facts.
+    fn remember(&self, task: &Task, host: &HostState, result: &TaskResult) {
+        if let Some(name) = &task.register {
+            let data = if result.data.contains_key("results") { result.data.clone() } else { with_lines(&result.data) };
+            host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(data))));
+        }
+        if let Some(facts) = result.data.get("ansible_facts").and_then(serde_json::Value::as_object) {
+            if task.module.name == "setup" {
+                host.learn(facts);
+            }
+        }
+    }
+}
+
+/// `stdout_lines` and `stderr_lines` beside texts that have none yet.
+fn with_lines(data: &pgfleet_protocol::Map) -> pgfleet_protocol::Map {
+    let mut data = data.clone();
+    for name in ["stdout", "stderr"] {
+        let lines = format!("{name}_lines");
+        if let (Some(serde_json::Value::String(text)), false) = (data.get(name), data.contains_key(&lines)) {
+            let split: Vec<serde_json::Value> = text.lines().map(serde_json::Value::from).collect();
+            data.insert(lines, split.into());
+        }
+    }
+    data
+}

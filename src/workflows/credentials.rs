@@ -1,0 +1,113 @@
+//! The passwords of a cluster: made once, kept in state, given to the playbooks as variables.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use pgfleet_protocol::Secret;
+use pgfleet_state::{Secrets, StateError};
+use pgfleet_template::{Raw, Value, Vars};
+use sha2::{Digest, Sha256};
+
+/// PostgreSQL's own number of iterations.
+const ITERATIONS: u32 = 4096;
+
+/// A secret's file and its variable.
+const PASSWORDS: [(&str, &str); 7] = [
+    ("superuser", "postgresql_superuser_password"),
+    ("replication", "postgresql_replication_password"),
+    ("rewind", "postgresql_rewind_password"),
+    ("app", "postgresql_app_password"),
+    ("readonly", "postgresql_readonly_password"),
+    ("patroni_rest", "patroni_rest_password"),
+    ("haproxy_stats", "haproxy_stats_password"),
+];
+
+/// The passwords that PostgreSQL keeps as SCRAM verifiers, with the verifier's file and variable.
+const VERIFIERS: [(&str, &str, &str); 2] =
+    [("app", "app_scram", "postgresql_app_scram"), ("readonly", "readonly_scram", "postgresql_readonly_scram")];
+
+/// The variables of a cluster's secrets, and the secrets themselves for hiding them.
+pub(crate) struct Credentials {
+    pub(crate) vars: Vars,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) app: Secret,
+}
+
+/// True once a cluster's secrets were made.
+pub(crate) fn exist(store: &Secrets) -> Result<bool, StateError> {
+    Ok(store.read("superuser")?.is_some())
+}
+
+/// Reads the secrets, and makes those that are missing.
+pub(crate) fn read_or_make(store: &Secrets) -> Result<Credentials, StateError> {
+    let mut vars = Vars::new();
+    let mut secrets = Vec::new();
+    let mut give = |variable: &str, secret: Secret| {
+        vars.insert(variable.to_owned(), Raw::from(Value::from(secret.reveal())));
+        secrets.push(secret);
+    };
+    for (file, variable) in PASSWORDS {
+        give(variable, store.read_or_make(file)?);
+    }
+    for (password, file, variable) in VERIFIERS {
+        let password = store.read_or_make(password)?;
+        // A verifier of another password would lock the application out.
+        let kept = store.read(file)?.filter(|kept| verifies(kept.reveal(), &password));
+        let verifier = match kept {
+            Some(verifier) => verifier,
+            None => {
+                let mut salt = [0; 16];
+                getrandom::fill(&mut salt).map_err(|error| StateError::Random(error.to_string()))?;
+                let verifier = Secret::new(scram(&password, &salt, ITERATIONS));
+                store.store(file, &verifier)?;
+                verifier
+            }
+        };
+        give(variable, verifier);
+    }
+    let app = store.read_or_make("app")?;
+    Ok(Credentials { vars, secrets, app })
+}
+
+/// PostgreSQL's verifier of a password (RFC 5803): `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
+fn scram(password: &Secret, salt: &[u8], iterations: u32) -> String {
+    let mut salted = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(password.reveal().as_bytes(), salt, iterations, &mut salted);
+    let client_key = keyed(&salted, b"Client Key");
+    let server_key = keyed(&salted, b"Server Key");
+    let stored_key = Sha256::digest(client_key);
+    format!("SCRAM-SHA-256${iterations}:{}${}:{}", STANDARD.encode(salt), STANDARD.encode(stored_key), STANDARD.encode(server_key))
+}
+
+fn keyed(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
+    // A key of any length is a key of HMAC.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    mac.update(text);
+    mac.finalize().into_bytes().into()
+}
+
+fn verifies(verifier: &str, password: &Secret) -> bool {
+    let parts = verifier.strip_prefix("SCRAM-SHA-256$").and_then(|rest| rest.split_once('$')).and_then(|(head, _)| head.split_once(':'));
+    let Some((iterations, salt)) = parts else { return false };
+    let (Ok(iterations), Ok(salt)) = (iterations.parse(), STANDARD.decode(salt)) else { return false };
+    scram(password, &salt, iterations) == verifier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{scram, verifies};
+    use pgfleet_protocol::Secret;
+
+    #[test]
+    fn the_verifier_is_the_one_that_postgresql_makes() {
+        // The exchange of RFC 7677 gives salt, iterations and the server's signature key for this password.
+        let salt = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, "W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        let verifier = scram(&Secret::new("pencil"), &salt, 4096);
+        assert_eq!(
+            verifier,
+            "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+        );
+        assert!(verifies(&verifier, &Secret::new("pencil")));
+        assert!(!verifies(&verifier, &Secret::new("pencils")));
+    }
+}

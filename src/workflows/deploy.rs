@@ -1,0 +1,87 @@
+//! Deploy: bare hosts become a cluster, and a cluster stays as its variables say.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pgfleet_engine::{Event, Finished, Report};
+use pgfleet_state::{Lock, Secrets, write};
+use pgfleet_template::{Problem, Raw, Value};
+
+use crate::credentials::{self, Credentials};
+use crate::groups::ClusterHosts;
+use crate::play::{Additions, Prepared, Wish, prepare, run};
+use crate::{WorkflowError, carried_agent};
+
+const PLAYBOOK: &str = "playbooks/postgresql/deploy.yml";
+const FIND: &str = "playbooks/postgresql/find.yml";
+/// The folder of a cluster's state below `state`, where no variable says.
+const STATE_FOLDER: &str = "postgresql";
+
+/// Deploys.
+///
+/// # Errors
+/// Wrong input, a lock that is held, or a cluster whose secrets are not here.
+pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowError> {
+    let prepared = prepare(wish, Path::new(PLAYBOOK))?;
+    let hosts = ClusterHosts::of(&prepared.inventory);
+    if hosts.nodes.is_empty() {
+        let problem = Problem::new("no host is in the group 'postgresql'");
+        return Err(problem
+            .with_hint("put the nodes of the cluster into that group of the inventory, or list them in postgresql_nodes")
+            .into());
+    }
+    let _lock = Lock::take(&wish.project.state(), "deploy")?;
+    let folder = state_folder(wish, &prepared)?;
+    let store = Secrets::in_folder(folder.join("secrets"));
+    if !credentials::exist(&store)? {
+        refuse_a_cluster_without_secrets(wish, &store).await?;
+    }
+    let credentials = credentials::read_or_make(&store)?;
+    let app_password = folder.join("app_password.txt");
+    if std::fs::read_to_string(&app_password).ok().as_deref().map(str::trim_end) != Some(credentials.app.reveal()) {
+        write(&app_password, format!("{}\n", credentials.app.reveal()).as_bytes())?;
+    }
+    run(wish, prepared, additions(credentials), report).await
+}
+
+/// The folder of a cluster's state.
+pub(crate) fn state_folder(wish: &Wish, prepared: &Prepared) -> Result<PathBuf, WorkflowError> {
+    let name = prepared.global_text("postgresql_state_folder")?.unwrap_or_else(|| STATE_FOLDER.to_owned());
+    Ok(wish.project.state().join(name))
+}
+
+fn additions(credentials: Credentials) -> Additions {
+    let mut vars = credentials.vars;
+    if let Some(agent) = carried_agent() {
+        let path = format!("/var/lib/pgfleet/agent/{}/pgfleet-agent", agent.sha256);
+        vars.insert("pgfleet_agent_path".to_owned(), Raw::from(Value::from(path)));
+    }
+    Additions { vars, secrets: credentials.secrets }
+}
+
+/// New secrets for a cluster that runs would lock everybody out of it.
+async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets) -> Result<(), WorkflowError> {
+    let found: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = found.clone();
+    let report: Report = Arc::new(move |event: &Event| {
+        if let Event::HostDone { host, result, .. } = event {
+            let cluster =
+                result.data.get("ansible_facts").and_then(|facts| facts.get("postgresql_found")).and_then(|found| found.get("cluster"));
+            if cluster == Some(&serde_json::Value::Bool(true)) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(host.clone());
+            }
+        }
+    });
+    let prepared = prepare(wish, Path::new(FIND))?;
+    let finished = run(wish, prepared, Additions::default(), report).await?;
+    let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if !found.is_empty() {
+        return Err(WorkflowError::Refused {
+            reason: format!("a cluster is on {} already, but its secrets are not in {}", found.join(", "), store.folder().display()),
+            hint: "bring back that folder from where the cluster was deployed; nothing was touched".to_owned(),
+        });
+    }
+    // Hosts that were not reached may hold a cluster. The deploy itself reports them, before it changes anything.
+    drop(finished);
+    Ok(())
+}

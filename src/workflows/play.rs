@@ -1,0 +1,250 @@
+//! Running a playbook: everything a person gave becomes a run, checked as a whole before anything connects.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgfleet_engine::{Finished, Redactor, Report, Run, RunOptions, Stop};
+use pgfleet_inventory::{Inventory, read_variables};
+use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
+use pgfleet_protocol::{Mode, Secret};
+use pgfleet_ssh::{Options, Passphrase};
+use pgfleet_template::{Language, Place, Problem, Raw, SourceFile, Vars, Vault, VaultPassword};
+
+use crate::fleet::SshFleet;
+use crate::groups::{add_listed_nodes, global_variable};
+use crate::local::Disk;
+use crate::{Project, WorkflowError};
+
+/// What a person asks of a run, whatever the workflow.
+pub struct Wish {
+    /// The project.
+    pub project: Project,
+    /// Inventories, as written.
+    pub inventories: Vec<String>,
+    /// Only these hosts.
+    pub limit: Option<String>,
+    /// Only these tasks.
+    pub tags: TagSelection,
+    /// Extra variables, as written: `name=value`, `@file`, or a mapping.
+    pub extra: Vec<String>,
+    /// Apply or check.
+    pub mode: Mode,
+    /// Show differences.
+    pub diff: bool,
+    /// Hosts at a time.
+    pub forks: usize,
+    /// Verbosity.
+    pub verbosity: u8,
+    /// Act as another user.
+    pub r#become: bool,
+    /// What sudo may ask for.
+    pub become_password: Option<Secret>,
+    /// User to log in as.
+    pub remote_user: Option<String>,
+    /// Key to log in with.
+    pub private_key: Option<PathBuf>,
+    /// Passwords of vaults.
+    pub vault_passwords: Vec<VaultPassword>,
+    /// Accept the key of a host that was never met, and keep it.
+    pub accept_new_host_keys: bool,
+    /// Limit for connecting.
+    pub connect_timeout: Option<Duration>,
+    /// Asks for the passphrase of a key.
+    pub passphrase: Option<Passphrase>,
+    /// Asks for an early end.
+    pub stop: Stop,
+}
+
+/// What a workflow adds to a person's wish.
+#[derive(Default)]
+pub struct Additions {
+    /// Variables.
+    pub vars: Vars,
+    /// Texts that nothing may show.
+    pub secrets: Vec<Secret>,
+}
+
+/// Everything of a run that was read and found right.
+pub(crate) struct Prepared {
+    pub(crate) inventory: Inventory,
+    pub(crate) playbook: Playbook,
+    pub(crate) loader: Loader,
+    pub(crate) language: Arc<Language>,
+    pub(crate) defaults: Arc<Vars>,
+    pub(crate) extra: Vars,
+}
+
+impl Prepared {
+    /// A variable that is the same for the whole cluster, as text.
+    pub(crate) fn global_text(&self, name: &str) -> Result<Option<String>, WorkflowError> {
+        let extra = Arc::new(self.extra.clone());
+        Ok(global_variable(&self.inventory, &self.language, &self.defaults, &extra, name)?.map(|value| value.to_string()))
+    }
+}
+
+/// Reads inventory, playbook and variables.
+pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, WorkflowError> {
+    let files = wish.project.files();
+    let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
+    let loader = Loader::new(files.clone(), vault.clone());
+    let playbook_path = if files.is_file(playbook) { playbook.to_owned() } else { wish.project.resolve(playbook) };
+    if !files.is_file(&playbook_path) {
+        return Err(Problem::new(format!("there is no playbook {}", playbook.display())).into());
+    }
+    let folder = playbook_path.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut problems = Vec::new();
+    let inventory = read_inventory(wish, &*files, Some(&folder), &vault).unwrap_or_else(|found| {
+        problems.extend(found);
+        Inventory::default()
+    });
+    let playbook = loader.playbook(&playbook_path).map_err(|found| problems.extend(found)).ok();
+    let extra = extra_variables(wish, &*files, &vault).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vars::new()
+    });
+    let defaults_path = folder.join("vars/defaults.yml");
+    let defaults = match files.is_file(&defaults_path) {
+        true => read_variables(&*files, &defaults_path, &vault).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Vars::new()
+        }),
+        false => Vars::new(),
+    };
+    let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
+    let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(files), defaults: Arc::new(defaults), extra };
+    if prepared.inventory.members("postgresql").is_empty() {
+        let extra = Arc::new(prepared.extra.clone());
+        if let Some(list) = global_variable(&prepared.inventory, &prepared.language, &prepared.defaults, &extra, "postgresql_nodes")? {
+            add_listed_nodes(&mut prepared.inventory, &list)?;
+        }
+    }
+    Ok(prepared)
+}
+
+fn read_inventory(
+    wish: &Wish,
+    files: &dyn pgfleet_template::Files,
+    playbook_folder: Option<&Path>,
+    vault: &Arc<Vault>,
+) -> Result<Inventory, Vec<Problem>> {
+    if wish.inventories.is_empty() {
+        let problem = Problem::new("no inventory was given, and the project has none at 'inventory'");
+        return Err(vec![problem.with_hint("give one with -i, or begin a project with 'pgfleet init DIR'")]);
+    }
+    let resolved =
+        |source: &String| if source.contains(',') { source.clone() } else { wish.project.resolve(Path::new(source)).display().to_string() };
+    let sources: Vec<String> = wish.inventories.iter().map(resolved).collect();
+    Inventory::load(files, &sources, playbook_folder, vault)
+}
+
+/// Reads the inventory alone, for listings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_inventory(wish: &Wish) -> Result<Inventory, WorkflowError> {
+    // Values of a vault stay closed: a listing shows what is written.
+    read_inventory(wish, &*wish.project.files(), None, &Arc::new(Vault::none())).map_err(WorkflowError::Input)
+}
+
+fn extra_variables(wish: &Wish, files: &dyn pgfleet_template::Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
+    let mut vars = Vars::new();
+    let mut problems = Vec::new();
+    for written in &wish.extra {
+        match extra_variable(written, wish, files, vault) {
+            Ok(more) => vars.extend(more),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(vars) } else { Err(problems) }
+}
+
+fn extra_variable(written: &str, wish: &Wish, files: &dyn pgfleet_template::Files, vault: &Arc<Vault>) -> Result<Vars, Problem> {
+    if let Some(file) = written.strip_prefix('@') {
+        return read_variables(files, &wish.project.resolve(Path::new(file)), vault);
+    }
+    if written.trim_start().starts_with(['{', '[']) {
+        let source = SourceFile::from_text("-e", written);
+        let documents = source.documents().map_err(|problem| source.explain(problem))?;
+        return documents.first().map_or_else(|| Ok(Vars::new()), |node| Raw::vars_from_node(node, vault));
+    }
+    let (pairs, free) = parse_pairs(written, None).map_err(|message| Problem::new(format!("-e: {message}")))?;
+    if let Some(free) = free {
+        return Err(Problem::new(format!("-e takes name=value, @file or a mapping, not '{free}'")));
+    }
+    let place = Place::new("-e", 1, 1);
+    pairs.into_iter().map(|(name, value)| Ok((name, Raw::from_text(&value, &place)?))).collect()
+}
+
+/// Checks a playbook with its inventory and variables; nothing connects.
+///
+/// # Errors
+/// Every problem found.
+pub fn check_playbook(wish: &Wish, playbook: &Path) -> Result<(Playbook, Inventory), WorkflowError> {
+    let prepared = prepare(wish, playbook)?;
+    check_patterns(wish, &prepared)?;
+    Ok((prepared.playbook, prepared.inventory))
+}
+
+/// A limit that matches nothing is a mistake that shows before anything connects.
+fn check_patterns(wish: &Wish, prepared: &Prepared) -> Result<(), WorkflowError> {
+    let Some(limit) = &wish.limit else { return Ok(()) };
+    if prepared.inventory.select(limit)?.hosts.is_empty() {
+        let known: Vec<String> = prepared
+            .inventory
+            .hosts()
+            .map(|host| host.name.to_string())
+            .chain(prepared.inventory.groups().map(|group| group.name.to_string()))
+            .collect();
+        let problem = Problem::new(format!("the limit '{limit}' matches no host")).did_you_mean(limit, known.iter().map(String::as_str));
+        return Err(problem.into());
+    }
+    Ok(())
+}
+
+/// Reads, checks and runs a playbook.
+///
+/// # Errors
+/// What is wrong before the first task; what fails later is in the recap.
+pub async fn run_playbook(wish: &Wish, playbook: &Path, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
+    let prepared = prepare(wish, playbook)?;
+    run(wish, prepared, additions, report).await
+}
+
+pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
+    check_patterns(wish, &prepared)?;
+    let mut options = Options::new(wish.project.state().join("known_hosts"));
+    options.accept_new_host_keys = wish.accept_new_host_keys;
+    if let Some(limit) = wish.connect_timeout {
+        options.connect_timeout = limit;
+    }
+    if let Some(passphrase) = &wish.passphrase {
+        options.passphrase = passphrase.clone();
+    }
+    let fleet = SshFleet::new(options, wish.private_key.clone())?;
+    let mut extra = additions.vars;
+    extra.extend(prepared.extra);
+    let secrets = additions.secrets.into_iter().chain(wish.become_password.clone());
+    let options = RunOptions {
+        inventory: prepared.inventory,
+        inventory_sources: wish.inventories.clone(),
+        loader: prepared.loader,
+        language: prepared.language,
+        project: wish.project.root().to_owned(),
+        defaults: prepared.defaults,
+        extra: Arc::new(extra),
+        limit: wish.limit.clone(),
+        tags: wish.tags.clone(),
+        mode: wish.mode,
+        diff: wish.diff,
+        forks: wish.forks,
+        verbosity: wish.verbosity,
+        r#become: wish.r#become,
+        become_password: wish.become_password.clone(),
+        remote_user: wish.remote_user.clone(),
+        redactor: Redactor::new(secrets),
+        stop: wish.stop.clone(),
+    };
+    let run = Run::new(options, Arc::new(fleet), Arc::new(Disk), report);
+    Ok(run.play_all(&prepared.playbook).await?)
+}
