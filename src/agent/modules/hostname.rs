@@ -57,7 +57,7 @@ pub(crate) fn plan(arguments: &Hostname, context: &Context) -> Planned {
                 .context(format_args!("cannot write {FILE}"))?;
         }
         if running != name {
-            context.system.write_in_place(Path::new(KERNEL), name.as_bytes()).context("cannot set the running kernel's host name")?;
+            context.system.set_nodename(&name).context("cannot set the running kernel's host name")?;
         }
         Ok(outcome)
     }))

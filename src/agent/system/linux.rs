@@ -157,6 +157,11 @@ impl System for Linux {
         std::thread::sleep(duration);
     }
 
+    fn set_nodename(&self, name: &str) -> io::Result<()> {
+        // In containers `/proc/sys` cannot be written, but the name can be set.
+        Ok(rustix::system::sethostname(name.as_bytes())?)
+    }
+
     fn uname(&self) -> Uname {
         let found = rustix::system::uname();
         let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();

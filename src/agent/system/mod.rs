@@ -235,6 +235,10 @@ pub trait System: Send + Sync {
     fn hostname(&self) -> io::Result<String> {
         Ok(self.uname().nodename)
     }
+    /// Gives the running kernel another host name.
+    fn set_nodename(&self, name: &str) -> io::Result<()> {
+        self.write_in_place(Path::new("/proc/sys/kernel/hostname"), name.as_bytes())
+    }
     /// Kernel and machine.
     fn uname(&self) -> Uname;
     /// The user that this process acts as.

@@ -150,7 +150,9 @@ pub(super) fn explain(finished: &Finished, line: &[String], fetched: bool) -> Fa
             .or_else(|| text.strip_prefix("E: Package '").and_then(|rest| rest.strip_suffix("' has no installation candidate")))
             .or_else(|| text.strip_prefix("E: Couldn't find any package by glob '").and_then(|rest| rest.strip_suffix('\'')))
     });
+    let version = said.lines().find_map(|text| text.strip_prefix("E: Version '")?.strip_suffix("' was not found")?.split_once("' for '"));
     let message = match unknown {
+        None if version.is_some() => version.map(|(version, name)| no_package(&format!("{name}={version}"))).unwrap_or_default(),
         Some(name) if fetched => format!("No package matching '{name}' is available"),
         Some(name) => no_package(name),
         None => format!("'{}' failed: {}", line.join(" "), errors(&said)),
@@ -208,5 +210,8 @@ mod tests {
         let finished = Finished { status: 100, stderr: b"E: Unable to locate package patrony\n".to_vec(), ..Finished::default() };
         let message = explain(&finished, &["apt-get".to_owned()], false).message;
         assert!(message.starts_with("No package matching 'patrony' is available") && message.contains("update_cache"), "{message}");
+        let finished = Finished { status: 100, stderr: b"E: Version '9' for 'bash' was not found\n".to_vec(), ..Finished::default() };
+        let message = explain(&finished, &["apt-get".to_owned()], false).message;
+        assert!(message.starts_with("No package matching 'bash=9' is available"), "{message}");
     }
 }

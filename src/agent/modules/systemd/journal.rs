@@ -18,7 +18,7 @@ pub(crate) fn last_lines(context: &Context, unit: &str, count: usize) -> Vec<Str
 /// One line on how a unit stands: `patroni.service: failed (exit-code, status 1), restarted 3 times, enabled`.
 pub(crate) fn state_line(context: &Context, name: &str) -> String {
     match Systemctl::default().show(context, name) {
-        Err(failure) => failure.message,
+        Err(failure) => failure.message.replace('\n', "; "),
         Ok(unit) if !unit.is_known() => format!("{name}: there is no such unit"),
         Ok(unit) => describe(name, &unit),
     }
