@@ -1,7 +1,8 @@
 //! Values, expressions, variables and rendering: the only user of minijinja and of YAML.
 
-mod builtins;
 mod access;
+mod backslash;
+mod builtins;
 mod compile;
 mod evaluate;
 mod expression;
@@ -11,6 +12,7 @@ mod node;
 mod place;
 mod problem;
 mod raw;
+mod rewrite;
 mod scalar;
 mod scope;
 mod source;

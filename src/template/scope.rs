@@ -42,8 +42,8 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(crate::evaluate::write_value);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("__mod__", |left: Value, right: Value| minijinja::value::Value::from(format!("{left} % {right}")));
+    environment.set_unknown_method_callback(crate::builtins::unknown_method);
+    crate::builtins::install(&mut environment);
     crate::access::install(&mut environment);
     environment.add_global("omit", crate::omit());
     environment

@@ -120,7 +120,7 @@ fn has_lazy(value: &Value) -> bool {
 /// A value as it stands in text: Python's notation.
 pub(crate) fn as_text(value: &Value) -> Result<String, Error> {
     let value = forced(value.clone()).map_err(crate::evaluate::into_error)?;
-    Ok(value.to_string())
+    Ok(crate::builtins::python_str(&value))
 }
 
 /// A JSON value.

@@ -10,7 +10,7 @@ use crate::{Node, NodeKind, Place, Problem, Value, from_json, scalar};
 /// Nesting over this many levels is refused.
 const DEEPEST: usize = 100;
 /// Nodes that aliases may add to a file, in all.
-const MOST_ALIASED: usize = 200_000;
+const MOST_ALIASED: usize = 100_000;
 
 /// All documents of a text.
 pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {

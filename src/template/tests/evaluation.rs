@@ -137,6 +137,8 @@ fn a_single_expression_keeps_its_type_and_everything_else_is_text() {
         ("{% macro m(x, y=2) %}{{ x }}-{{ y }}{% endmacro %}{{ m(1) }} {{ m(3, y=4) }}", "\"1-2 3-4\""),
         ("{% for i in list if i > 1 %}{{ loop.index }}:{{ i }} {% else %}none{% endfor %}", "\"1:3 2:2 \""),
         ("{# comment #}x", "\"x\""),
+        ("{% set l = [] %}{% for i in list %}{% set _ = l.append(i * 2) %}{% endfor %}{{ l }}", "[6,2,4]"),
+        ("{% set d = {'a': 1} %}{% set _ = d.update({'b': 2}) %}{{ d.b }} {{ '%s-%02d' % (name, 7) }}", "\"2 pg-07\""),
         ("plain", "\"plain\""),
         ("{{ 'a' if one == 2 }}", "error: a value that is used here is undefined"),
     ] {
