@@ -336,3 +336,47 @@ fn date_of(day: i64) -> String {
 fn expiry_date(seconds: f64) -> Option<String> {
     (seconds >= 0.0).then(|| date_of(day_of(seconds)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read, Write};
+
+    use pgfleet_protocol::Mode;
+    use serde_json::json;
+
+    use crate::module::{Channel, Context};
+    use crate::run::run;
+    use crate::system::Finished;
+    use crate::system::fake::{Answer, Fake};
+
+    struct NoChannel;
+
+    impl Channel for NoChannel {
+        fn receive(&self, _: &mut dyn Write) -> io::Result<u64> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn send(&self, _: &mut dyn Read) -> io::Result<u64> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    #[test]
+    fn a_password_is_seen_by_chpasswd_alone() {
+        let host = Fake::default();
+        host.set("/etc/shadow", &json!("postgres:$6$old:1::::::\n"));
+        host.set("/var/lib/postgresql", &json!({"directory": true}));
+        let chpasswd = Answer { argv: vec!["chpasswd".into(), "-e".into()], finished: Finished::default(), ..Answer::default() };
+        host.answer(chpasswd);
+        let context = Context { system: &host, mode: Mode::Apply, diff: true, environment: &[], channel: &NoChannel };
+        let arguments = json!({"name": "postgres", "password": "$6$new"});
+        let outcome = run("user", arguments.as_object().expect("a mapping"), &context);
+        assert!(outcome.is_changed(), "{outcome:?}");
+        let told = serde_json::to_string(&outcome).expect("serialises");
+        assert!(!told.contains("$6$"), "{told}");
+        let ran = host.ran();
+        assert_eq!(ran.len(), 1);
+        assert_eq!(ran[0].stdin.as_deref(), Some(b"postgres:$6$new\n".as_slice()));
+        assert!(!ran[0].argv.join(" ").contains("$6$"));
+    }
+}
