@@ -95,7 +95,11 @@ impl Table {
         Ok(Self {
             path: Path::new(SPOOL).join(&user.name),
             user: None,
-            permissions: Permissions { uid: Some(user.uid), gid: system.group_by_name("crontab")?.map(|group| group.gid), mode: Some(0o600) },
+            permissions: Permissions {
+                uid: Some(user.uid),
+                gid: system.group_by_name("crontab")?.map(|group| group.gid),
+                mode: Some(0o600),
+            },
             problem: (!there).then(|| format!("{SPOOL} is not there; install cron first")),
         })
     }

@@ -72,7 +72,10 @@ pub(crate) fn plan(arguments: &Mount, context: &Context) -> Planned {
                 outcome = outcome.with("backup_file", back_up(context, &fstab)?.to_string_lossy());
             }
             let permissions = Permissions { mode: before.is_none().then_some(0o644), ..Permissions::default() };
-            context.system.write_file_atomically(&fstab, after.as_bytes(), &permissions).context(format_args!("cannot write {}", fstab.display()))?;
+            context
+                .system
+                .write_file_atomically(&fstab, after.as_bytes(), &permissions)
+                .context(format_args!("cannot write {}", fstab.display()))?;
         }
         for step in steps {
             if let Err(failure) = apply(&wish, context, &path, *step) {
@@ -134,7 +137,9 @@ fn with_entry(text: &str, path: &str, wished: Option<&[String; 6]>) -> String {
     let mut open = wished;
     for line in text.lines() {
         let mut fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let is_entry = !line.trim_start().starts_with('#') && fields.len() >= 4 && unescape(fields[1]).trim_end_matches('/') == path.trim_end_matches('/');
+        let is_entry = !line.trim_start().starts_with('#')
+            && fields.len() >= 4
+            && unescape(fields[1]).trim_end_matches('/') == path.trim_end_matches('/');
         // Swap has no path: `none` stands for many.
         if !is_entry || (fields[1] == "none" && wished.is_some_and(|wished| wished[0] != fields[0])) {
             after.push_str(line);
@@ -143,7 +148,11 @@ fn with_entry(text: &str, path: &str, wished: Option<&[String; 6]>) -> String {
         }
         if let Some(wished) = open.take() {
             fields.resize(6, "0");
-            if fields == *wished { after.push_str(line) } else { after.push_str(&wished.join(" ")) }
+            if fields == *wished {
+                after.push_str(line)
+            } else {
+                after.push_str(&wished.join(" "))
+            }
             after.push('\n');
         }
     }
