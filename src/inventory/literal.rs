@@ -23,7 +23,9 @@ fn raw(literal: Literal, place: &Place) -> Result<Raw, Problem> {
         Literal::Bool(value) => Raw::Value(Value::from(value)),
         Literal::Int(value) => Raw::Value(i64::try_from(value).map_or_else(|_| Value::from(value), Value::from)),
         Literal::Float(value) => Raw::Value(Value::from(value)),
-        Literal::Text(text) | Literal::Bytes(text) => Raw::from_text(&text, place)?,
+        Literal::Text(text) => Raw::from_text(&text, place)?,
+        // Ansible trusts no template that was written as bytes.
+        Literal::Bytes(text) => Raw::Value(Value::from(text)),
         Literal::Complex(real, imaginary) => Raw::Value(Value::from(complex_text(real, imaginary))),
         Literal::Ellipsis => Raw::Value(Value::from("...")),
         Literal::List(items) => Raw::list(items.into_iter().map(|item| raw(item, place)).collect::<Result<_, _>>()?),

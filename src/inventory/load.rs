@@ -90,7 +90,7 @@ impl Loader<'_> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("toml") => {
                 let problem = Problem::new("an inventory in TOML cannot be read").at(&Place::new(source.name.clone(), 1, 1));
-                self.problems.push(problem.with_hint("write it as YAML or INI"));
+                self.problems.push(source.explain(problem.with_hint("write it as YAML or INI")));
             }
             Some("yml" | "yaml" | "json") => self.yaml_file(&source, &origin),
             None if looks_like_yaml(&source.text) => self.yaml_file(&source, &origin),

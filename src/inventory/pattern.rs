@@ -32,7 +32,7 @@ impl Inventory {
     /// A malformed regular expression, or an unreadable `@FILE`.
     pub fn select(&self, pattern: &str) -> Result<Selection, Problem> {
         let mut parts = Vec::new();
-        for part in split(pattern) {
+        for part in split(pattern)? {
             match part.strip_prefix('@') {
                 Some(file) => parts.extend(lines(Path::new(file))?),
                 None => parts.push(part),
@@ -80,10 +80,13 @@ impl Inventory {
         if found.is_empty() && groups.is_empty() && expression != "all" {
             warnings.push(format!("Could not match supplied host pattern, ignoring: {expression}"));
         }
-        Ok(match subscript {
-            Some(subscript) => subscript.pick(&found),
-            None => found,
-        })
+        match subscript {
+            Some(subscript) if !found.is_empty() => {
+                let beyond = || Problem::new(format!("No hosts matched the subscripted pattern '{pattern}'"));
+                subscript.pick(&found).ok_or_else(beyond)
+            }
+            _ => Ok(found),
+        }
     }
 
     /// The host of the inventory that is the controller, or the name itself.
@@ -101,22 +104,20 @@ enum Subscript {
 }
 
 impl Subscript {
-    fn pick(self, hosts: &[HostName]) -> Vec<HostName> {
-        let range = match self {
+    /// `None` when the one host asked for does not exist; a range may well be empty.
+    fn pick(self, hosts: &[HostName]) -> Option<Vec<HostName>> {
+        let (start, end) = match self {
             Self::One(index) => {
-                let index = if index < 0 {
-                    usize::try_from(-index).ok().and_then(|back| hosts.len().checked_sub(back))
-                } else {
-                    usize::try_from(index).ok()
-                };
-                return index.and_then(|index| hosts.get(index)).cloned().into_iter().collect();
+                let distance = usize::try_from(index.unsigned_abs()).ok()?;
+                let index = if index < 0 { hosts.len().checked_sub(distance)? } else { distance };
+                return Some(vec![hosts.get(index)?.clone()]);
             }
             // Ansible takes an end of 0 for none at all and gives the first host of the range.
-            Self::Range(start, Some(0)) => start..start.saturating_add(1),
-            Self::Range(start, Some(end)) => start..end.saturating_add(1),
-            Self::Range(start, None) => start..hosts.len(),
+            Self::Range(start, Some(0)) => return Some(vec![hosts.get(start)?.clone()]),
+            Self::Range(start, Some(end)) => (start, end.saturating_add(1)),
+            Self::Range(start, None) => (start, hosts.len()),
         };
-        hosts.iter().take(range.end).skip(range.start).cloned().collect()
+        Some(hosts.iter().take(end).skip(start).cloned().collect())
     }
 }
 
@@ -139,15 +140,21 @@ fn subscript<'p>(pattern: &'p str, warnings: &mut Vec<String>) -> (&'p str, Opti
 }
 
 /// Parts between commas, or else between colons, where these belong to no address and no range.
-fn split(pattern: &str) -> Vec<String> {
+fn split(pattern: &str) -> Result<Vec<String>, Problem> {
     let parts: Vec<&str> = if pattern.contains(',') {
         pattern.split(',').collect()
     } else if address::parse(pattern).is_some() {
         vec![pattern]
     } else {
-        PARTS.iter().flat_map(|shape| shape.find_iter(pattern)).flatten().map(|part| part.as_str()).collect()
+        let parts: Vec<&str> = PARTS.iter().flat_map(|shape| shape.find_iter(pattern)).flatten().map(|part| part.as_str()).collect();
+        let brackets = |text: &str| text.matches(['[', ']']).count();
+        // Ansible drops the bracket and may select far more hosts than are meant.
+        if parts.iter().map(|part| brackets(part)).sum::<usize>() != brackets(pattern) {
+            return Err(Problem::new(format!("'{pattern}' is no pattern of hosts: a bracket has no counterpart")));
+        }
+        parts
     };
-    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    Ok(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
 }
 
 fn lines(file: &Path) -> Result<Vec<String>, Problem> {

@@ -116,9 +116,9 @@ impl<'t> Parser<'t> {
         }
         let first = self.value()?;
         if !self.take(":") {
-            self.take(",");
+            let more = if self.take(",") { self.items('}')? } else { self.take("}").then(Vec::new)? };
             let mut set: Vec<Literal> = Vec::new();
-            for item in std::iter::once(first).chain(self.items('}')?) {
+            for item in std::iter::once(first).chain(more) {
                 if !hashable(&item) {
                     return None;
                 }
@@ -435,6 +435,7 @@ mod tests {
             "'a' b'b'",
             "'open",
             "[1",
+            "{'a' 1}",
             "{'a': true}",
             "{{ foo }}",
             "{[1]}",

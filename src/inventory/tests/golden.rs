@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_inventory::Inventory;
+use pgfleet_inventory::{Inventory, Selection};
 use pgfleet_template::{Disk, Vault};
 use serde_json::Value as Json;
 
@@ -19,7 +19,7 @@ fn load(source: &str) -> Inventory {
 /// JSON has no infinity: Ansible prints the bare word, which no other parser takes, and we print text.
 fn expected(name: &str) -> Json {
     let text = std::fs::read_to_string(golden(name)).expect("reads");
-    serde_json::from_str(&text.replace(": Infinity", ": \"inf\"")).expect("parses")
+    serde_json::from_str(&text.replace(": Infinity", ": \"Infinity\"")).expect("parses")
 }
 
 fn check_list(source: &str) {
@@ -66,7 +66,15 @@ fn patterns_select_what_ansible_selects() {
     let table = std::fs::read_to_string(golden("inventory/patterns.golden")).expect("reads");
     for line in table.lines() {
         let (pattern, expected) = line.split_once("=>").expect("two columns");
-        let selection = inventory.select(pattern.trim()).expect("selects");
+        // An index beyond the end is an error of `ansible-playbook`, which `ansible --list-hosts` passes over.
+        let selection = match inventory.select(pattern.trim()) {
+            Ok(selection) => selection,
+            Err(problem) if ["db[7]", "web[9]"].contains(&pattern.trim()) => {
+                assert_eq!(problem.message, format!("No hosts matched the subscripted pattern '{}'", pattern.trim()));
+                Selection::default()
+            }
+            Err(problem) => panic!("{pattern}: {problem}"),
+        };
         let mut found = String::new();
         let none = (selection.hosts.is_empty()).then(|| "No hosts matched, nothing to do".to_owned());
         for warning in selection.warnings.into_iter().chain(none) {

@@ -1,0 +1,137 @@
+//! Several sources together, changes during a run, and patterns beyond the golden table.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use pgfleet_inventory::Inventory;
+use pgfleet_template::{Disk, Raw, Value, Vars, Vault};
+use serde_json::json;
+
+fn load(sources: &[String]) -> Inventory {
+    Inventory::load(&Disk, sources, None, &Arc::new(Vault::none())).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("makes");
+    fs::write(&path, text).expect("writes");
+    path.display().to_string()
+}
+
+fn names<'n>(hosts: impl IntoIterator<Item = &'n pgfleet_inventory::HostName>) -> Vec<&'n str> {
+    hosts.into_iter().map(|host| host.as_str()).collect()
+}
+
+#[test]
+fn lists_of_hosts_have_ports_and_addresses() {
+    let inventory = load(&["a, b:2222,10.0.0.1,[::1]:22,fe80::1,".to_owned()]);
+    assert_eq!(names(inventory.hosts().map(|host| &host.name)), ["a", "b", "10.0.0.1", "::1", "fe80::1"]);
+    assert_eq!(inventory.host_variables_as_written("b"), json!({"ansible_port": 2222}));
+    assert_eq!(inventory.groups_of("a"), ["ungrouped"]);
+    assert_eq!(inventory.origin_of("a"), None);
+}
+
+#[test]
+fn later_sources_win_and_first_ones_are_the_origin() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = write(folder.path(), "one/hosts", "[web]\na x=1 y=1\nb\n");
+    let second = write(folder.path(), "two/hosts.yml", "web: {hosts: {a: {x: 2}}, vars: {z: 1}}\n");
+    write(folder.path(), "one/group_vars/web.yml", "g: one\nh: one\n");
+    write(folder.path(), "two/group_vars/web.yml", "g: two\n");
+    let inventory = load(&[first.clone(), second]);
+    assert_eq!(inventory.host_variables_as_written("a"), json!({"g": "two", "h": "one", "x": 2, "y": 1, "z": 1}));
+    assert_eq!(inventory.origin_of("a"), Some((first.clone().into(), Path::new(&first).parent().expect("a folder").into())));
+}
+
+#[test]
+fn priority_orders_groups_of_one_depth() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = "[a]\nh\n[b]\nh\n[c]\nh\n[a:vars]\nx=a\nansible_group_priority=10\n[b:vars]\nx=b\n[c:vars]\nx=c\n";
+    let inventory = load(&[write(folder.path(), "hosts", hosts)]);
+    assert_eq!(inventory.host_variables_as_written("h"), json!({"x": "a"}));
+    assert_eq!(inventory.groups_of("h"), ["a", "b", "c"]);
+}
+
+#[test]
+fn programs_without_meta_are_asked_for_each_host() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "#!/bin/sh\nif [ \"$1\" = --host ]; then echo \"{\\\"me\\\": \\\"$2\\\", \\\"t\\\": \\\"{{ me }}\\\"}\"; else echo '{\"g\": [\"a\", \"b\"]}'; fi\n";
+    let source = write(folder.path(), "program", script);
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).expect("sets");
+    let inventory = load(&[source]);
+    assert_eq!(names(inventory.members("g")), ["a", "b"]);
+    assert_eq!(inventory.host_variables_as_written("b"), json!({"me": "b", "t": "{{ me }}"}));
+}
+
+#[test]
+fn executable_bits_alone_make_no_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = write(folder.path(), "hosts.yml", "all: {hosts: {a: {x: 1}}}\n");
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o777)).expect("sets");
+    assert_eq!(load(&[source]).host_variables_as_written("a"), json!({"x": 1}));
+}
+
+#[test]
+fn odd_keys_are_warned_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inventory = load(&[write(folder.path(), "hosts.yml", "all:\n  host:\n    a:\n  hosts:\n    b:\nweb: text\n")]);
+    let warnings: Vec<String> = inventory.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("hosts.yml:2:3: 'host' in group 'all' is left out"), "{warnings:?}");
+    assert_eq!(inventory.warnings()[0].hint.as_deref(), Some("did you mean 'hosts'?"));
+    assert!(inventory.group("web").is_none());
+}
+
+#[test]
+fn a_run_may_add_hosts_and_groups() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut inventory = load(&[write(folder.path(), "hosts", "[web]\na\n")]);
+    let vars = || Vars::from_iter([("x".to_owned(), Raw::Value(Value::from(1)))]);
+    assert_eq!(inventory.add_host("new:2200", &["web".to_owned(), "fresh".to_owned()], vars()), Ok(true));
+    assert_eq!(inventory.add_host("new", &["web".to_owned()], vars()), Ok(false));
+    assert_eq!(inventory.host_variables_as_written("new"), json!({"ansible_port": 2200, "x": 1}));
+    assert_eq!(inventory.groups_of("new"), ["fresh", "web"]);
+    assert_eq!(names(inventory.members("all")), ["a", "new"]);
+    assert_eq!(inventory.add_host("lone", &[], Vars::new()), Ok(true));
+    assert_eq!(inventory.groups_of("lone"), ["ungrouped"]);
+    assert_eq!(inventory.add_to_group("lone", "fresh"), Ok(true));
+    assert_eq!(inventory.add_to_group("lone", "fresh"), Ok(false));
+    assert_eq!(inventory.groups_of("lone"), ["fresh"]);
+    assert!(inventory.add_to_group("nobody", "fresh").is_err());
+    assert!(inventory.add_host("", &[], Vars::new()).is_err());
+}
+
+#[test]
+fn patterns_meet_files_regular_expressions_and_ipv6() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inventory = load(&[write(folder.path(), "hosts", "[web]\nw[1:5]\n[db]\nw3\nfe80::1\n[all:vars]\na=1\n")]);
+    let file = write(folder.path(), "retry", "w2\n\n w4 \n!w2\n");
+    for (pattern, expect) in [
+        (format!("@{file}").as_str(), "w4"),
+        ("fe80::1", "fe80::1"),
+        ("web:&db", "w3"),
+        ("web[1:2],!w3", "w2"),
+        ("web[-2]", "w4"),
+        ("web[0:0]", "w1"),
+        ("web[3:]", "w4 w5"),
+        ("w[!12]", "w3 w4 w5"),
+        ("~w[12]$", "w1 w2"),
+        ("~(", "error"),
+        ("~[", "error"),
+        ("w[1", "error"),
+        ("web[9]", "error"),
+        ("web[-9]", "error"),
+        ("w*[5:6]", "w1 w2"),
+        ("web[1:2]:w1", "w2 w3 w1"),
+        ("&db", "w3 fe80::1"),
+        ("ungrouped", ""),
+        ("@/nowhere", "error"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("a*", "w1 w2 w3 w4 w5 fe80::1"),
+    ] {
+        let found = inventory.select(pattern).map_or_else(|_| "error".to_owned(), |selection| names(&selection.hosts).join(" "));
+        assert_eq!(found, expect, "{pattern}");
+    }
+}
