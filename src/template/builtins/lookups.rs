@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use minijinja::value::Kwargs;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{Arguments, defined};
@@ -314,12 +313,4 @@ fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
     let path: Vec<Value> = python::expect_str(path, "subelements")?.split('.').map(Value::from).collect();
     let rows = dicts::elements_below(elements, &path, skip_missing)?;
     Ok(rows.into_iter().map(tuple).collect())
-}
-
-/// Calls a lookup as `with_<name>` does: always a list.
-pub(crate) fn run_by_name(state: &mut State<'_, '_>, name: &str, terms: Vec<Value>, options: Kwargs) -> Result<Vec<Value>, Error> {
-    let mut values = vec![Value::from(name)];
-    values.extend(terms);
-    values.push(Value::from(options));
-    run(state, &Arguments::new(values)?)
 }

@@ -30,10 +30,8 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use arguments::{Arguments, Builtin};
-pub(crate) use format::python_format;
-pub(crate) use lookups::run_by_name as run_lookup;
 pub(crate) use methods::unknown_method;
-pub(crate) use python::{python_repr, python_str};
+pub(crate) use python::python_str;
 
 /// Adds everything to an environment, under the short names and under `ansible.builtin`.
 pub(crate) fn install(environment: &mut Environment<'_>) {

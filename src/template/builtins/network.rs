@@ -108,6 +108,7 @@ fn answer(value: &Value, query: Option<&Value>, version: Option<u8>) -> Result<V
         return no();
     };
     let last = own.first() | own.host_mask();
+    let only_if = |holds: bool| if holds { Value::from(source.as_str()) } else { Value::from(false) };
     let with_prefix = |number: u128| Value::from(format!("{}/{}", own.at(number), own.prefix));
     let Some(query) = query else { return Ok(Value::from(source)) };
     if let Some(index) = query.as_i64().filter(|_| query.is_integer()) {
@@ -142,18 +143,10 @@ fn answer(value: &Value, query: Option<&Value>, version: Option<u8>) -> Result<V
         "last_usable" if own.prefix + 1 < own.bits() => Value::from(own.at(last - 1).to_string()),
         "range_usable" if own.prefix + 1 < own.bits() => Value::from(format!("{}-{}", own.at(own.first() + 1), own.at(last - 1))),
         "wrap" => Value::from(wrap(&source)),
-        "ipv4" => own.address.is_ipv4().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false)),
-        "ipv6" => own.address.is_ipv6().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false)),
-        "private" => {
-            Value::from(private(own.address)).is_true().then(|| Value::from(source.as_str())).unwrap_or_else(|| Value::from(false))
-        }
-        "public" => {
-            if private(own.address) {
-                Value::from(false)
-            } else {
-                Value::from(source)
-            }
-        }
+        "ipv4" => only_if(own.address.is_ipv4()),
+        "ipv6" => only_if(own.address.is_ipv6()),
+        "private" => only_if(private(own.address)),
+        "public" => only_if(!private(own.address)),
         "broadcast" | "first_usable" | "last_usable" | "range_usable" => Value::from(()),
         other => match Network::parse(other) {
             Some(network) if network.contains(own.address) => Value::from(source),

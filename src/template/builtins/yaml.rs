@@ -123,10 +123,7 @@ impl Emitter {
 
     /// True when the collection is written in one line.
     fn is_flow(&self, children: &[&Value]) -> bool {
-        let all_plain = children.iter().all(|child| match child.kind() {
-            ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => false,
-            _ => true,
-        });
+        let all_plain = !children.iter().any(|child| matches!(child.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable));
         self.flow_level > 0 || children.is_empty() || self.flow.unwrap_or(all_plain)
     }
 
@@ -231,9 +228,9 @@ impl Emitter {
                 let analysis = analyze(&source);
                 let unresolved = !source.is_empty() && !is_match(&source, RESOLVED, Flags::default())?;
                 let allowed = if self.flow_level > 0 { analysis.flow_plain } else { analysis.block_plain };
-                if unresolved && allowed && !(analysis.multi_line && !split) {
+                if unresolved && allowed && (split || !analysis.multi_line) {
                     self.plain(&source, split);
-                } else if analysis.single_quoted && !(analysis.multi_line && !split) {
+                } else if analysis.single_quoted && (split || !analysis.multi_line) {
                     self.single_quoted(&source, split);
                 } else {
                     self.double_quoted(&source, split);
