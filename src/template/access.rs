@@ -58,6 +58,7 @@ impl Object for Checked {
 /// Adds what the rewritten instructions name.
 pub(crate) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("__item__", item);
+    environment.add_filter("__concat__", concat);
     environment.add_filter("__filter__", filter);
     environment.add_filter("__test__", test);
 }
@@ -71,6 +72,14 @@ fn item(state: &mut State<'_, '_>, value: &Value, key: &Value, path: &Value) -> 
     }
     let found = value.get_item(key)?;
     finish(state, found, path.as_str().unwrap_or_default())
+}
+
+/// `a ~ b`: minijinja would write what is undefined further in as if it were a value.
+fn concat(left: &Value, right: &Value) -> Result<Value, Error> {
+    if left.is_undefined() || right.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    Ok(Value::from(crate::value::as_text(left)? + &crate::value::as_text(right)?))
 }
 
 fn finish(state: &State<'_, '_>, found: Value, path: &str) -> Result<Value, Error> {

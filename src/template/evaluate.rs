@@ -161,15 +161,28 @@ pub(crate) fn problem_of(error: &Error, compiled: &Compiled, root: Option<&Root>
         return problem.at(&error_place(error, &compiled.pieces, place));
     }
     let error = innermost(error);
-    let message = match root {
+    let problem = match root {
         Some(root) if about_undefined(error) => match undefined_name(error, compiled, root) {
-            Named::Cause(problem) => return problem.at(&error_place(error, &compiled.pieces, place)),
-            Named::Path(path) => format!("'{path}' is undefined"),
-            Named::Unknown => "a value that is used here is undefined".to_owned(),
+            Named::Cause(problem) => problem,
+            Named::Path(path) => unknown_name(&path, &root.scope),
+            Named::Unknown => Problem::new("a value that is used here is undefined"),
         },
-        _ => plain_message(error),
+        Some(root) if error.kind() == ErrorKind::UnknownFunction => {
+            unknown_name(error.detail().unwrap_or_default().trim_end_matches(" is unknown"), &root.scope)
+        }
+        _ => Problem::new(plain_message(error)),
     };
-    Problem::new(message).at(&error_place(error, &compiled.pieces, place))
+    problem.at(&error_place(error, &compiled.pieces, place))
+}
+
+fn unknown_name(path: &str, scope: &Scope) -> Problem {
+    let problem = Problem::new(format!("'{path}' is undefined"));
+    let name = path.split(['.', '[']).next().unwrap_or(path);
+    if scope.defines(name) {
+        return problem;
+    }
+    let names = scope.names();
+    problem.did_you_mean(name, names.iter().map(String::as_str))
 }
 
 /// A problem of source that does not compile.
@@ -216,9 +229,10 @@ fn about_undefined(error: &Error) -> bool {
 
 fn plain_message(error: &Error) -> String {
     match (error.kind(), error.detail()) {
-        (ErrorKind::UnknownFilter, Some(detail)) => format!("there is no {}", detail.trim_end_matches(" is unknown")),
-        (ErrorKind::UnknownTest, Some(detail)) => format!("there is no {}", detail.trim_end_matches(" is unknown")),
-        (ErrorKind::UnknownFunction, Some(detail)) => format!("'{}' is undefined", detail.trim_end_matches(" is unknown")),
+        (ErrorKind::UnknownFilter | ErrorKind::UnknownTest, Some(detail)) => {
+            let (what, name) = detail.trim_end_matches(" is unknown").split_once(' ').unwrap_or(("name", detail));
+            format!("there is no {what} '{name}'")
+        }
         (ErrorKind::InvalidOperation | ErrorKind::UnknownMethod | ErrorKind::TemplateNotFound, Some(detail)) => detail.to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),

@@ -12,7 +12,7 @@ pub struct Problem {
     /// Where.
     pub place: Option<Place>,
     /// The line of the file, for showing under the message.
-    pub excerpt: Option<String>,
+    pub excerpt: Option<Box<str>>,
     /// What to do, or what may have been meant.
     pub hint: Option<String>,
     /// How it came to this: `while resolving variable 'a'`, innermost first.
@@ -36,7 +36,7 @@ impl Problem {
     /// The same problem with the line that it stands in, unless it already has one.
     #[must_use]
     pub fn with_excerpt(mut self, line: impl Into<String>) -> Self {
-        self.excerpt.get_or_insert_with(|| line.into());
+        self.excerpt.get_or_insert_with(|| line.into().into());
         self
     }
 

@@ -139,6 +139,7 @@ impl<'r> Rewriter<'r> {
                 self.push(origin, index, Instruction::LoadConst(Value::from(path)));
                 self.push(origin, index, Instruction::ApplyFilter("__item__", Some(3), !0));
             }
+            Instruction::StringConcat => self.push(origin, index, Instruction::ApplyFilter("__concat__", Some(2), !0)),
             Instruction::Rem => self.push(origin, index, Instruction::CallFunction("__mod__", Some(2))),
             Instruction::ApplyFilter(name, count, id) => {
                 let id = if origin.keep_local_ids { *id } else { !0 };

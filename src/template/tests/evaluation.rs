@@ -103,7 +103,7 @@ fn undefined_is_strict_on_use_and_chainable_on_access() {
         ("a == (b | default(2))", "error: 'a' is undefined"),
         ("nothing", "null"),
         ("nope(1)", "error: 'nope' is undefined"),
-        ("1 | nope", "error: there is no filter nope"),
+        ("1 | nope", "error: there is no filter 'nope'"),
         ("vars['name']", "\"pg\""),
         ("vars.chained", "3"),
         (r"'a\tb'", r#""a\\tb""#),
@@ -174,6 +174,61 @@ fn deep_but_finite_chains_render_and_runaway_ones_end() {
         assert!(expression(&scope, "w0").starts_with("error: recursive loop detected"));
     });
     on_a_small_stack.expect("starts").join().expect("no overflow");
+}
+
+#[test]
+fn lazy_mappings_act_like_plain_ones() {
+    let scope = scope(
+        "one: 1\nm: {a: 1, b: '{{ one * 2 }}', c: {d: '{{ one }}'}}\nl: ['{{ m }}', {x: '{{ one }}'}]\nk: {a: 1, b: '{{ nowhere }}'}",
+    );
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("m", r#"{"a":1,"b":2,"c":{"d":1}}"#),
+        ("m == {'a': 1, 'b': 2, 'c': {'d': 1}}", "true"),
+        ("m | combine({'z': 1})", r#"{"a":1,"b":2,"c":{"d":1},"z":1}"#),
+        ("m | combine({'c': {'e': one}}, recursive=true)", r#"{"a":1,"b":2,"c":{"d":1,"e":1}}"#),
+        ("m.c | dict2items", r#"[{"key":"d","value":1}]"#),
+        ("m | length", "3"),
+        ("'b' in m", "true"),
+        ("'z' in m", "false"),
+        ("m.keys() | list", r#"["a","b","c"]"#),
+        ("m.items() | list | first", r#"["a",1]"#),
+        ("m.get('b')", "2"),
+        ("m.get('z', 5)", "5"),
+        ("m | to_json", r#""{\"a\": 1, \"b\": 2, \"c\": {\"d\": 1}}""#),
+        ("m is mapping", "true"),
+        ("l[1].x", "1"),
+        ("l | map(attribute='b') | first", "2"),
+        ("l | selectattr('x', 'defined') | list | length", "1"),
+        ("m ~ ''", r#""{'a': 1, 'b': 2, 'c': {'d': 1}}""#),
+        ("k.a", "1"),
+        ("k | length", "2"),
+        ("k", "error: 'nowhere' is undefined"),
+        ("k ~ ''", "error: 'nowhere' is undefined"),
+        ("k | to_json", "error: 'nowhere' is undefined"),
+        ("k.values() | list", "error: 'nowhere' is undefined"),
+        ("k | dict2items", "error: 'nowhere' is undefined"),
+        ("k.get('b')", "error: 'nowhere' is undefined"),
+    ] {
+        compare(&mut wrong, source, &expression(&scope, source), expect);
+    }
+    for (source, expect) in [
+        ("{{ m }}.", r#""{'a': 1, 'b': 2, 'c': {'d': 1}}.""#),
+        ("{% for k, v in m.items() %}{{ k }}={{ v }};{% endfor %}", r#""a=1;b=2;c={'d': 1};""#),
+        ("{% for k in m %}{{ k }}{% endfor %}", r#""abc""#),
+        ("{{ m.c }} {{ l }}", r#""{'d': 1} [{'a': 1, 'b': 2, 'c': {'d': 1}}, {'x': 1}]""#),
+    ] {
+        compare(&mut wrong, source, &text(&scope, source), expect);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_misspelt_variable_brings_a_suggestion() {
+    let scope = scope("pg_cluster: x");
+    let problem = Text::parse("{{ pg_clustr }}", &place()).and_then(|text| text.evaluate(&scope)).expect_err("undefined");
+    assert_eq!(problem.to_string(), "play.yml:3:7: 'pg_clustr' is undefined");
+    assert_eq!(problem.hint.as_deref(), Some("did you mean 'pg_cluster'?"));
 }
 
 #[test]
