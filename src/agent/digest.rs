@@ -29,18 +29,6 @@ impl Algorithm {
         })
     }
 
-    /// The checksum of bytes.
-    pub(crate) fn of(self, bytes: &[u8]) -> String {
-        match self {
-            Self::Md5 => hex(&md5::Md5::digest(bytes)),
-            Self::Sha1 => hex(&sha1::Sha1::digest(bytes)),
-            Self::Sha224 => hex(&sha2::Sha224::digest(bytes)),
-            Self::Sha256 => hex(&sha2::Sha256::digest(bytes)),
-            Self::Sha384 => hex(&sha2::Sha384::digest(bytes)),
-            Self::Sha512 => hex(&sha2::Sha512::digest(bytes)),
-        }
-    }
-
     /// The checksum of all that a reader yields.
     pub(crate) fn of_reader(self, reader: &mut dyn Read) -> io::Result<String> {
         match self {
