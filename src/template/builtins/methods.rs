@@ -332,3 +332,22 @@ pub(crate) fn pairs_from(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use minijinja::Environment;
+
+    #[test]
+    fn templates_change_what_they_made() {
+        let mut environment = Environment::new();
+        environment.set_unknown_method_callback(super::unknown_method);
+        crate::builtins::install(&mut environment);
+        let render = |source: &str| environment.render_str(source, minijinja::context! { given => vec![1] });
+        let list = "{% set l = __list__([3]) %}{% set _ = l.append(1) %}{% set _ = l.extend([2, 5]) %}{% set x = l.pop() %}{{ l | sort }} {{ x }} {{ l + [9] }}";
+        assert_eq!(render(list).expect("list"), "[1, 2, 3] 5 [3, 1, 2, 9]");
+        let dict = "{% set d = __dict__({'a': 1}) %}{% set _ = d.update({'b': 2}) %}{% set _ = d.__setitem__('c', 3) %}{{ d }} {{ d.pop('a') }} {{ d.keys() | list }}";
+        assert_eq!(render(dict).expect("dictionary"), "{'a': 1, 'b': 2, 'c': 3} 1 ['b', 'c']");
+        let error = render("{% set _ = given.append(2) %}").expect_err("a given list does not change").to_string();
+        assert!(error.contains("changes a list that this template did not make"), "{error}");
+    }
+}

@@ -23,9 +23,6 @@ mod time;
 mod version;
 mod yaml;
 
-#[cfg(test)]
-mod golden;
-
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
