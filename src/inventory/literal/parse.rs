@@ -228,7 +228,7 @@ impl<'t> Parser<'t> {
             return text.parse().ok().map(Literal::Float);
         }
         // Python refuses 0644, for it might be meant as octal; 00 is zero.
-        if text.starts_with('0') && text.trim_matches('0') != "" {
+        if text.starts_with('0') && !text.trim_matches('0').is_empty() {
             return None;
         }
         text.parse().ok().map(Literal::Int)

@@ -91,7 +91,8 @@ fn patterns_select_what_ansible_selects() {
 fn files_beside_inventory_and_playbook_have_their_ranks() {
     let source = golden("precedence/hosts").display().to_string();
     let value = |inventory: &Inventory, name: &str| inventory.host_variables_as_written("h1")[name].clone();
-    let with_playbook = Inventory::load(&Disk, &[source.clone()], Some(&golden("precedence/pb")), &Arc::new(Vault::none())).expect("loads");
+    let with_playbook =
+        Inventory::load(&Disk, std::slice::from_ref(&source), Some(&golden("precedence/pb")), &Arc::new(Vault::none())).expect("loads");
     for (name, expect) in [("v1", "pb_gv_all"), ("v2", "inv_db_inline"), ("v3", "hv_file"), ("v4", "pb_gv_db")] {
         assert_eq!(value(&with_playbook, name), expect, "{name}");
     }
