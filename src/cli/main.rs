@@ -1,2 +1,27 @@
-//! The command line of pgfleet.
-fn main() {}
+//! The command line of pgfleet: what a person types and sees. The only place that prints.
+
+mod args;
+mod commands;
+mod exit;
+mod interrupt;
+mod prompt;
+mod report;
+mod screen;
+mod settings;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no mistakes.
+            let code = if error.use_stderr() { exit::Exit::Input } else { exit::Exit::Done };
+            return if error.print().is_ok() { code.into() } else { exit::Exit::Error.into() };
+        }
+    };
+    commands::run(args).into()
+}

@@ -51,11 +51,6 @@ impl Attempt<'_> {
         }))
     }
 
-    fn flag(&self, scope: &Scope, name: &str) -> Result<bool, Problem> {
-        let Some(raw) = self.raw_argument(name) else { return Ok(false) };
-        bool::read(&to_json(&raw.evaluate(scope)?)?).map_err(|reason| Problem::new(format!("argument '{name}': {reason}")))
-    }
-
     fn assert(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let Some(raw) = self.raw_argument("that") else { return Err(Problem::new("module 'assert' needs the argument 'that'")) };
         let conditions = match to_json(&raw.as_written())? {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::hosts::HostState;
 use crate::items::Items;
-use crate::play::{Playing, number, text_of, truth};
+use crate::play::{Playing, number, truth};
 use crate::redact::censored;
 use crate::run::Run;
 use crate::{Ending, Event, TaskResult};
@@ -190,11 +190,6 @@ impl Attempt<'_> {
                 Err(_) => Ok(TaskResult::failed(format!("the task took longer than its limit of {seconds} s")).with("timedout", true)),
             },
         }
-    }
-
-    /// The task's name on this host.
-    pub(crate) fn name(&self, scope: &Scope) -> String {
-        self.task.name.as_ref().and_then(|name| text_of(name, scope)).unwrap_or_else(|| self.task.module_name.clone())
     }
 }
 

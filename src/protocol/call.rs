@@ -7,6 +7,7 @@ macro_rules! calls {
     ($($variant:ident($type:ty)),+ $(,)?) => {
         /// A task with its arguments rendered and typed, ready to be done.
         #[derive(Clone, Debug, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "one call lives at a time; boxing would only cost a word everywhere")]
         pub enum Call {
             $( #[doc = concat!("The module of [`", stringify!($type), "`].")] $variant($type) ),+
         }

@@ -17,6 +17,7 @@ use crate::slot::Slots;
 /// What keeps the other end of a link alive.
 enum Other {
     Process(Exit),
+    #[expect(dead_code, reason = "dropping it ends the child")]
     Child(Child),
 }
 

@@ -1,0 +1,324 @@
+//! The arguments that a person types.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  pgfleet init my-cluster                 begin a project for your own hosts
+  pgfleet deploy -i inventory/dev         make a cluster of bare hosts, or keep it as its variables say
+  pgfleet deploy -i inventory/dev --check --diff
+  pgfleet status -i inventory/dev --watch
+  pgfleet playbook site.yml -i hosts.ini -l web
+  pgfleet lab up                          four real Debian systems on this machine, to rehearse on
+
+Exit codes:
+  0 done   1 error   2 a host failed   3 changes pending (--check --exit-code)   4 a host unreachable
+  5 bad input   6 refused as unsafe   7 locked by another run   8 not healthy   99 interrupted";
+
+/// PostgreSQL high availability on a LAN of plain Linux hosts: deploy it, then operate it.
+#[derive(Debug, Parser)]
+#[command(name = "pgfleet", version, about, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// The project's folder; otherwise the nearest folder upwards that has an inventory or playbooks.
+    #[arg(long, global = true, value_name = "DIR", env = "PGFLEET_PROJECT")]
+    pub(crate) project: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a PostgreSQL cluster of the hosts, or keep it as its variables say.
+    #[command(
+        after_help = "Examples:\n  pgfleet deploy -i inventory/dev\n  pgfleet deploy -i inventory/dev --check --diff\n  pgfleet deploy -i inventory/prod -e postgresql_restart=true -K"
+    )]
+    Deploy(DeployArgs),
+    /// Show the cluster: members, lag, etcd, units. Exit code 0 only when it is healthy.
+    #[command(after_help = "Examples:\n  pgfleet status -i inventory/dev\n  pgfleet status -i inventory/dev -o json | jq .members")]
+    Status(StatusArgs),
+    /// Run a playbook.
+    #[command(
+        after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"
+    )]
+    Playbook(PlaybookArgs),
+    /// Show what an inventory contains.
+    Inventory(InventoryArgs),
+    /// The local fleet: real Debian systems in namespaces on this machine.
+    Lab(LabArgs),
+    /// Begin a project for your own hosts.
+    Init(InitArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunOutput {
+    /// A live screen on a terminal, Ansible's lines elsewhere.
+    #[default]
+    Auto,
+    /// Ansible's lines.
+    Lines,
+    /// One event a line, JSON.
+    Json,
+}
+
+/// Which hosts and variables.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct InventorySource {
+    /// Inventory file, folder, or list of hosts ('a,b,'); may be given several times.
+    #[arg(short, long = "inventory", value_name = "INVENTORY", env = "PGFLEET_INVENTORY")]
+    pub(crate) inventory: Vec<String>,
+    /// Only these hosts.
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) limit: Option<String>,
+    /// Passwords of vaults: a file that holds one; may be given several times, also as label@file.
+    #[arg(long = "vault-password-file", visible_alias = "vault-id", value_name = "FILE", env = "PGFLEET_VAULT_PASSWORD_FILE")]
+    pub(crate) vault_password_files: Vec<String>,
+    /// Ask for the vault's password.
+    #[arg(short = 'J', long, visible_alias = "ask-vault-password")]
+    pub(crate) ask_vault_pass: bool,
+}
+
+/// How hosts are reached.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct ConnectionArgs {
+    /// Extra variables: name=value, @file, or a mapping.
+    #[arg(short = 'e', long = "extra-vars", value_name = "VARS")]
+    pub(crate) extra: Vec<String>,
+    /// User to log in as.
+    #[arg(short = 'u', long = "user", value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Private key to log in with.
+    #[arg(long = "private-key", visible_alias = "key-file", value_name = "FILE")]
+    pub(crate) private_key: Option<PathBuf>,
+    /// Ask for the password of sudo.
+    #[arg(short = 'K', long = "ask-become-pass")]
+    pub(crate) ask_become_pass: bool,
+    /// Read the password of sudo from a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) become_password_file: Option<PathBuf>,
+    /// Accept the key of a host that was never met, and keep it in state/known_hosts.
+    #[arg(long)]
+    pub(crate) accept_new_host_keys: bool,
+    /// Seconds that connecting may take.
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Hosts at a time.
+    #[arg(short, long, value_name = "COUNT", default_value_t = 50)]
+    pub(crate) forks: usize,
+}
+
+/// How a playbook runs.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// Only tasks with these tags.
+    #[arg(short, long, value_name = "TAGS", value_delimiter = ',')]
+    pub(crate) tags: Vec<String>,
+    /// No tasks with these tags.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    pub(crate) skip_tags: Vec<String>,
+    /// Change nothing; show what would change.
+    #[arg(short = 'C', long)]
+    pub(crate) check: bool,
+    /// Show what changes in files.
+    #[arg(short = 'D', long)]
+    pub(crate) diff: bool,
+    /// With --check: exit code 3 when something would change.
+    #[arg(long, requires = "check")]
+    pub(crate) exit_code: bool,
+    /// Act as another user (root, where nothing says which).
+    #[arg(short = 'b', long = "become")]
+    pub(crate) become_user: bool,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: RunOutput,
+    /// Say more; -vv and -vvv say still more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlaybookArgs {
+    /// The playbooks.
+    #[arg(required = true)]
+    pub(crate) playbooks: Vec<PathBuf>,
+    /// Check playbook, inventory and variables; connect to nothing.
+    #[arg(long)]
+    pub(crate) syntax_check: bool,
+    /// List the hosts of each play; connect to nothing.
+    #[arg(long)]
+    pub(crate) list_hosts: bool,
+    /// List the tasks of each play; connect to nothing.
+    #[arg(long)]
+    pub(crate) list_tasks: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// How a status is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusOutput {
+    /// A table.
+    #[default]
+    Table,
+    /// A table with more columns.
+    Wide,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: StatusOutput,
+    /// Look again and again, every so many seconds.
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    pub(crate) watch: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  pgfleet inventory --list -i inventory/dev\n  pgfleet inventory --graph -i hosts.ini\n  pgfleet inventory --host app-server-1.lan -i inventory/dev"
+)]
+#[group(required = true, multiple = false)]
+pub(crate) struct InventoryMode {
+    /// Everything, as JSON.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// The groups and hosts as a tree.
+    #[arg(long)]
+    pub(crate) graph: bool,
+    /// The variables of a host, as JSON.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InventoryArgs {
+    #[command(flatten)]
+    pub(crate) mode: InventoryMode,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LabArgs {
+    /// The lab's name.
+    #[arg(long, global = true, default_value = "dev", value_name = "NAME")]
+    pub(crate) name: String,
+    /// Folder of the lab's state; state/lab/NAME of the project otherwise.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Boot the guests that do not run.
+    Up {
+        /// The network; each lab has its own.
+        #[arg(long, value_name = "NET/24")]
+        subnet: Option<String>,
+        /// trixie or bookworm.
+        #[arg(long)]
+        suite: Option<String>,
+    },
+    /// End the guests, discard their disks and leave nothing behind.
+    Down,
+    /// Show the guests.
+    Status,
+    /// Log in to a guest, or run a command there.
+    Ssh {
+        /// The guest.
+        host: String,
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Boot one guest that was killed.
+    Start {
+        /// The guest.
+        host: String,
+    },
+    /// Pull a guest's cable, or cut it off from some others.
+    Partition {
+        /// The guest.
+        host: String,
+        /// Only from these guests.
+        #[arg(long, value_delimiter = ',', value_name = "HOSTS")]
+        from: Vec<String>,
+        /// Only what it sends, or only what it receives.
+        #[arg(long, value_parser = ["both", "sending", "receiving"], default_value = "both")]
+        direction: String,
+    },
+    /// Undo cuts and slowness, of one guest or of all.
+    Heal {
+        /// The guest.
+        host: Option<String>,
+    },
+    /// Crash a guest: no shutdown, its cable pulled first.
+    Kill {
+        /// The guest.
+        host: String,
+    },
+    /// Crash all guests at once.
+    PowerCut,
+    /// Make a guest's network thin or far.
+    Slow {
+        /// The guest.
+        host: String,
+        /// Bits a second, as tc writes them: 1mbit.
+        #[arg(long)]
+        rate: Option<String>,
+        /// Delay of what it sends, as tc writes it: 50ms.
+        #[arg(long)]
+        delay: Option<String>,
+    },
+    /// Keep the disks of all guests as they are now.
+    Snapshot {
+        /// The snapshot's name.
+        name: String,
+    },
+    /// Bring the disks of all guests back.
+    Revert {
+        /// The snapshot's name.
+        name: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  pgfleet init my-cluster --host pg1=192.0.2.11 --host pg2=192.0.2.12 --host pg3=192.0.2.13")]
+pub(crate) struct InitArgs {
+    /// The folder; it is made, or must be empty.
+    pub(crate) folder: PathBuf,
+    /// A host: its name, or name=address; may be given several times.
+    #[arg(long = "host", value_name = "NAME[=ADDRESS]")]
+    pub(crate) hosts: Vec<String>,
+    /// User to log in as.
+    #[arg(long, default_value = "root")]
+    pub(crate) user: String,
+}

@@ -1,0 +1,42 @@
+//! One file a command: its arguments become a wish, its result an exit code.
+
+mod completions;
+mod deploy;
+mod init;
+mod inventory;
+mod lab;
+mod playbook;
+mod status;
+
+use pgfleet_workflows::WorkflowError;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+use crate::{screen, settings};
+
+/// Runs a command.
+pub(crate) fn run(args: Args) -> Exit {
+    let project = settings::project(args.project.as_ref());
+    let result = match args.command {
+        Command::Deploy(deploy) => with_runtime(deploy::run(project, deploy)),
+        Command::Status(status) => with_runtime(status::run(project, status)),
+        Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
+        Command::Inventory(inventory) => inventory::run(project, &inventory),
+        Command::Lab(lab) => Ok(lab::run(&project, lab)),
+        Command::Init(init) => Ok(init::run(&init)),
+        Command::Completions { shell } => Ok(completions::run(shell)),
+    };
+    result.unwrap_or_else(|error| {
+        screen::error(&error);
+        Exit::from(&error)
+    })
+}
+
+fn with_runtime(work: impl Future<Output = Result<Exit, WorkflowError>>) -> Result<Exit, WorkflowError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| WorkflowError::Failed(format!("no threads to run on: {error}")))?;
+    let result = runtime.block_on(work);
+    // Sessions that still wait for a host that is gone must not keep the person waiting.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,159 @@
+//! `pgfleet status`.
+
+use std::time::Duration;
+
+use console::Style;
+use pgfleet_cluster::{ClusterView, Severity};
+use pgfleet_engine::Stop;
+use pgfleet_workflows::{Project, WorkflowError, status};
+
+use crate::args::{StatusArgs, StatusOutput};
+use crate::exit::Exit;
+use crate::interrupt::until_done;
+use crate::table::Table;
+use crate::{screen, settings};
+
+pub(crate) async fn run(project: Project, args: StatusArgs) -> Result<Exit, WorkflowError> {
+    let stop = Stop::default();
+    let mut wish = settings::wish_to_look(project, &args.source, &args.connection, stop.clone())?;
+    // A host that is gone shall be a row soon, not a wait.
+    wish.connect_timeout = wish.connect_timeout.or(Some(Duration::from_secs(4)));
+    loop {
+        let Some(view) = until_done(status(&wish), &stop).await else { return Ok(Exit::Interrupted) };
+        let view = view?;
+        let shown = show(&view, args.output)?;
+        if args.watch.is_some() && console::Term::stdout().is_term() {
+            screen::text("\x1b[2J\x1b[H");
+        }
+        screen::text(&shown);
+        let Some(seconds) = args.watch else { return Ok(if view.is_healthy() { Exit::Done } else { Exit::NotHealthy }) };
+        if stop.is_asked() || until_done(tokio::time::sleep(Duration::from_secs(seconds.max(1))), &stop).await.is_none() || stop.is_asked()
+        {
+            return Ok(if view.is_healthy() { Exit::Done } else { Exit::NotHealthy });
+        }
+    }
+}
+
+fn show(view: &ClusterView, output: StatusOutput) -> Result<String, WorkflowError> {
+    match output {
+        StatusOutput::Table => Ok(tables(view, false)),
+        StatusOutput::Wide => Ok(tables(view, true)),
+        StatusOutput::Json => {
+            serde_json::to_string_pretty(view).map(|text| text + "\n").map_err(|error| WorkflowError::Failed(error.to_string()))
+        }
+        StatusOutput::Yaml => serde_yaml::to_string(view).map_err(|error| WorkflowError::Failed(error.to_string())),
+    }
+}
+
+fn tables(view: &ClusterView, wide: bool) -> String {
+    let mut lines = vec![headline(view), String::new()];
+    lines.extend(members(view, wide).lines());
+    lines.push(String::new());
+    let (healthy, all, needed) = view.quorum();
+    let leader = view.etcd.iter().find(|member| member.leader).map_or("none", |member| member.name.as_str());
+    lines.push(format!("etcd: {healthy} of {all} voters healthy, {needed} needed; leader {leader}"));
+    if wide {
+        let mut table = Table::new(&["  Voter", "Health", "Version"]);
+        for member in &view.etcd {
+            let health = if member.healthy { good("healthy") } else { bad(member.error.as_deref().unwrap_or("not healthy")) };
+            table.row(vec![format!("  {}", member.name), health, member.version.clone().unwrap_or_default()]);
+        }
+        lines.extend(table.lines());
+    }
+    lines.push("last backup: none".to_owned());
+    if !view.findings.is_empty() {
+        lines.push(String::new());
+    }
+    for finding in &view.findings {
+        let mark = match finding.severity {
+            Severity::Critical => bad("critical:"),
+            Severity::Warning => Style::new().yellow().apply_to("warning:").to_string(),
+            Severity::Notice => Style::new().cyan().apply_to("notice:").to_string(),
+        };
+        lines.push(format!("{mark} {}", finding.text));
+        if let Some(hint) = &finding.hint {
+            lines.push(format!("  {hint}"));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn headline(view: &ClusterView) -> String {
+    let name = if view.name.is_empty() { "PostgreSQL cluster" } else { view.name.as_str() };
+    let state = if view.is_healthy() { good("healthy") } else { bad("not healthy") };
+    let paused = if view.paused { ", paused" } else { "" };
+    format!("{}: {state}{paused}, synchronous mode {}", Style::new().bold().apply_to(name), view.synchronous_mode)
+}
+
+fn members(view: &ClusterView, wide: bool) -> Table {
+    let mut header = vec!["Member", "Host", "Role", "State", "TL", "Lag", "Services"];
+    if wide {
+        header.extend(["Port", "Tags"]);
+    }
+    header.push("Notes");
+    let mut table = Table::new(&header);
+    for member in &view.members {
+        let node = view.nodes.iter().find(|node| node.name == member.name);
+        let state = if member.is_well() { good(&member.state) } else { bad(&member.state) };
+        let lag = match (member.is_leader(), member.lag) {
+            (true, _) => "-".to_owned(),
+            (false, Some(lag)) => bytes(lag),
+            (false, None) => "unknown".to_owned(),
+        };
+        let role = if member.is_leader() { Style::new().bold().apply_to(&member.role).to_string() } else { member.role.clone() };
+        let mut cells = vec![
+            member.name.clone(),
+            member.host.clone(),
+            role,
+            state,
+            member.timeline.map(|timeline| timeline.to_string()).unwrap_or_default(),
+            lag,
+            services(node),
+        ];
+        if wide {
+            let tags: Vec<String> = member.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            cells.extend([member.port.to_string(), tags.join(" ")]);
+        }
+        let mut notes = Vec::new();
+        if member.pending_restart {
+            notes.push("restart pending".to_owned());
+        }
+        if let Some(at) = &member.scheduled_restart {
+            notes.push(format!("restart scheduled for {at}"));
+        }
+        cells.push(notes.join(", "));
+        table.row(cells);
+    }
+    for node in view.nodes.iter().filter(|node| !view.members.iter().any(|member| member.name == node.name)) {
+        let state = if node.unreachable.is_some() { bad("unreachable") } else { "no member".to_owned() };
+        table.row(vec![node.name.clone(), String::new(), "-".to_owned(), state, String::new(), String::new(), services(Some(node))]);
+    }
+    table
+}
+
+/// The units of a node: those that run by name, others marked.
+fn services(node: Option<&pgfleet_cluster::Node>) -> String {
+    let Some(node) = node else { return String::new() };
+    if node.unreachable.is_some() {
+        return bad("unreachable");
+    }
+    let known = node.units.iter().filter(|(_, unit)| !unit.active.is_empty() && unit.active != "inactive");
+    let shown = known.map(|(name, unit)| if unit.is_active() { name.clone() } else { bad(&format!("{name}:{}", unit.active)) });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+fn good(text: &str) -> String {
+    Style::new().green().apply_to(text).to_string()
+}
+
+fn bad(text: &str) -> String {
+    Style::new().red().bold().apply_to(text).to_string()
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..=9_999 => format!("{count} B"),
+        10_000..=9_999_999 => format!("{} kB", count / 1000),
+        _ => format!("{} MB", count / 1_000_000),
+    }
+}

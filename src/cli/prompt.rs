@@ -1,0 +1,21 @@
+//! Questions to the person at the terminal.
+
+use std::io;
+
+use console::Term;
+use pgfleet_protocol::Secret;
+
+/// True when there is a person to ask.
+pub(crate) fn is_possible() -> bool {
+    Term::stderr().is_term() && io::IsTerminal::is_terminal(&io::stdin())
+}
+
+/// Asks for a secret; what is typed does not show.
+pub(crate) fn secret(question: &str) -> io::Result<Secret> {
+    if !is_possible() {
+        return Err(io::Error::new(io::ErrorKind::NotConnected, "no terminal"));
+    }
+    let terminal = Term::stderr();
+    terminal.write_str(question)?;
+    terminal.read_secure_line().map(Secret::new)
+}

@@ -1,0 +1,17 @@
+//! One event a line, as JSON.
+
+use pgfleet_engine::Event;
+
+use super::Reporter;
+use crate::screen;
+
+/// The events as they are.
+pub(super) struct Json;
+
+impl Reporter for Json {
+    fn event(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            screen::line(&line);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Results in words, for both ways of showing a run.
+
+use console::{Color, Style};
+use pgfleet_engine::{Counts, Ending, Recap, TaskResult};
+use serde_json::Value;
+
+use crate::table::Table;
+
+/// Keys that say nothing to a person, or that are said otherwise.
+const SILENT: [&str; 12] = [
+    "changed",
+    "failed",
+    "skipped",
+    "unreachable",
+    "msg",
+    "stdout_lines",
+    "stderr_lines",
+    "diff",
+    "ansible_loop_var",
+    "results",
+    "invocation",
+    "attempts",
+];
+
+/// The colour of an ending.
+pub(super) fn style(ending: Ending, ignored: bool) -> Style {
+    let color = match ending {
+        Ending::Ok => Color::Green,
+        Ending::Changed => Color::Yellow,
+        Ending::Skipped => Color::Cyan,
+        Ending::Failed | Ending::Unreachable if ignored => Color::Cyan,
+        Ending::Failed | Ending::Unreachable => Color::Red,
+    };
+    Style::new().fg(color)
+}
+
+/// Why a task failed, in lines: the message, what the program printed, where it stands, what to do.
+pub(super) fn failure(result: &TaskResult) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(message) = result.data.get("msg") {
+        lines.extend(plain(message).lines().map(str::to_owned));
+    }
+    for (name, title) in [("cmd", "command"), ("rc", "exit code"), ("stderr", "stderr"), ("stdout", "stdout"), ("assertion", "assertion")] {
+        let Some(value) = result.data.get(name).filter(|value| !value.is_null() && *value != &Value::from("")) else { continue };
+        let text = plain(value);
+        let kept: Vec<&str> = text.trim_end().lines().collect();
+        let kept = &kept[kept.len().saturating_sub(20)..];
+        match kept {
+            [one] => lines.push(format!("{title}: {one}")),
+            several => {
+                lines.push(format!("{title}:"));
+                lines.extend(several.iter().map(|line| format!("  {line}")));
+            }
+        }
+    }
+    if let Some(place) = &result.place {
+        lines.push(format!("at {place}"));
+    }
+    if let Some(hint) = &result.hint {
+        lines.push(format!("hint: {hint}"));
+    }
+    if lines.is_empty() {
+        lines.push(result.data.get("censored").and_then(Value::as_str).unwrap_or("no reason was given").to_owned());
+    }
+    lines
+}
+
+/// The results that a person asked to see with -v.
+pub(super) fn details(result: &TaskResult) -> Option<String> {
+    let shown: serde_json::Map<String, Value> = result
+        .data
+        .iter()
+        .filter(|(name, _)| !SILENT.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if shown.is_empty() { None } else { serde_json::to_string(&shown).ok() }
+}
+
+/// What a debug task shows: its message or its variable. Lists of lines stay lines, lists of rows become tables.
+pub(super) fn said(result: &TaskResult) -> Vec<String> {
+    let own = result.data.iter().filter(|(name, _)| !SILENT.contains(&name.as_str()) || *name == "msg");
+    own.flat_map(|(name, value)| match (name.as_str(), value) {
+        ("msg", Value::Array(items)) if items.iter().all(Value::is_object) && !items.is_empty() => rows(items),
+        ("msg", Value::Array(items)) => items.iter().map(plain).collect(),
+        ("msg", value) => plain(value).lines().map(str::to_owned).collect(),
+        (name, value) => format!("{name}: {}", pretty(value)).lines().map(str::to_owned).collect(),
+    })
+    .collect()
+}
+
+fn rows(items: &[Value]) -> Vec<String> {
+    let header: Vec<&str> =
+        items.iter().filter_map(Value::as_object).flat_map(|row| row.keys().map(String::as_str)).fold(Vec::new(), |mut names, name| {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+            names
+        });
+    let mut table = Table::new(&header);
+    for item in items {
+        table.row(header.iter().map(|name| item.get(*name).map(plain).unwrap_or_default()).collect());
+    }
+    table.lines()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => serde_json::to_string_pretty(value).unwrap_or_default(),
+        other => plain(other),
+    }
+}
+
+/// Ansible's recap.
+pub(super) fn recap(recap: &Recap) -> Vec<String> {
+    let width = recap.hosts.keys().map(String::len).max().unwrap_or_default().max(26);
+    recap.hosts.iter().map(|(host, counts)| recap_line(host, counts, width)).collect()
+}
+
+fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
+    let cell = |name: &str, count: usize, color: Color| {
+        let text = format!("{name}={count:<4}");
+        if count > 0 { Style::new().fg(color).apply_to(text).to_string() } else { text }
+    };
+    let color = match counts {
+        Counts { failed, unreachable, .. } if failed + unreachable > 0 => Color::Red,
+        Counts { changed, .. } if *changed > 0 => Color::Yellow,
+        _ => Color::Green,
+    };
+    let name = Style::new().fg(color).apply_to(format!("{host:<width$}"));
+    let line = format!(
+        "{name} : {} {} {} {} {} {} {}",
+        cell("ok", counts.ok, Color::Green),
+        cell("changed", counts.changed, Color::Yellow),
+        cell("unreachable", counts.unreachable, Color::Red),
+        cell("failed", counts.failed, Color::Red),
+        cell("skipped", counts.skipped, Color::Cyan),
+        cell("rescued", counts.rescued, Color::Yellow),
+        cell("ignored", counts.ignored, Color::Blue)
+    );
+    line.trim_end().to_owned()
+}

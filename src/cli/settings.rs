@@ -1,0 +1,107 @@
+//! Arguments become a wish: files resolved, passwords read, questions asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgfleet_engine::Stop;
+use pgfleet_playbook::TagSelection;
+use pgfleet_protocol::{Mode, Secret};
+use pgfleet_template::{Problem, VaultPassword};
+use pgfleet_workflows::{Project, Wish, WorkflowError};
+
+use crate::args::{ConnectionArgs, InventorySource, RunArgs};
+use crate::prompt;
+
+/// The project that the person works in.
+pub(crate) fn project(given: Option<&PathBuf>) -> Project {
+    match given {
+        Some(folder) => Project::at(folder),
+        None => Project::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))),
+    }
+}
+
+/// The wish of a run.
+pub(crate) fn wish(project: Project, run: &RunArgs, stop: Stop) -> Result<Wish, WorkflowError> {
+    let mut wish = wish_to_look(project, &run.source, &run.connection, stop)?;
+    wish.tags = TagSelection::new(run.tags.clone(), run.skip_tags.clone());
+    wish.mode = if run.check { Mode::Check } else { Mode::Apply };
+    wish.diff = run.diff;
+    wish.verbosity = run.verbose;
+    wish.r#become = run.become_user;
+    Ok(wish)
+}
+
+/// The wish of something that only looks.
+pub(crate) fn wish_to_look(
+    project: Project,
+    source: &InventorySource,
+    connection: &ConnectionArgs,
+    stop: Stop,
+) -> Result<Wish, WorkflowError> {
+    let inventories = inventories(&project, source);
+    let become_password = match (&connection.become_password_file, connection.ask_become_pass) {
+        (Some(file), _) => Some(secret_of(file)?),
+        (None, true) => Some(asked("BECOME password: ")?),
+        (None, false) => None,
+    };
+    Ok(Wish {
+        inventories,
+        limit: source.limit.clone(),
+        tags: TagSelection::default(),
+        extra: connection.extra.clone(),
+        mode: Mode::Apply,
+        diff: false,
+        forks: connection.forks.max(1),
+        verbosity: 0,
+        r#become: false,
+        become_password,
+        remote_user: connection.user.clone(),
+        private_key: connection.private_key.clone(),
+        vault_passwords: vault_passwords(source)?,
+        accept_new_host_keys: connection.accept_new_host_keys,
+        connect_timeout: connection.timeout.map(Duration::from_secs),
+        passphrase: prompt::is_possible().then(|| -> pgfleet_ssh::Passphrase {
+            Arc::new(|key: &Path| prompt::secret(&format!("Passphrase of {}: ", key.display())).ok())
+        }),
+        stop,
+        project,
+    })
+}
+
+/// The inventories given, or the project's own.
+fn inventories(project: &Project, source: &InventorySource) -> Vec<String> {
+    let own = project.root().join("inventory");
+    if source.inventory.is_empty() && own.exists() { vec![own.display().to_string()] } else { source.inventory.clone() }
+}
+
+fn vault_passwords(source: &InventorySource) -> Result<Vec<VaultPassword>, WorkflowError> {
+    let mut passwords = Vec::new();
+    for given in &source.vault_password_files {
+        let (label, file) = given.split_once('@').unwrap_or(("default", given));
+        let password = if file == "prompt" { asked(&format!("Vault password ({label}): "))? } else { secret_of(Path::new(file))? };
+        passwords.push(VaultPassword { label: label.to_owned(), password });
+    }
+    if source.ask_vault_pass {
+        passwords.push(VaultPassword { label: "default".to_owned(), password: asked("Vault password: ")? });
+    }
+    Ok(passwords)
+}
+
+fn asked(question: &str) -> Result<Secret, WorkflowError> {
+    prompt::secret(question).map_err(|error| {
+        Problem::new(format!("{}cannot be asked: {error}", question.replace(": ", " ")))
+            .with_hint("there is no terminal; give it in a file")
+            .into()
+    })
+}
+
+fn secret_of(file: &Path) -> Result<Secret, WorkflowError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Problem::new(format!("cannot read the password file {}: {error}", file.display())))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Problem::new(format!("the password file {} is empty", file.display())).into());
+    }
+    Ok(Secret::new(text))
+}
