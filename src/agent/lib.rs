@@ -9,6 +9,7 @@ mod digest;
 mod dpkg;
 mod exec;
 mod facts;
+mod http;
 mod module;
 mod modules;
 mod moment;
