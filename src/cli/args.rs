@@ -19,7 +19,7 @@ Exit codes:
 
 /// PostgreSQL high availability on a LAN of plain Linux hosts: deploy it, then operate it.
 #[derive(Debug, Parser)]
-#[command(name = "pgfleet", version, about, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "pgfleet", version, about = "PostgreSQL high availability on a LAN of plain Linux hosts: deploy it, then operate it", after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -1,7 +1,7 @@
 //! The items of a loop.
 
 use pgfleet_playbook::{Loop, LoopKind};
-use pgfleet_template::{Problem, Raw, Scope, Value, Vars, from_json, to_json};
+use pgfleet_template::{Problem, Raw, Scope, Value, Vars, from_json, mapping, to_json};
 use serde_json::Value as Json;
 
 use crate::run::Run;
@@ -72,7 +72,7 @@ impl<'a> Items<'a> {
         if index + 1 < length {
             entries.push(("nextitem", self.item(index + 1)));
         }
-        Value::from_iter(entries)
+        mapping(entries)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use pgfleet_inventory::Inventory;
 use pgfleet_playbook::Task;
-use pgfleet_template::{Problem, Raw, Scope, Value, Vars, computed_map};
+use pgfleet_template::{Problem, Raw, Scope, Value, Vars, computed_map, mapping};
 
 use crate::hosts::HostState;
 use crate::play::Playing;
@@ -94,18 +94,18 @@ impl Run {
 
     fn make_constants(self: &Arc<Self>) -> Vars {
         let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        let groups: Vec<(Value, Value)> = inventory
+        let groups: Vec<(String, Value)> = inventory
             .groups()
             .map(|group| {
                 let members: Vec<String> = inventory.members(group.name.as_str()).into_iter().map(ToString::to_string).collect();
-                (Value::from(group.name.to_string()), Value::from(members))
+                (group.name.to_string(), Value::from(members))
             })
             .collect();
         let names: Vec<Arc<str>> = inventory.hosts().map(|host| Arc::from(host.name.to_string())).collect();
         let options = &self.options;
-        let version = Value::from_iter([("full", "2.19.0"), ("string", "2.19.0")]);
+        let version = mapping([("full", Value::from("2.19.0")), ("string", Value::from("2.19.0"))]);
         vars([
-            ("groups", Value::from_iter(groups)),
+            ("groups", mapping(groups)),
             ("hostvars", self.hostvars(names)),
             ("ansible_check_mode", Value::from(options.mode.is_check())),
             ("ansible_diff_mode", Value::from(options.diff)),

@@ -30,5 +30,5 @@ pub use problem::{Problem, closest};
 pub use raw::{Raw, Vars};
 pub use scope::{Language, Scope, TemplateOptions};
 pub use source::SourceFile;
-pub use value::{computed_map, from_json, is_omit, omit, to_json};
+pub use value::{computed_map, from_json, is_omit, mapping, omit, to_json};
 pub use vault::{Vault, VaultPassword};

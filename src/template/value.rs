@@ -153,6 +153,11 @@ impl Object for Omit {
     }
 }
 
+/// A mapping from names to values, in the order given.
+pub fn mapping<K: Into<String>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
+    Value::from_pairs(entries.into_iter().map(|(name, value)| (Value::from(name.into()), value)))
+}
+
 /// The sentinel that makes an argument absent.
 #[must_use]
 pub fn omit() -> Value {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pgfleet_inventory::Inventory;
-use pgfleet_template::{Language, Problem, Raw, Scope, Value, Vars, from_json, to_json};
+use pgfleet_template::{Language, Problem, Raw, Scope, Value, Vars, from_json, mapping, to_json};
 use std::sync::Arc;
 
 /// Groups that a cluster is made of.
@@ -59,7 +59,7 @@ pub(crate) fn global_variable(
     let first = inventory.members(NODES).into_iter().next().cloned();
     let Some(first) = first else { return Ok(None) };
     let groups =
-        Value::from_iter([(NODES, Value::from(inventory.members(NODES).into_iter().map(ToString::to_string).collect::<Vec<_>>()))]);
+        mapping([(NODES, Value::from(inventory.members(NODES).into_iter().map(ToString::to_string).collect::<Vec<_>>()))]);
     let scope =
         Scope::new(language, vec![PathBuf::from(".")]).over_all(inventory.layers(&first, None)?).over(extra.clone()).with("groups", groups);
     scope.get(name)
