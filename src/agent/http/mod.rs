@@ -19,7 +19,7 @@ use base64::Engine;
 use pgfleet_protocol::Secret;
 
 pub(crate) use error::HttpError;
-pub(crate) use url::{Url, encode_form};
+pub(crate) use url::{Url, decode, encode_form};
 
 use crate::system::System;
 
