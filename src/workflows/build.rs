@@ -75,7 +75,7 @@ fn build_agent(root: &Path, out: &Path) -> Result<PathBuf, Failure> {
         .args(["build", "--package", "pgfleet-agent", "--profile", "agent", "--target", AGENT_TARGET, "--target-dir"])
         .arg(&target)
         .current_dir(root)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .status()?;
     if !status.success() {

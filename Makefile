@@ -1,0 +1,58 @@
+# What people type. 'make dev-postgresql-deploy' and 'make test' need nothing but Debian, root (or sudo) and a Rust toolchain.
+
+SHELL       := /bin/bash
+TARGET_DIR  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+HOST        := x86_64-unknown-linux-gnu
+AGENT       := $(TARGET_DIR)/$(HOST)/agent/pgfleet-agent
+PGFLEET     := $(TARGET_DIR)/release/pgfleet
+SUDO        := $(if $(filter 0,$(shell id -u)),,sudo)
+DEV         := -i inventory/dev
+# What the lab and its tests are made of.
+PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server sudo debian-archive-keyring
+
+export PGFLEET_AGENT := $(AGENT)
+
+.PHONY: build agent check test test-lab bench clean packages
+.PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status
+
+build: agent
+	cargo build --release --package pgfleet
+
+# The agent is built on its own: a build of the whole workspace would unite its features with the controller's.
+agent:
+	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static" \
+		cargo build --package pgfleet-agent --profile agent --target $(HOST)
+
+# Quick: no root, no lab.
+check: agent
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+
+# Everything: what 'check' does, and real systems on a lab of its own.
+test: packages check test-lab
+
+test-lab: packages agent
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" tests/lab.sh
+
+bench: packages build
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/run.sh $(PGFLEET)
+
+packages:
+	@missing=$$(for package in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^ii' || echo $$package; done); \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+
+dev-lab-up: packages build
+	$(SUDO) $(PGFLEET) lab up
+
+dev-lab-down: build
+	$(SUDO) $(PGFLEET) lab down
+
+dev-postgresql-deploy: dev-lab-up
+	$(SUDO) $(PGFLEET) deploy $(DEV)
+
+dev-postgresql-status: build
+	$(SUDO) $(PGFLEET) status $(DEV)
+
+clean:
+	cargo clean
