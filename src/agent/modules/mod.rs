@@ -20,7 +20,7 @@ mod lineinfile;
 mod mount;
 mod package;
 mod ping;
-mod probe;
+pub(crate) mod probe;
 mod replace;
 mod service;
 mod setup;

@@ -36,8 +36,7 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
         questions.push((name.clone(), Question::Command(program)));
     }
     if !arguments.units.is_empty() {
-        let mut program = Program::new(SHOW.iter().copied().chain(arguments.units.iter().map(String::as_str))).timeout(wait);
-        program.env.push(("LC_ALL".to_owned(), "C.UTF-8".to_owned()));
+        let program = show(&arguments.units, wait);
         questions.push((String::new(), Question::Units(arguments.units.clone(), program)));
     }
     let system = context.system;
@@ -67,6 +66,16 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
 /// One question for all units; those that are not there are told too.
 const SHOW: [&str; 5] =
     ["systemctl", "show", "--no-pager", "--property=Id,Names,LoadState,ActiveState,SubState,UnitFileState,ActiveEnterTimestamp", "--"];
+
+fn show(units: &[String], wait: Duration) -> Program {
+    let argv = SHOW.iter().copied().chain(units.iter().map(String::as_str));
+    Program::new(argv).timeout(wait).env("LC_ALL", "C.UTF-8")
+}
+
+/// The state of units, as the results tell it.
+pub(crate) fn look_at_units(names: &[String], wait: Duration, system: &dyn System) -> Value {
+    if names.is_empty() { json!({}) } else { Question::Units(names.to_vec(), show(names, wait)).ask(system) }
+}
 
 fn entries<'a>(argument: &str, value: Option<&'a Value>) -> Result<Vec<(&'a String, &'a Value)>, Failure> {
     match value {
@@ -159,7 +168,7 @@ impl Question {
 }
 
 /// The units of one answer of systemd, one paragraph each, under the names that were asked for.
-pub(crate) fn units(names: &[String], told: &str) -> Value {
+fn units(names: &[String], told: &str) -> Value {
     let paragraphs: Vec<Map> = told
         .split("\n\n")
         .map(|paragraph| {
