@@ -48,11 +48,12 @@ fn length(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 }
 
 fn first(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
-    items_of(&call.input()?)?.into_iter().next().ok_or_else(|| Error::new(ErrorKind::UndefinedError, "No first item, sequence was empty."))
+    // Undefined, as in Jinja: `default` may follow, everything else refuses it.
+    Ok(items_of(&call.input()?)?.into_iter().next().unwrap_or(Value::UNDEFINED))
 }
 
 fn last(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
-    items_of(&call.input()?)?.pop().ok_or_else(|| Error::new(ErrorKind::UndefinedError, "No last item, sequence was empty."))
+    Ok(items_of(&call.input()?)?.pop().unwrap_or(Value::UNDEFINED))
 }
 
 fn reverse(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
