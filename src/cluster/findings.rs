@@ -83,10 +83,10 @@ impl Findings {
                 let lag = member.lag.unwrap_or_default();
                 self.add(Severity::Warning, format!("{} is {lag} bytes behind the leader", member.name), None);
             }
-            if let (Some(own), Some(leaders)) = (member.timeline, timeline) {
-                if own != leaders {
-                    self.add(Severity::Warning, format!("{} is on timeline {own}, the leader on {leaders}", member.name), None);
-                }
+            if let (Some(own), Some(leaders)) = (member.timeline, timeline)
+                && own != leaders
+            {
+                self.add(Severity::Warning, format!("{} is on timeline {own}, the leader on {leaders}", member.name), None);
             }
         }
         for member in view.members.iter().filter(|member| member.pending_restart) {

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::attempt::Attempt;
 use crate::hosts::{Fate, HostState};
-use crate::play::Playing;
+use crate::play::{Playing, active, truth};
 use crate::run::Run;
 use crate::{Ending, TaskResult};
 
@@ -108,8 +108,10 @@ impl Attempt<'_> {
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));
         }
-        for (name, value) in &facts {
-            self.host.set_variable(name, Raw::from(from_json(value)));
+        for host in self.owners(scope)? {
+            for (name, value) in &facts {
+                host.set_variable(name, Raw::from(from_json(value)));
+            }
         }
         Ok(TaskResult::new(Ending::Ok).with("ansible_facts", Json::Object(facts)))
     }
@@ -142,9 +144,25 @@ impl Attempt<'_> {
             let entries = vars.into_iter().map(|(name, raw)| (Raw::from(Value::from(name)), raw)).collect();
             vars = Vars::from_iter([(name, Raw::Map(Arc::new(entries)))]);
         }
-        self.host.include(vars);
+        for host in self.owners(scope)? {
+            host.include(vars.clone());
+        }
         let files: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         Ok(TaskResult::new(Ending::Ok).with("ansible_facts", Json::Object(shown)).with("ansible_included_var_files", files))
+    }
+
+    /// Whose variables the task sets: with `delegate_facts` the delegate's, with `run_once` those of all hosts.
+    fn owners(&self, scope: &Scope) -> Result<Vec<Arc<HostState>>, Problem> {
+        let flag = |raw: &Option<Raw>| raw.as_ref().map_or(Ok(false), |raw| truth(raw, scope));
+        if flag(&self.task.settings.delegate_facts)?
+            && let Some(name) = self.delegate(scope)?
+        {
+            return Ok(vec![self.run.delegate_host(&name)?]);
+        }
+        if flag(&self.task.settings.run_once)? {
+            return Ok(active(&self.playing.batch));
+        }
+        Ok(vec![self.host.clone()])
     }
 
     fn find_vars(&self, name: &str) -> Result<PathBuf, Problem> {
@@ -171,14 +189,14 @@ impl Attempt<'_> {
         }
         let name = name.ok_or_else(|| Problem::new("'add_host' needs a name"))?;
         let changed = self.run.inventory.write().unwrap_or_else(std::sync::PoisonError::into_inner).add_host(&name, &groups, vars)?;
-        self.run.renew_constants();
+        self.run.renew()?;
         Ok(TaskResult::new(if changed { Ending::Changed } else { Ending::Ok }))
     }
 
     fn group_by(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let key = self.text(scope, "key")?.ok_or_else(|| Problem::new("'group_by' needs a key"))?.replace(' ', "-");
         let changed = self.run.inventory.write().unwrap_or_else(std::sync::PoisonError::into_inner).add_to_group(&self.host.name, &key)?;
-        self.run.renew_constants();
+        self.run.renew()?;
         Ok(TaskResult::new(if changed { Ending::Changed } else { Ending::Ok }))
     }
 
@@ -224,7 +242,8 @@ impl Run {
             if wanted {
                 chosen.push(host.clone());
             } else {
-                self.conclude(playing, task, number, host, TaskResult::skipped("Conditional result was False"), std::time::Instant::now())?;
+                let result = TaskResult::skipped("Conditional result was False");
+                self.conclude(playing, task, number, host, result, std::time::Instant::now())?;
             }
         }
         match wish.as_str() {

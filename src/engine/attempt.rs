@@ -78,13 +78,19 @@ impl Attempt<'_> {
     }
 
     fn tell_item(&self, scope: &Scope, item: &str, result: &TaskResult) {
-        let flag = |raw: &Option<Raw>| raw.as_ref().is_some_and(|raw| truth(raw, scope).unwrap_or(false));
-        let hidden = flag(&self.task.settings.no_log);
-        let redactor = &self.run.options.redactor;
-        let (item, result_told) =
-            if hidden { ("(censored due to no_log)".to_owned(), censored(result)) } else { (redactor.text(item), redactor.result(result)) };
-        let ignored = result.ending == Ending::Failed && flag(&self.task.settings.ignore_errors);
-        self.run.tell(&Event::ItemDone { task: self.number, host: self.host.name.clone(), item, result: result_told, ignored });
+        let item = if self.hides(scope) { "(censored due to no_log)".to_owned() } else { self.run.options.redactor.text(item) };
+        let ignored = result.ending == Ending::Failed && holds(&self.task.settings.ignore_errors, scope);
+        let host = self.host.name.clone();
+        self.run.tell(&Event::ItemDone { task: self.number, host, item, result: self.shown(scope, result), ignored });
+    }
+
+    /// What of a result may be told.
+    fn shown(&self, scope: &Scope, result: &TaskResult) -> TaskResult {
+        if self.hides(scope) { censored(result) } else { self.run.options.redactor.result(result) }
+    }
+
+    fn hides(&self, scope: &Scope) -> bool {
+        hides(&self.task.settings.no_log, scope)
     }
 
     /// Why the task is not done on this host; `None` when all conditions hold.
@@ -122,18 +128,19 @@ impl Attempt<'_> {
                 return Ok((result, delegate));
             }
             if tries > retries || self.run.options.stop.is_asked() {
+                result.data.insert("attempts".to_owned(), Value::from(tries.saturating_sub(1).max(1)));
                 if !result.is_bad() {
                     result.end_as(Ending::Failed);
                 }
                 return Ok((result, delegate));
             }
-            let told = self.run.options.redactor.result(&result);
+            let told = self.shown(scope, &result);
             self.run.tell(&Event::Retrying { task: self.number, host: self.host.name.clone(), left: retries + 1 - tries, result: told });
             tokio::time::sleep(delay).await;
         }
     }
 
-    fn delegate(&self, scope: &Scope) -> Result<Option<String>, Problem> {
+    pub(crate) fn delegate(&self, scope: &Scope) -> Result<Option<String>, Problem> {
         let Some(raw) = &self.task.settings.delegate_to else { return Ok(None) };
         let name = raw.evaluate(scope)?;
         let name = name.as_str().map(str::trim).unwrap_or_default();
@@ -170,7 +177,7 @@ impl Attempt<'_> {
     /// The scope in which the result already has its name.
     fn with_result(&self, scope: &Scope, result: &TaskResult) -> Scope {
         let Some(name) = &self.task.register else { return scope.clone() };
-        let vars = Vars::from_iter([(name.clone(), Raw::from(from_json(&Value::Object(result.data.clone()))))]);
+        let vars = Vars::from_iter([(name.clone(), Raw::from(from_json(&Value::Object(result.variables()))))]);
         scope.over(Arc::new(vars))
     }
 
@@ -191,6 +198,16 @@ impl Attempt<'_> {
             },
         }
     }
+}
+
+/// Whether a switch is on; one that cannot be rendered is off.
+pub(crate) fn holds(raw: &Option<Raw>, scope: &Scope) -> bool {
+    raw.as_ref().is_some_and(|raw| truth(raw, scope).unwrap_or(false))
+}
+
+/// Whether `no_log` is on; one that cannot be rendered hides rather than shows.
+pub(crate) fn hides(raw: &Option<Raw>, scope: &Scope) -> bool {
+    raw.as_ref().is_some_and(|raw| truth(raw, scope).unwrap_or(true))
 }
 
 fn all_hold(conditions: &[Condition], scope: &Scope) -> Result<bool, Problem> {
@@ -222,10 +239,10 @@ fn summed(results: Vec<TaskResult>) -> TaskResult {
         Ending::Unreachable => "The host was lost",
         Ending::Ok | Ending::Changed => "All items completed",
     };
-    let any_changed = has(Ending::Changed);
+    let any_changed = results.iter().any(TaskResult::has_changed);
     let hint = results.iter().find_map(|result| result.hint.clone());
     let diff = results.iter().flat_map(|result| result.diff.iter().cloned()).collect();
-    let list: Vec<Value> = results.into_iter().map(|result| Value::Object(result.data)).collect();
+    let list: Vec<Value> = results.into_iter().map(|result| Value::Object(result.variables())).collect();
     let mut summed = TaskResult { diff, hint, ..TaskResult::new(ending).with("results", list).with("msg", message) };
     if ending == Ending::Failed {
         summed.data.insert("changed".to_owned(), Value::Bool(any_changed));

@@ -1,12 +1,8 @@
 //! Tasks that touch a host: arguments rendered and typed, content read or rendered, the call sent.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use pgfleet_inventory::Inventory;
 use pgfleet_playbook::{Arguments, Kind, lookup_module};
 use pgfleet_protocol::{Call, Map, Mode, Request, Secret};
-use pgfleet_template::{Problem, Scope, TemplateOptions, is_omit, to_json};
+use pgfleet_template::{Problem, Scope, is_omit, to_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
@@ -64,14 +60,7 @@ impl Attempt<'_> {
     fn contact(&self, scope: &Scope, delegate: Option<&str>) -> Result<Contact, Problem> {
         let (name, outside) = match delegate {
             None => (self.host.name.as_str(), None),
-            Some(name) => match self.run.host(name)? {
-                Some(host) => (name, Some(self.run.outside_scope(&host)?)),
-                None => {
-                    let inventory = self.run.inventory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    let problem = Problem::new(format!("'delegate_to' names '{name}', which the inventory does not know"));
-                    return Err(problem.did_you_mean(name, known_hosts(&inventory).iter().map(String::as_str)));
-                }
-            },
+            Some(name) => (name, Some(self.run.outside_scope(&*self.run.delegate_host(name)?)?)),
         };
         let there = outside.as_ref().unwrap_or(scope);
         let mut variables = Map::new();
@@ -132,7 +121,7 @@ impl Attempt<'_> {
         }))
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         module: &str,
         arguments: Map,
@@ -164,7 +153,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn mode(&self, scope: &Scope) -> Result<Mode, Problem> {
+    pub(crate) fn mode(&self, scope: &Scope) -> Result<Mode, Problem> {
         match &self.task.settings.check_mode {
             Some(raw) if truth(raw, scope)? => Ok(Mode::Check),
             Some(_) => Ok(Mode::Apply),
@@ -215,185 +204,4 @@ impl Attempt<'_> {
             }
         }
     }
-
-    async fn template(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
-        let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template' needs the argument 'src'"))?;
-        let path = self.find("templates", &source)?;
-        let bytes = self
-            .run
-            .options
-            .loader
-            .files()
-            .read(&path)
-            .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
-        let template = String::from_utf8(bytes).map_err(|_| Problem::new(format!("{} is not UTF-8 text", path.display())))?;
-        let mut options = TemplateOptions::default();
-        for (name, field) in [("trim_blocks", &mut options.trim_blocks), ("lstrip_blocks", &mut options.lstrip_blocks)] {
-            if let Some(value) = arguments.shift_remove(name) {
-                *field = pgfleet_protocol::Argument::read(&value)
-                    .map_err(|reason: String| Problem::new(format!("argument '{name}': {reason}")))?;
-            }
-        }
-        if let Some(sequence) = arguments.shift_remove("newline_sequence") {
-            options.newline_sequence = sequence.as_str().unwrap_or("\n").replace("\\n", "\n").replace("\\r", "\r");
-        }
-        let dest = text(&arguments, "dest").unwrap_or_default();
-        let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let names = crate::scopes::vars([
-            ("template_path", pgfleet_template::Value::from(shown.clone())),
-            ("template_fullpath", pgfleet_template::Value::from(shown)),
-            ("template_destpath", pgfleet_template::Value::from(dest)),
-            ("ansible_managed", pgfleet_template::Value::from("Ansible managed")),
-        ]);
-        let scope_here = if scope.defines("ansible_managed") { scope.clone() } else { scope.over(Arc::new(names)) };
-        let rendered = scope_here.render(&path.display().to_string(), &template, &options)?;
-        for unused in [
-            "src",
-            "output_encoding",
-            "block_start_string",
-            "block_end_string",
-            "variable_start_string",
-            "variable_end_string",
-            "comment_start_string",
-            "comment_end_string",
-        ] {
-            arguments.shift_remove(unused);
-        }
-        let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        arguments.insert("_basename".to_owned(), Value::from(basename.strip_suffix(".j2").unwrap_or(&basename)));
-        arguments.insert("content".to_owned(), Value::from(rendered));
-        let mut result = self.send("copy", arguments, contact, scope, None, None).await?;
-        for diff in &mut result.diff {
-            diff.after_header = path.display().to_string();
-        }
-        Ok(result)
-    }
-
-    async fn copy(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
-        let remote = arguments.get("remote_src").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
-        let Some(source) = text(&arguments, "src").filter(|_| !remote) else {
-            if let Some(content @ (Value::Object(_) | Value::Array(_))) = arguments.get("content").cloned() {
-                arguments.insert("content".to_owned(), Value::from(content.to_string()));
-            }
-            return self.send("copy", arguments, contact, scope, None, None).await;
-        };
-        let path = self.find("files", &source)?;
-        let files = self.run.options.loader.files().clone();
-        if !files.is_folder(&path) {
-            let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            return self.copy_file(arguments, &path, &basename, contact, scope).await;
-        }
-        // A trailing slash means what is in the folder, none the folder itself.
-        let dest = PathBuf::from(text(&arguments, "dest").unwrap_or_default());
-        let name = path.file_name().filter(|_| !source.ends_with('/')).map(PathBuf::from).unwrap_or_default();
-        let mut results = Vec::new();
-        for file in below(&*files, &path) {
-            let relative = file.strip_prefix(&path).unwrap_or(&file).to_owned();
-            let mut arguments = arguments.clone();
-            arguments.insert("dest".to_owned(), Value::from(dest.join(&name).join(&relative).display().to_string()));
-            let basename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let result = self.copy_file(arguments, &file, &basename, contact, scope).await?;
-            let bad = result.is_bad();
-            results.push(result);
-            if bad {
-                break;
-            }
-        }
-        let bad = results.iter().position(TaskResult::is_bad).map(|index| results.swap_remove(index));
-        let changed = results.iter().any(|result| result.ending == Ending::Changed);
-        let ending = if changed { Ending::Changed } else { Ending::Ok };
-        Ok(bad.unwrap_or_else(|| TaskResult {
-            diff: results.into_iter().flat_map(|result| result.diff).collect(),
-            ..TaskResult::new(ending)
-        }))
-    }
-
-    async fn copy_file(
-        &self,
-        mut arguments: Map,
-        path: &Path,
-        basename: &str,
-        contact: &Contact,
-        scope: &Scope,
-    ) -> Result<TaskResult, Problem> {
-        let files = self.run.options.loader.files();
-        let bytes = files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
-        let content = Content { sha256: sha256(&bytes), bytes: bytes.into() };
-        arguments.shift_remove("src");
-        arguments.insert("_sha256".to_owned(), Value::from(content.sha256.clone()));
-        arguments.insert("_size".to_owned(), Value::from(content.bytes.len()));
-        arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
-        arguments.insert("_basename".to_owned(), Value::from(basename));
-        self.send("copy", arguments, contact, scope, Some(content), None).await
-    }
-
-    async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
-        let source = text(&arguments, "src").unwrap_or_default();
-        let dest = text(&arguments, "dest").unwrap_or_default();
-        let flat = arguments.get("flat").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
-        let basename = Path::new(&source).file_name().map(PathBuf::from).unwrap_or_default();
-        let path = match flat {
-            true if dest.ends_with('/') => Path::new(&dest).join(basename),
-            true => PathBuf::from(&dest),
-            false => Path::new(&dest).join(&self.host.name).join(source.trim_start_matches('/')),
-        };
-        let path = if path.is_absolute() { path } else { self.run.options.project.join(path) };
-        if let Some(known) = self.run.local.sha256(&path) {
-            arguments.insert("_sha256".to_owned(), Value::from(known));
-        }
-        let sink: Box<dyn Incoming> = if self.mode(scope)?.is_check() {
-            Box::new(Nowhere)
-        } else {
-            self.run.local.create(&path).map_err(|error| Problem::new(format!("cannot write {}: {error}", path.display())))?
-        };
-        let result = self.send("fetch", arguments, contact, scope, None, Some(sink)).await?;
-        Ok(result.with("dest", path.display().to_string()))
-    }
-
-    /// The controller's file of that name: as is, or below `kind` of the task's folder, the play's and the project's.
-    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Problem> {
-        let path = Path::new(name);
-        let files = self.run.options.loader.files();
-        let exists = |path: &Path| files.is_file(path) || files.is_folder(path);
-        if path.is_absolute() {
-            return if exists(path) { Ok(path.to_owned()) } else { Err(Problem::new(format!("there is no file {name}"))) };
-        }
-        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
-        let candidates = folders.iter().flat_map(|folder| [folder.join(kind).join(path), folder.join(path)]);
-        let candidates: Vec<PathBuf> = candidates.collect();
-        candidates.iter().find(|path| exists(path)).cloned().ok_or_else(|| {
-            let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-            Problem::new(format!("there is no file '{name}'")).with_hint(format!("looked for it at {}", looked.join(", ")))
-        })
-    }
-}
-
-/// Takes what a fetch would bring in check mode.
-struct Nowhere;
-
-impl Incoming for Nowhere {
-    fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn text(arguments: &Map, name: &str) -> Option<String> {
-    arguments.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn below(files: &dyn pgfleet_template::Files, folder: &Path) -> Vec<PathBuf> {
-    let entries = files.list(folder).unwrap_or_default();
-    entries.into_iter().flat_map(|entry| if files.is_folder(&entry) { below(files, &entry) } else { vec![entry] }).collect()
-}
-
-fn known_hosts(inventory: &Inventory) -> Vec<String> {
-    inventory.hosts().map(|host| host.name.to_string()).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    pgfleet_protocol::sha256(bytes)
 }

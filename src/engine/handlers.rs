@@ -12,7 +12,7 @@ use crate::run::Run;
 impl Run {
     /// Notes that a changed task notifies its handlers for a host.
     pub(crate) fn notify(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState, scope: &Scope) -> Result<(), Problem> {
-        for raw in &task.notify {
+        for raw in &task.settings.notify {
             let value = to_json(&raw.evaluate(scope).map_err(|problem| problem.at(&task.place))?)?;
             let names = match value {
                 serde_json::Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
@@ -58,7 +58,7 @@ impl Run {
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            self.task(playing, handler, chosen, true).await?;
+            self.task_or_include(playing, handler, chosen, true).await?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(crate) enum Fate {
 pub(crate) struct HostState {
     pub(crate) name: String,
     /// The inventory's variables, lowest precedence first.
-    pub(crate) layers: Vec<Arc<Vars>>,
+    layers: Mutex<Vec<Arc<Vars>>>,
     facts: Mutex<Arc<Vars>>,
     included: Mutex<Arc<Vars>>,
     set: Mutex<Arc<Vars>>,
@@ -42,7 +42,7 @@ impl HostState {
     pub(crate) fn new(name: &str, layers: Vec<Arc<Vars>>) -> Self {
         Self {
             name: name.to_owned(),
-            layers,
+            layers: Mutex::new(layers),
             facts: Mutex::default(),
             included: Mutex::default(),
             set: Mutex::default(),
@@ -57,6 +57,20 @@ impl HostState {
 
     pub(crate) fn meet(&self, fate: Fate) {
         *locked(&self.fate) = fate;
+    }
+
+    /// True once it failed or could not be reached.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.fate(), Fate::Failed | Fate::Unreachable)
+    }
+
+    pub(crate) fn layers(&self) -> Vec<Arc<Vars>> {
+        locked(&self.layers).clone()
+    }
+
+    /// Takes what the inventory says now.
+    pub(crate) fn relayer(&self, layers: Vec<Arc<Vars>>) {
+        *locked(&self.layers) = layers;
     }
 
     pub(crate) fn is_active(&self) -> bool {

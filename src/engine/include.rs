@@ -9,9 +9,9 @@ use pgfleet_template::{Problem, Raw, Scope, Vars};
 
 use crate::hosts::HostState;
 use crate::items::Items;
-use crate::play::Playing;
+use crate::play::{Playing, active, truth};
 use crate::run::Run;
-use crate::{Ending, Event, TaskResult};
+use crate::{Event, TaskResult};
 
 /// One file for one item: hosts that include the same are run together.
 struct Inclusion {
@@ -26,8 +26,12 @@ impl Run {
             return Ok(());
         }
         let number = self.announce(playing, task, &hosts, false)?;
+        let once = match (&task.settings.run_once, hosts.first()) {
+            (Some(raw), Some(host)) => truth(raw, &self.scope(playing, host, Some(task))?).map_err(|problem| problem.at(&task.place))?,
+            _ => false,
+        };
         let mut inclusions: IndexMap<(PathBuf, String), Inclusion> = IndexMap::new();
-        for host in hosts {
+        for host in hosts.into_iter().take(if once { 1 } else { usize::MAX }) {
             let begin = std::time::Instant::now();
             match self.wanted(playing, task, &host) {
                 Ok(wanted) if wanted.is_empty() => {
@@ -35,7 +39,6 @@ impl Run {
                     self.conclude(playing, task, number, &host, result, begin)?;
                 }
                 Ok(wanted) => {
-                    host.count(|counts| counts.ok += 1);
                     for (path, item, vars) in wanted {
                         let inclusion =
                             inclusions.entry((path.clone(), item)).or_insert_with(|| Inclusion { path, vars, hosts: Vec::new() });
@@ -48,30 +51,41 @@ impl Run {
                 }
             }
         }
-        for inclusion in inclusions.into_values() {
-            self.tell(&Event::Included {
-                file: inclusion.path.display().to_string(),
-                hosts: inclusion.hosts.iter().map(|host| host.name.clone()).collect(),
-            });
-            let steps = self.read(task, &inclusion);
-            match steps {
-                Ok(steps) => self.steps(playing, &steps, inclusion.hosts).await?,
+        // All files are read before the tasks of any run, so that a mistake in one is told at once.
+        let mut ready = Vec::new();
+        for mut inclusion in inclusions.into_values() {
+            match self.read(task, &inclusion) {
+                Ok(steps) => ready.push((inclusion, steps)),
                 Err(problem) => {
-                    for host in &inclusion.hosts {
-                        self.conclude(playing, task, number, host, TaskResult::from(problem.clone()), std::time::Instant::now())?;
+                    for host in inclusion.hosts.drain(..).filter(|host| host.is_active()) {
+                        self.conclude(playing, task, number, &host, TaskResult::from(problem.clone()), std::time::Instant::now())?;
                     }
                 }
             }
+        }
+        let mut including: IndexMap<String, Arc<HostState>> = IndexMap::new();
+        for host in ready.iter().flat_map(|(inclusion, _)| active(&inclusion.hosts)) {
+            including.insert(host.name.clone(), host);
+        }
+        including.values().for_each(|host| host.count(|counts| counts.ok += 1));
+        for (inclusion, steps) in ready {
+            let hosts = active(&inclusion.hosts);
+            if hosts.is_empty() || self.options.stop.is_asked() {
+                continue;
+            }
+            let file = self.options.redactor.text(&inclusion.path.display().to_string());
+            self.tell(&Event::Included { file, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
+            self.steps(playing, &steps, hosts).await?;
         }
         Ok(())
     }
 
     fn read(&self, task: &Task, inclusion: &Inclusion) -> Result<Vec<Step>, Problem> {
-        let mut inherited: Settings = task.settings.for_included();
-        if inherited.vars.len() > MAX_INCLUDE_DEPTH {
+        let mut inherited: Settings = task.included.as_deref().cloned().unwrap_or_default();
+        if inherited.parameters.len() > MAX_INCLUDE_DEPTH {
             return Err(Problem::new(format!("includes nest deeper than {MAX_INCLUDE_DEPTH} files")).at(&task.place));
         }
-        inherited.vars.push(Arc::new(inclusion.vars.clone()));
+        inherited.parameters.push(Arc::new(inclusion.vars.clone()));
         self.options.loader.tasks(&inclusion.path, &inherited).map_err(|problems| {
             let more = problems.len().saturating_sub(1);
             let first = problems.into_iter().next().unwrap_or_else(|| Problem::new("unreadable tasks"));
@@ -125,7 +139,6 @@ impl Run {
         result: TaskResult,
         begin: std::time::Instant,
     ) -> Result<(), Problem> {
-        debug_assert!(result.ending != Ending::Changed || task.register.is_none(), "includes change nothing");
         self.settle(
             playing,
             task,

@@ -18,6 +18,7 @@ mod run;
 mod scopes;
 mod steps;
 mod task;
+mod transfer;
 
 pub use event::{Event, Report};
 pub use fleet::{Become, Contact, Content, Fleet, Incoming, Local, RawOutput, Unreachable};

@@ -1,6 +1,7 @@
 //! One play: its hosts, batches, facts and sections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_inventory::read_variables;
@@ -19,22 +20,39 @@ pub(crate) struct Playing {
     pub(crate) magic: Arc<Vars>,
     /// Hosts that each handler has been notified for, by the handler's number.
     pub(crate) notified: Mutex<BTreeMap<usize, BTreeSet<String>>>,
-    vars_files: BTreeMap<String, Vec<Arc<Vars>>>,
-    ended: std::sync::atomic::AtomicBool,
+    /// The hosts of the play, whatever became of them.
+    all: Vec<Arc<HostState>>,
+    /// Those of this batch.
+    pub(crate) batch: Vec<Arc<HostState>>,
+    vars_files: Mutex<BTreeMap<String, Vec<Arc<Vars>>>>,
+    ended: AtomicBool,
+    /// How many blocks with a rescue stand around the task that is running.
+    rescues: AtomicIsize,
 }
 
 impl Playing {
     pub(crate) fn vars_files_of(&self, host: &HostState) -> Vec<Arc<Vars>> {
-        self.vars_files.get(&host.name).cloned().unwrap_or_default()
+        self.vars_files.lock().unwrap_or_else(PoisonError::into_inner).get(&host.name).cloned().unwrap_or_default()
     }
 
     /// True once `meta: end_play` was met.
     pub(crate) fn is_ended(&self) -> bool {
-        self.ended.load(std::sync::atomic::Ordering::SeqCst)
+        self.ended.load(Ordering::SeqCst)
     }
 
     pub(crate) fn end(&self) {
-        self.ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Notes that a block with a rescue begins or ends.
+    pub(crate) fn rescuing(&self, rescued: bool, step: isize) {
+        self.rescues.fetch_add(if rescued { step } else { 0 }, Ordering::SeqCst);
+    }
+
+    /// Variables about the play's hosts as they are now.
+    pub(crate) fn still(&self) -> Arc<Vars> {
+        let (play, batch) = (names(&active(&self.all)), names(&active(&self.batch)));
+        Arc::new(vars([("ansible_play_hosts", play.clone()), ("play_hosts", play), ("ansible_play_batch", batch)]))
     }
 }
 
@@ -62,7 +80,9 @@ impl Run {
         }
         hosts.retain(|host| host.is_active());
         if hosts.is_empty() {
-            return Ok(true);
+            // They were lost in an earlier play, whose other hosts may have more to do.
+            self.tell(&Event::PlayEmpty { name: title });
+            return Ok(false);
         }
         self.tell(&Event::PlayStarted { name: title, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
         let play = Arc::new(play.clone());
@@ -77,9 +97,7 @@ impl Run {
             }
             let playing = self.begin_batch(&play, &all, batch)?;
             self.batch(&playing, batch).await?;
-            if batch.iter().all(|host| matches!(host.fate(), Fate::Failed | Fate::Unreachable))
-                || self.too_many_failed(&play, &scope, batch)?
-            {
+            if batch.iter().all(|host| host.is_lost()) {
                 return Ok(true);
             }
             if playing.is_ended() {
@@ -91,6 +109,7 @@ impl Run {
 
     async fn batch(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         self.gather(playing, hosts).await?;
+        self.read_all_vars_files(playing, true)?;
         for section in [&playing.play.pre_tasks, &playing.play.tasks, &playing.play.post_tasks] {
             let active = active(hosts);
             if active.is_empty() && !self.forces_handlers(playing)? {
@@ -142,50 +161,60 @@ impl Run {
             repeat: None,
             until: None,
             register: None,
-            notify: Vec::new(),
             listen: Vec::new(),
             changed_when: None,
             failed_when: None,
+            included: None,
             folder: play.folder.clone(),
         };
         self.task(playing, &Arc::new(task), lacking, false).await.map(drop)
     }
 
     fn begin_batch(self: &Arc<Self>, play: &Arc<Play>, all: &[Arc<HostState>], batch: &[Arc<HostState>]) -> Result<Playing, Problem> {
-        let names = |hosts: &[Arc<HostState>]| Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>());
-        let still: Vec<_> = all.iter().filter(|host| host.is_active()).cloned().collect();
         let scope = self.play_scope(&play.folder, &play.vars);
         let folder = std::path::absolute(play.folder.as_path()).unwrap_or_else(|_| play.folder.to_path_buf());
         let magic = vars([
             ("ansible_play_hosts_all", names(all)),
-            ("ansible_play_hosts", names(&still)),
-            ("ansible_play_batch", names(batch)),
-            ("play_hosts", names(&still)),
             ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
             ("playbook_dir", Value::from(folder.display().to_string())),
         ]);
-        let mut playing = Playing {
+        let playing = Playing {
             play: play.clone(),
             magic: Arc::new(magic),
             notified: Mutex::default(),
-            vars_files: BTreeMap::new(),
-            ended: false.into(),
+            all: all.to_vec(),
+            batch: batch.to_vec(),
+            vars_files: Mutex::default(),
+            ended: AtomicBool::new(false),
+            rescues: AtomicIsize::new(0),
         };
-        if !play.vars_files.is_empty() {
-            for host in batch {
-                let files = self.read_vars_files(&playing, host)?;
-                playing.vars_files.insert(host.name.clone(), files);
-            }
-        }
+        self.read_all_vars_files(&playing, false)?;
         Ok(playing)
     }
 
-    fn read_vars_files(self: &Arc<Self>, playing: &Playing, host: &HostState) -> Result<Vec<Arc<Vars>>, Problem> {
+    /// Reads the play's files of variables. Before facts are known, a file that is named by facts is left out.
+    fn read_all_vars_files(self: &Arc<Self>, playing: &Playing, facts_known: bool) -> Result<(), Problem> {
+        if playing.play.vars_files.is_empty() {
+            return Ok(());
+        }
+        for host in active(&playing.batch) {
+            let files = self.read_vars_files(playing, &host, facts_known)?;
+            playing.vars_files.lock().unwrap_or_else(PoisonError::into_inner).insert(host.name.clone(), files);
+        }
+        Ok(())
+    }
+
+    fn read_vars_files(self: &Arc<Self>, playing: &Playing, host: &HostState, facts_known: bool) -> Result<Vec<Arc<Vars>>, Problem> {
         let scope = self.scope(playing, host, None)?;
         let mut layers: Vec<Arc<Vars>> = Vec::new();
         for (place, raw) in &playing.play.vars_files {
             let scope = scope.over_all(layers.iter().cloned());
-            let names = match to_json(&raw.evaluate(&scope).map_err(|problem| problem.at(place))?)? {
+            let name = match raw.evaluate(&scope) {
+                Ok(name) => name,
+                Err(_) if !facts_known => continue,
+                Err(problem) => return Err(problem.at(place)),
+            };
+            let names = match to_json(&name)? {
                 serde_json::Value::String(name) => vec![name],
                 serde_json::Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
                 other => return Err(Problem::new(format!("'vars_files' names files, not {other}")).at(place)),
@@ -235,12 +264,24 @@ impl Run {
         Ok(names)
     }
 
-    fn too_many_failed(self: &Arc<Self>, play: &Play, scope: &Scope, batch: &[Arc<HostState>]) -> Result<bool, Problem> {
-        let Some(raw) = &play.max_fail_percentage else { return Ok(false) };
-        let limit = number(raw, scope)?.unwrap_or(100.0);
-        let failed = batch.iter().filter(|host| matches!(host.fate(), Fate::Failed | Fate::Unreachable)).count();
-        Ok(failed as f64 * 100.0 / batch.len() as f64 > limit)
+    /// Ends the batch when more of its hosts have failed than the play may bear.
+    pub(crate) fn end_if_too_many_failed(self: &Arc<Self>, playing: &Playing) -> Result<(), Problem> {
+        let Some(raw) = &playing.play.max_fail_percentage else { return Ok(()) };
+        if playing.rescues.load(Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        let scope = self.play_scope(&playing.play.folder, &playing.play.vars);
+        let limit = number(raw, &scope).map_err(|problem| problem.at(&playing.play.place))?.unwrap_or(100.0);
+        let failed = playing.batch.iter().filter(|host| host.fate() == Fate::Failed).count();
+        if failed as f64 * 100.0 / playing.batch.len() as f64 > limit {
+            active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
+        }
+        Ok(())
     }
+}
+
+fn names(hosts: &[Arc<HostState>]) -> Value {
+    Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>())
 }
 
 /// Hosts that go on.

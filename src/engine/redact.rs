@@ -38,6 +38,7 @@ impl Redactor {
         }
         let mut result = result.clone();
         result.data.values_mut().for_each(|value| self.value(value));
+        result.hint = result.hint.map(|hint| self.text(&hint));
         for diff in &mut result.diff {
             diff.before = self.text(&diff.before);
             diff.after = self.text(&diff.after);

@@ -86,6 +86,26 @@ impl TaskResult {
         matches!(self.ending, Ending::Failed | Ending::Unreachable)
     }
 
+    /// True when something changed, be it before a failure.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.data.get("changed").and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// What `register` stores: `stdout_lines` and `stderr_lines` stand beside texts that have none yet.
+    #[must_use]
+    pub fn variables(&self) -> Map {
+        let mut data = self.data.clone();
+        for name in ["stdout", "stderr"] {
+            let lines = format!("{name}_lines");
+            if let (Some(Value::String(text)), false) = (data.get(name), data.contains_key(&lines)) {
+                let split: Vec<Value> = text.lines().map(Value::from).collect();
+                data.insert(lines, split.into());
+            }
+        }
+        data
+    }
+
     fn settle(&mut self) {
         self.data.insert("changed".to_owned(), Value::Bool(self.ending == Ending::Changed));
         self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
@@ -111,8 +131,13 @@ impl From<Outcome> for TaskResult {
         if !outcome.message.is_empty() {
             data.insert("msg".to_owned(), Value::String(outcome.message));
         }
+        // A command that ran and failed has changed something, as far as anyone knows.
+        let ran = ending == Ending::Failed && data.contains_key("rc") && data.contains_key("cmd");
         let mut result = Self { ending, data, diff: outcome.diff, place: None, hint: None };
         result.settle();
+        if ran {
+            result.data.insert("changed".to_owned(), Value::Bool(true));
+        }
         result
     }
 }

@@ -32,12 +32,13 @@ impl Run {
     /// The scope of a task on a host, without the item of a loop.
     pub(crate) fn scope(self: &Arc<Self>, playing: &Playing, host: &HostState, task: Option<&Task>) -> Result<Scope, Problem> {
         let folder = task.map_or(playing.play.folder.as_path(), |task| task.folder.as_path());
-        let scope =
-            self.empty_scope(folder, &playing.play.folder).over(self.options.defaults.clone()).over_all(host.layers.iter().cloned());
+        let scope = self.empty_scope(folder, &playing.play.folder).over(self.options.defaults.clone()).over_all(host.layers());
         let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
-        let scope = scope.over(host.included()).over(host.set()).over(self.options.extra.clone());
-        Ok(scope.over(self.constants()).over(playing.magic.clone()).over(self.own_variables(host)?))
+        let scope = scope.over(host.included()).over(host.set());
+        let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
+        let scope = scope.over(self.options.extra.clone()).over(self.constants());
+        Ok(scope.over(playing.magic.clone()).over(playing.still()).over(self.own_variables(host)?))
     }
 
     /// The scope in which a play's own keywords are rendered: no host yet.
@@ -59,8 +60,19 @@ impl Run {
     /// The scope of another host, as `hostvars` and `delegate_to` see it.
     pub(crate) fn outside_scope(self: &Arc<Self>, host: &HostState) -> Result<Scope, Problem> {
         let scope = self.empty_scope(&self.options.project, &self.options.project).over(self.options.defaults.clone());
-        let scope = scope.over_all(host.layers.iter().cloned()).over(host.facts()).over(host.included()).over(host.set());
+        let scope = scope.over_all(host.layers()).over(host.facts()).over(host.included()).over(host.set());
         Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)?))
+    }
+
+    /// The host that `delegate_to` names.
+    pub(crate) fn delegate_host(&self, name: &str) -> Result<Arc<HostState>, Problem> {
+        if let Some(host) = self.host(name)? {
+            return Ok(host);
+        }
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<&str> = inventory.hosts().map(|host| host.name.as_str()).collect();
+        let problem = Problem::new(format!("'delegate_to' names '{name}', which the inventory does not know"));
+        Err(problem.did_you_mean(name, known))
     }
 
     /// Variables about the host itself.
@@ -87,9 +99,16 @@ impl Run {
         constants.get_or_insert_with(|| Arc::new(self.make_constants())).clone()
     }
 
-    /// Forgets the constants, after the inventory has changed.
-    pub(crate) fn renew_constants(&self) {
+    /// Takes over what the inventory says after it has changed.
+    pub(crate) fn renew(&self) -> Result<(), Problem> {
         *self.constants.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        for host in self.hosts.read().unwrap_or_else(PoisonError::into_inner).values() {
+            if let Some(layers) = inventory_layers(&inventory, &host.name)? {
+                host.relayer(layers);
+            }
+        }
+        Ok(())
     }
 
     fn make_constants(self: &Arc<Self>) -> Vars {

@@ -28,8 +28,7 @@ impl Run {
                 }
                 match step {
                     Step::Task(task) if !self.options.tags.selects(&task.settings.tags) && !is_include(task) => {}
-                    Step::Task(task) if is_include(task) => self.include(playing, task, hosts).await?,
-                    Step::Task(task) => self.task(playing, task, hosts, false).await?,
+                    Step::Task(task) => self.task_or_include(playing, task, hosts, false).await?,
                     Step::Block(block) => self.block(playing, block, hosts).await?,
                 }
             }
@@ -37,18 +36,41 @@ impl Run {
         })
     }
 
+    /// Runs a task, or the tasks of the file that it includes; then looks whether too many hosts have failed.
+    pub(crate) async fn task_or_include(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        hosts: Hosts,
+        handler: bool,
+    ) -> Result<(), Problem> {
+        if is_include(task) {
+            return self.include(playing, task, hosts).await;
+        }
+        self.task(playing, task, hosts, handler).await?;
+        self.end_if_too_many_failed(playing)
+    }
+
     async fn block(self: &Arc<Self>, playing: &Playing, block: &Block, hosts: Hosts) -> Result<(), Problem> {
-        self.steps(playing, &block.block, hosts.clone()).await?;
+        let rescued = !block.rescue.is_empty();
+        playing.rescuing(rescued, 1);
+        let done = self.steps(playing, &block.block, hosts.clone()).await;
+        playing.rescuing(rescued, -1);
+        done?;
         let failed: Hosts = hosts.iter().filter(|host| host.fate() == Fate::Failed).cloned().collect();
         if !block.rescue.is_empty() && !failed.is_empty() {
-            failed.iter().for_each(|host| host.meet(Fate::Active));
-            self.steps(playing, &block.rescue, failed.clone()).await?;
-            for host in failed.iter().filter(|host| host.is_active()) {
+            for host in &failed {
+                host.meet(Fate::Active);
+                // A host that another one's failure took along has none of its own to rescue.
                 host.count(|counts| {
-                    counts.rescued += 1;
-                    counts.failed = counts.failed.saturating_sub(1);
+                    if counts.failed > 0 {
+                        counts.failed -= 1;
+                        counts.rescued += 1;
+                    }
                 });
             }
+            self.steps(playing, &block.rescue, failed).await?;
+            self.end_if_too_many_failed(playing)?;
         }
         if !block.always.is_empty() {
             let failed: Hosts = hosts.iter().filter(|host| host.fate() == Fate::Failed).cloned().collect();

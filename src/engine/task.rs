@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use pgfleet_playbook::{Kind, Task};
 use pgfleet_template::{Problem, Raw, from_json};
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, hides, holds};
 use crate::hosts::{Fate, HostState};
-use crate::play::{Playing, number, text_of, truth};
+use crate::play::{Playing, active, number, text_of, truth};
 use crate::redact::censored;
 use crate::run::{Run, milliseconds};
 use crate::{Ending, Event, TaskResult};
@@ -88,9 +88,9 @@ impl Run {
         if once {
             self.share(task, &hosts, results.first());
         }
-        let failed = results.iter().any(|(host, _)| !host.is_active() && host.fate() != Fate::Ended);
+        let failed = results.iter().any(|(host, _)| host.is_lost());
         if failed && (once || flag(&task.settings.any_errors_fatal)?) {
-            hosts.iter().filter(|host| host.is_active()).for_each(|host| host.meet(Fate::Failed));
+            active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
         }
         Ok(())
     }
@@ -131,15 +131,14 @@ impl Run {
         let mut result = result.clone();
         self.remember(task, host, &result);
         let scope = self.scope(playing, host, Some(task))?;
-        if result.ending == Ending::Changed {
-            if let Err(problem) = self.notify(playing, task, host, &scope) {
-                result = TaskResult::from(problem);
-            }
+        if result.ending == Ending::Changed
+            && let Err(problem) = self.notify(playing, task, host, &scope)
+        {
+            result = TaskResult::from(problem);
         }
-        let flag = |raw: &Option<Raw>| raw.as_ref().is_some_and(|raw| truth(raw, &scope).unwrap_or(false));
         let ignored = match result.ending {
-            Ending::Failed => flag(&task.settings.ignore_errors),
-            Ending::Unreachable => flag(&task.settings.ignore_unreachable),
+            Ending::Failed => holds(&task.settings.ignore_errors, &scope),
+            Ending::Unreachable => holds(&task.settings.ignore_unreachable, &scope),
             _ => false,
         };
         host.count(|counts| match result.ending {
@@ -152,13 +151,14 @@ impl Run {
             Ending::Failed | Ending::Unreachable if ignored => {
                 counts.ok += 1;
                 counts.ignored += 1;
+                counts.changed += usize::from(result.has_changed());
             }
             Ending::Failed => counts.failed += 1,
             Ending::Unreachable => counts.unreachable += 1,
         });
         if result.is_bad() && !ignored {
             host.meet(if result.ending == Ending::Failed { Fate::Failed } else { Fate::Unreachable });
-            let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.data.clone())));
+            let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.variables())));
             host.set_variable("ansible_failed_result", failed_result);
             let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_else(|| task.module_name.clone());
             host.set_variable(
@@ -166,7 +166,7 @@ impl Run {
                 Raw::from(from_json(&serde_json::json!({"name": name, "action": task.module_name, "path": task.place.to_string()}))),
             );
         }
-        let hidden = flag(&task.settings.no_log);
+        let hidden = hides(&task.settings.no_log, &scope);
         let told = if hidden { censored(&result) } else { self.options.redactor.result(&result) };
         let Shown { number, delegate, looped, milliseconds } = shown;
         self.tell(&Event::HostDone {
@@ -184,26 +184,12 @@ impl Run {
     /// Stores what a result leaves behind: the registered variable and facts.
     fn remember(&self, task: &Task, host: &HostState, result: &TaskResult) {
         if let Some(name) = &task.register {
-            let data = if result.data.contains_key("results") { result.data.clone() } else { with_lines(&result.data) };
-            host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(data))));
+            host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(result.variables()))));
         }
-        if let Some(facts) = result.data.get("ansible_facts").and_then(serde_json::Value::as_object) {
-            if task.module.name == "setup" {
-                host.learn(facts);
-            }
-        }
-    }
-}
-
-/// `stdout_lines` and `stderr_lines` beside texts that have none yet.
-fn with_lines(data: &pgfleet_protocol::Map) -> pgfleet_protocol::Map {
-    let mut data = data.clone();
-    for name in ["stdout", "stderr"] {
-        let lines = format!("{name}_lines");
-        if let (Some(serde_json::Value::String(text)), false) = (data.get(name), data.contains_key(&lines)) {
-            let split: Vec<serde_json::Value> = text.lines().map(serde_json::Value::from).collect();
-            data.insert(lines, split.into());
+        if let Some(facts) = result.data.get("ansible_facts").and_then(serde_json::Value::as_object)
+            && task.module.name == "setup"
+        {
+            host.learn(facts);
         }
     }
-    data
 }

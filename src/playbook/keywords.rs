@@ -74,6 +74,25 @@ pub(crate) const TASK: &[&str] = &[
     "when",
 ];
 
+/// Keywords that `include_tasks` takes.
+pub(crate) const OF_INCLUDES: &[&str] = &[
+    "action",
+    "args",
+    "collections",
+    "debugger",
+    "ignore_errors",
+    "loop",
+    "loop_control",
+    "name",
+    "no_log",
+    "register",
+    "run_once",
+    "tags",
+    "timeout",
+    "vars",
+    "when",
+];
+
 /// Keywords that are known but that nothing here does yet, with what to do instead.
 pub(crate) const NOT_YET: &[(&str, &str)] = &[
     ("roles", "roles are not supported yet; use import_tasks"),

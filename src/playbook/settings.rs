@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use pgfleet_template::{Condition, Raw, Vars};
 
-/// Keywords that an inner thing takes from the outer one unless it sets them itself; `when`, `vars`, `environment` and
-/// `tags` add up instead. Values are as written: the engine renders them for each host.
+/// Keywords that an inner thing takes from the outer one unless it sets them itself; `when`, `vars`, `environment`, `notify`
+/// and `tags` add up instead. Values are as written: the engine renders them for each host.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// All must hold.
     pub when: Vec<Condition>,
     /// Variables, outermost first.
     pub vars: Vec<Arc<Vars>>,
+    /// Variables that includes were given, outermost first. They stand above facts that were set.
+    pub parameters: Vec<Arc<Vars>>,
+    /// Handlers to notify.
+    pub notify: Vec<Raw>,
     /// Environment variables, outermost first.
     pub environment: Vec<Raw>,
     /// Tags.
@@ -59,6 +63,8 @@ impl Settings {
         Self {
             when: joined(&self.when, inner.when),
             vars: joined(&self.vars, inner.vars),
+            parameters: joined(&self.parameters, inner.parameters),
+            notify: joined(&self.notify, inner.notify),
             environment: joined(&self.environment, inner.environment),
             tags: joined(&self.tags, inner.tags),
             r#become: inner.r#become.or_else(|| self.r#become.clone()),
@@ -79,13 +85,6 @@ impl Settings {
             throttle: inner.throttle.or_else(|| self.throttle.clone()),
             timeout: inner.timeout.or_else(|| self.timeout.clone()),
         }
-    }
-
-    /// What tasks of a file included at run time inherit: all but the conditions and the task's own switches,
-    /// which decided about the include itself.
-    #[must_use]
-    pub fn for_included(&self) -> Self {
-        Self { when: Vec::new(), run_once: None, delegate_to: None, ..self.clone() }
     }
 }
 

@@ -51,12 +51,15 @@ pub fn split_words(text: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
+/// `key=value` pairs in their order, and the free-form text beside them.
+pub(crate) type Pairs = (Vec<(String, String)>, Option<String>);
+
 /// Splits `key=value` pairs; words that are none of the `known` keys (all are, when `known` is `None`) make up the
 /// free-form text, as written.
 ///
 /// # Errors
 /// When a quote or brace is not closed.
-pub fn parse_pairs(text: &str, known: Option<&[&str]>) -> Result<(Vec<(String, String)>, Option<String>), String> {
+pub fn parse_pairs(text: &str, known: Option<&[&str]>) -> Result<Pairs, String> {
     let mut pairs = Vec::new();
     let mut free = Vec::new();
     for word in split_words(text)? {

@@ -36,7 +36,7 @@ impl TagSelection {
     #[must_use]
     pub fn selects(&self, tags: &[String]) -> bool {
         let has = |wanted: &str| tags.iter().any(|tag| tag == wanted);
-        let tagged = !tags.is_empty() && !(tags.len() == 1 && has("untagged"));
+        let tagged = !(tags.is_empty() || tags.len() == 1 && has("untagged"));
         let any_of = |wanted: &[String]| wanted.iter().any(|tag| has(tag));
         let asked = |word: &str| self.only.iter().any(|tag| tag == word);
         let chosen = has("always")
@@ -46,7 +46,7 @@ impl TagSelection {
             || (asked("untagged") && !tagged);
         let left_out = |word: &str| self.skip.iter().any(|tag| tag == word);
         let skipped = any_of(&self.skip)
-            || (left_out("all") && !(has("always") && !left_out("always")))
+            || (left_out("all") && (left_out("always") || !has("always")))
             || (left_out("tagged") && tagged)
             || (left_out("untagged") && !tagged);
         chosen && !skipped

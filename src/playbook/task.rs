@@ -56,14 +56,15 @@ pub struct Task {
     pub until: Option<Repeat>,
     /// Variable for the result.
     pub register: Option<String>,
-    /// Handlers to notify.
-    pub notify: Vec<Raw>,
     /// For handlers: further names that they answer to.
     pub listen: Vec<String>,
     /// When the result counts as changed; all must hold. `None` leaves it to the module.
     pub changed_when: Option<Vec<Condition>>,
     /// When the result counts as failed; all must hold.
     pub failed_when: Option<Vec<Condition>>,
+    /// For `include_tasks`: what the tasks of the file inherit, which is what stands around the include, what it says
+    /// under `apply` and its variables, but none of its own keywords.
+    pub included: Option<Arc<Settings>>,
     /// The folder of the file that it stands in; files that it names are looked for there first.
     pub folder: Arc<PathBuf>,
 }

@@ -25,7 +25,7 @@ impl RunId {
     pub fn new(what: &str) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let what: String = what.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-        let suffix = (now.subsec_nanos() / 1000 ^ std::process::id()) & 0xffff;
+        let suffix = (now.subsec_micros() ^ std::process::id()) & 0xffff;
         Self(format!("{}-{what}-{suffix:04x}", stamp(now.as_secs())))
     }
 

@@ -58,8 +58,7 @@ pub(crate) fn global_variable(
     }
     let first = inventory.members(NODES).into_iter().next().cloned();
     let Some(first) = first else { return Ok(None) };
-    let groups =
-        mapping([(NODES, Value::from(inventory.members(NODES).into_iter().map(ToString::to_string).collect::<Vec<_>>()))]);
+    let groups = mapping([(NODES, Value::from(inventory.members(NODES).into_iter().map(ToString::to_string).collect::<Vec<_>>()))]);
     let scope =
         Scope::new(language, vec![PathBuf::from(".")]).over_all(inventory.layers(&first, None)?).over(extra.clone()).with("groups", groups);
     scope.get(name)

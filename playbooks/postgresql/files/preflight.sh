@@ -42,24 +42,25 @@ done < /usr/lib/python3/dist-packages/patroni/version.py
 raw patroni_major "${version%%.*}"
 
 # The units: state, and whether a file is newer than what the running service has read.
-declare -A active sub changed_at
-needs_reload=() stale=() id=
+declare -A active since
+needs_reload=() stale=()
+# One block of lines a unit, an empty line after it; the order of the lines is systemd's own.
+id= state= reload= entered=0
 while IFS='=' read -r key value; do
   case $key in
     Id) id=${value%.service} ;;
-    ActiveState) active[$id]=$value ;;
-    NeedDaemonReload) [ "$value" = yes ] && needs_reload+=("\"$id\"") ;;
-    ActiveEnterTimestamp) changed_at[$id]=${value#@} ;;
+    ActiveState) state=$value ;;
+    NeedDaemonReload) reload=$value ;;
+    ActiveEnterTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
     ExecReload) t=${value#*start_time=[}; t=${t%%]*}; t=${t#@}
-      [[ $t == *[0-9]*:* ]] && t=$(date -d "$t" +%s)
-      [[ $t =~ ^[0-9]+$ ]] && (( t > ${changed_at[$id]:-0} )) && changed_at[$id]=$t ;;
+      [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
+    '') active[$id]=$state since[$id]=$entered; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 reload= ;;
   esac
-done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-)
+done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-; echo)
 newer() {  # newer UNIT FILE...: is a file younger than the running service?
-  local unit=$1 since; shift
+  local unit=$1 t; shift
   [ "${active[$unit]}" = active ] || return 1
-  since=${changed_at[$unit]%%.*}; since=${since:-0}
-  while read -r t; do (( t > since )) && { stale+=("\"$unit\""); return; }; done < <(stat -L -c %Y "$@" 2>&-)
+  while read -r t; do (( t > ${since[$unit]:-0} )) && { stale+=("\"$unit\""); return; }; done < <(stat -L -c %Y "$@" 2>&-)
 }
 newer etcd /etc/default/etcd
 newer patroni /etc/patroni/config.yml
@@ -150,10 +151,11 @@ if [ -n "$PF_PEERS" ]; then
 fi
 
 # Leftovers of an earlier cluster.
-scope=
+scope= bootstrap=null
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  [ "$key" = scope: ] && { scope=${value//\"/}; break; }
+  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value; break ;; esac
 done < /etc/patroni/config.yml
+raw bootstrap "${bootstrap:-null}"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then

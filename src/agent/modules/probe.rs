@@ -19,7 +19,7 @@ const STACK: usize = 256 * 1024;
 
 /// One thing to ask.
 enum Question {
-    Http(Result<Request, String>),
+    Http(Result<Box<Request>, String>),
     Command(Program),
     Units(Vec<String>, Program),
 }
@@ -28,7 +28,7 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
     let wait = Duration::from_secs(arguments.timeout.max(1));
     let mut questions = Vec::new();
     for (name, value) in entries("http", arguments.http.as_ref())? {
-        questions.push((name.clone(), Question::Http(request(name, value, wait)?)));
+        questions.push((name.clone(), Question::Http(request(name, value, wait)?.map(Box::new))));
     }
     for (name, value) in entries("commands", arguments.commands.as_ref())? {
         let mut program = Program::new(argv(name, value)?).timeout(wait);
@@ -139,7 +139,7 @@ impl Question {
         match self {
             Self::Http(Err(why)) => self.without(why),
             Self::Http(Ok(request)) => {
-                let request = Request { deadline: Some(Instant::now() + request.timeout), ..request.clone() };
+                let request = Request { deadline: Some(Instant::now() + request.timeout), ..Request::clone(request) };
                 let mut body = Vec::new();
                 match request.send(system, &mut body) {
                     Ok(answer) => json!({"status": answer.status, "body": String::from_utf8_lossy(&body), "error": ""}),

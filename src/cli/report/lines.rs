@@ -36,10 +36,11 @@ impl Lines {
         if let Some(item) = item {
             line = format!("{line} => (item={item})");
         }
-        if self.verbosity > 0 && !result.is_bad() {
-            if let Some(details) = words::details(result) {
-                line = format!("{line} => {details}");
-            }
+        if self.verbosity > 0
+            && !result.is_bad()
+            && let Some(details) = words::details(result)
+        {
+            line = format!("{line} => {details}");
         }
         for difference in result.diff.iter().filter(|_| result.ending != Ending::Failed) {
             diff::lines(difference).iter().for_each(|line| screen::line(line));

@@ -49,10 +49,10 @@ impl Reporting {
     pub(crate) fn report(&self) -> Report {
         let (reporter, journal) = (self.reporter.clone(), self.journal.clone());
         Arc::new(move |event| {
-            if let Some(journal) = &journal {
-                if let Err(error) = journal.add(event) {
-                    screen::note(&format!("warning: the journal is incomplete: {error}"));
-                }
+            if let Some(journal) = &journal
+                && let Err(error) = journal.add(event)
+            {
+                screen::note(&format!("warning: the journal is incomplete: {error}"));
             }
             reporter.lock().unwrap_or_else(PoisonError::into_inner).event(event);
         })

@@ -48,7 +48,7 @@ impl Reading<'_> {
             }
         }
         if kind != Kind::Engine(Engine::SetFact) {
-            self.check(name, &mut named, module);
+            self.check(name, &mut named, module, kind == Kind::Engine(Engine::AddHost));
         }
         (self.problems.len() == before).then_some(Arguments::Named(named))
     }
@@ -104,9 +104,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Brings names to their canonical form and reports what is wrong with them and with literal values.
-    fn check(&mut self, name: &Node, named: &mut Named, module: &ModuleSpec) {
+    /// Brings names to their canonical form (others stay where the module takes any) and reports what is wrong with them and with literal values.
+    fn check(&mut self, name: &Node, named: &mut Named, module: &ModuleSpec, takes_any: bool) {
         for problem in module.check_names(named.keys().map(String::as_str)) {
+            if takes_any && matches!(problem, ArgumentProblem::Unknown { .. }) {
+                continue;
+            }
             let place = match &problem {
                 ArgumentProblem::Unknown { name, .. } => named.get(name).map(|(place, _)| place.clone()),
                 _ => None,
@@ -121,11 +124,16 @@ impl Reading<'_> {
         }
         let given = std::mem::take(named);
         for (key, (place, raw)) in given {
-            let Some(argument) = module.argument(&key) else { continue };
-            if let Raw::Value(value) = &raw {
-                if let Some(reason) = misfit(argument.kind, value) {
-                    self.problem(Problem::new(format!("argument '{key}' of module '{}': {reason}", module.name)).at(&place));
+            let Some(argument) = module.argument(&key) else {
+                if takes_any {
+                    named.insert(key, (place, raw));
                 }
+                continue;
+            };
+            if let Raw::Value(value) = &raw
+                && let Some(reason) = misfit(argument.kind, value)
+            {
+                self.problem(Problem::new(format!("argument '{key}' of module '{}': {reason}", module.name)).at(&place));
             }
             named.insert(argument.name.to_owned(), (place, raw));
         }

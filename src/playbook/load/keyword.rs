@@ -60,6 +60,8 @@ impl Reading<'_> {
         Settings {
             when: self.conditions(node, "when").unwrap_or_default(),
             vars: vars.map(Arc::new).into_iter().collect(),
+            parameters: Vec::new(),
+            notify: self.one_or_more(node, "notify"),
             environment: self.one_or_more(node, "environment"),
             tags: self.texts(node, "tags"),
             r#become: self.optional(node, "become"),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_template::{Files, Node, Problem, SourceFile, Vault};
+use pgfleet_template::{Files, Node, Place, Problem, SourceFile, Vault};
 
 use crate::{Playbook, Settings, Step, Task};
 
@@ -80,11 +80,20 @@ struct Reading<'a> {
     /// Files being read, outermost first.
     stack: Vec<PathBuf>,
     playbook_folder: Arc<PathBuf>,
+    /// Handlers that the play being read notifies by fixed names.
+    notified: Vec<(Place, String)>,
 }
 
 impl<'a> Reading<'a> {
     fn new(loader: &'a Loader) -> Self {
-        Self { loader, problems: Vec::new(), sources: BTreeMap::new(), stack: Vec::new(), playbook_folder: Arc::default() }
+        Self {
+            loader,
+            problems: Vec::new(),
+            sources: BTreeMap::new(),
+            stack: Vec::new(),
+            playbook_folder: Arc::default(),
+            notified: Vec::new(),
+        }
     }
 
     fn finish<T>(self, result: T) -> Result<T, Vec<Problem>> {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_template::{Condition, Node, Raw};
+use pgfleet_template::{Condition, Node, Problem, Raw};
 
 use super::{Reading, parent};
 use crate::keywords::{NOT_YET, PLAY, SHARED};
-use crate::{Gather, Play, Settings, Step};
+use crate::{Gather, Play, Settings, Step, Task};
 
 const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
 
@@ -86,6 +86,7 @@ impl Reading<'_> {
         let post_tasks = steps(self, "post_tasks");
         let handlers =
             node.get("handlers").filter(|list| !list.is_null()).map(|list| self.handlers(list, &inherited, folder)).unwrap_or_default();
+        self.check_notified(&handlers);
         let play = Play {
             name: self.optional(node, "name"),
             place: node.place.clone(),
@@ -108,6 +109,24 @@ impl Reading<'_> {
             folder: folder.clone(),
         };
         Some(play)
+    }
+
+    /// Reports fixed names that no handler answers to, unless a handler's name or an included file shows only at run time.
+    fn check_notified(&mut self, handlers: &[Arc<Task>]) {
+        let notified = std::mem::take(&mut self.notified);
+        let mut known: Vec<&str> = handlers.iter().flat_map(|handler| handler.listen.iter().map(String::as_str)).collect();
+        for handler in handlers {
+            match &handler.name {
+                _ if handler.included.is_some() => return,
+                Some(Raw::Value(name)) => known.extend(name.as_str()),
+                Some(_) => return,
+                None => {}
+            }
+        }
+        for (place, name) in notified.iter().filter(|(_, name)| !known.contains(&name.as_str())) {
+            let problem = Problem::new(format!("no handler of this play is called '{name}'")).at(place);
+            self.problem(problem.did_you_mean(name, known.iter().copied()));
+        }
     }
 
     fn vars_files(&mut self, node: &Node) -> Vec<(pgfleet_template::Place, Raw)> {

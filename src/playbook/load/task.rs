@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Node, Raw, Value};
+use pgfleet_template::{Node, Raw, Text, Value};
 
 use super::Reading;
 use crate::catalog::{Engine, lookup_module, module_names};
-use crate::keywords::{BLOCK, SHARED, TASK};
+use crate::keywords::{BLOCK, OF_INCLUDES, SHARED, TASK};
 use crate::{Arguments, Block, Kind, Loop, LoopKind, Repeat, Settings, Step, Task};
 
 impl Reading<'_> {
@@ -39,6 +39,7 @@ impl Reading<'_> {
             self.problem(problem);
             return None;
         }
+        self.note_notified(node);
         let own = self.settings(node);
         let settings = inherited.around(own);
         let mut steps = |key: &str| match node.get(key).filter(|steps| !steps.is_null()) {
@@ -68,6 +69,16 @@ impl Reading<'_> {
         if node.get("local_action").is_some() {
             own.delegate_to.get_or_insert_with(|| Raw::from(Value::from("localhost")));
         }
+        self.note_notified(node);
+        let included = (kind == Kind::Engine(Engine::IncludeTasks)).then(|| {
+            self.refuse_outer_keywords(node);
+            let apply = value.as_ref().and_then(|value| value.get("apply")).or_else(|| node.get("args")?.get("apply"));
+            let applied = apply.map(|apply| self.settings(apply)).unwrap_or_default();
+            own.parameters = std::mem::take(&mut own.vars);
+            let mut included = inherited.around(applied);
+            included.parameters.extend(own.parameters.iter().cloned());
+            Arc::new(included)
+        });
         let settings = inherited.around(own);
         if kind == Kind::Engine(Engine::ImportTasks) {
             return match arguments {
@@ -85,10 +96,10 @@ impl Reading<'_> {
             repeat: self.repeat(node),
             until: self.until(node),
             register: self.register(node),
-            notify: self.one_or_more(node, "notify"),
             listen: self.texts(node, "listen"),
             changed_when: self.conditions(node, "changed_when"),
             failed_when: self.conditions(node, "failed_when"),
+            included,
             folder: folder.clone(),
             arguments: match arguments {
                 Some(arguments) if self.problems.len() == before => arguments,
@@ -96,6 +107,28 @@ impl Reading<'_> {
             },
         };
         vec![Step::Task(Arc::new(task))]
+    }
+
+    /// Keywords that an include takes for itself would look as if they held for the tasks of its file.
+    fn refuse_outer_keywords(&mut self, node: &Node) {
+        for (key, _) in node.mapping().unwrap_or_default() {
+            let Some(name) = key.scalar_text() else { continue };
+            if (SHARED.contains(&name) || TASK.contains(&name)) && !OF_INCLUDES.contains(&name) {
+                let problem = key.problem(format!("'{name}' does nothing on include_tasks"));
+                self.problem(problem.with_hint("write it under 'apply', beside 'file', so that it holds for the tasks of the file"));
+            }
+        }
+    }
+
+    /// Keeps the handlers that a task names, where that is no template.
+    fn note_notified(&mut self, node: &Node) {
+        let Some(value) = node.get("notify") else { return };
+        let single = std::slice::from_ref(value);
+        for item in value.sequence().unwrap_or(single) {
+            if let Some(name) = item.as_text().filter(|name| !Text::is_template(name)) {
+                self.notified.push((item.place.clone(), name.to_owned()));
+            }
+        }
     }
 
     /// The module's name as written, the node that names it, and its arguments.
@@ -112,11 +145,11 @@ impl Reading<'_> {
                 }
             }
         }
-        if let Some((key, async_value)) = node.mapping().unwrap_or_default().iter().find(|(key, _)| key.scalar_text() == Some("async")) {
-            if async_value.scalar_text().is_some_and(|text| text != "0") {
-                let problem = key.problem("'async' is not supported yet; leave it out and the task runs to its end");
-                self.problem(problem);
-            }
+        if let Some((key, value)) = node.mapping().unwrap_or_default().iter().find(|(key, _)| key.scalar_text() == Some("async"))
+            && value.scalar_text().is_some_and(|text| text != "0")
+        {
+            let problem = key.problem("'async' is not supported yet; leave it out and the task runs to its end");
+            self.problem(problem);
         }
         for key in ["action", "local_action"] {
             if let Some((key_node, value)) = node.mapping().unwrap_or_default().iter().find(|(name, _)| name.scalar_text() == Some(key)) {

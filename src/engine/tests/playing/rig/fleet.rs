@@ -15,13 +15,18 @@ use pgfleet_protocol::{Outcome, Request, sha256};
 type Slot = Arc<tokio::sync::Mutex<Option<Link>>>;
 
 #[derive(Default)]
-pub struct AgentFleet {
+pub(crate) struct AgentFleet {
     links: Mutex<HashMap<String, Slot>>,
     /// Everyone who was contacted, with the module asked for.
-    pub contacts: Mutex<Vec<(Contact, String)>>,
+    pub(crate) contacts: Mutex<Vec<(Contact, String)>>,
 }
 
 impl AgentFleet {
+    /// Lets all agents go: links live no longer than the runtime of their run.
+    pub(crate) fn hang_up(&self) {
+        self.links.lock().expect("links").clear();
+    }
+
     async fn do_call(
         &self,
         contact: &Contact,
@@ -100,7 +105,7 @@ impl Fleet for AgentFleet {
 }
 
 /// The controller's disk.
-pub struct Folder;
+pub(crate) struct Folder;
 
 impl Local for Folder {
     fn sha256(&self, path: &Path) -> Option<String> {

@@ -29,7 +29,7 @@ impl Lines {
     }
 }
 
-pub fn transcript(events: &[Event]) -> String {
+pub(crate) fn transcript(events: &[Event]) -> String {
     let mut lines = Lines::default();
     for event in events {
         match event {
@@ -84,7 +84,7 @@ fn shown(result: &TaskResult, ignored: bool, module: &str) -> String {
 }
 
 /// `host ok=1 changed=0 ...` without the zeros.
-pub fn recap(recap: &Recap) -> String {
+pub(crate) fn recap(recap: &Recap) -> String {
     let line = |(host, counts): (&String, &pgfleet_engine::Counts)| {
         let counts = [
             ("ok", counts.ok),

@@ -1,5 +1,4 @@
 //! Runs playbooks with the real agent in this process: a thread for each contact, a pair of sockets between it and the engine.
-#![allow(dead_code, reason = "each test file uses a part of the rig")]
 
 mod fleet;
 mod transcript;
@@ -14,55 +13,55 @@ use pgfleet_protocol::{Mode, Secret};
 use pgfleet_template::{Disk, Language, Place, Problem, Raw, Value, Vars, Vault};
 use tempfile::TempDir;
 
-pub use fleet::AgentFleet;
-pub use transcript::{recap, transcript};
+pub(crate) use fleet::AgentFleet;
+pub(crate) use transcript::{recap, transcript};
 
 /// Three hosts, `a` and `b` in `db`, `c` in `web`; each may use its own folder, `{{ dir }}`.
 const INVENTORY: &str = "[db]\na\nb\n[web]\nc\n";
 
 /// A project in a temporary folder, and how its playbook is run.
-pub struct Rig {
-    folder: TempDir,
-    pub mode: Mode,
-    pub diff: bool,
-    pub tags: TagSelection,
-    pub limit: Option<String>,
-    pub extra: Vec<(String, serde_json::Value)>,
-    pub secrets: Vec<Secret>,
-    pub forks: usize,
-    pub verbosity: u8,
-    pub stop: Stop,
-    pub fleet: Arc<AgentFleet>,
+pub(crate) struct Rig {
+    pub(crate) folder: TempDir,
+    pub(crate) mode: Mode,
+    pub(crate) diff: bool,
+    pub(crate) tags: TagSelection,
+    pub(crate) limit: Option<String>,
+    pub(crate) extra: Vec<(String, serde_json::Value)>,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) forks: usize,
+    pub(crate) verbosity: u8,
+    pub(crate) stop: Stop,
+    pub(crate) fleet: Arc<AgentFleet>,
     /// Asks the run to stop when this task begins.
-    pub stop_at: Option<String>,
+    pub(crate) stop_at: Option<String>,
 }
 
 /// What a run did.
-pub struct Played {
-    pub finished: Result<Finished, Problem>,
-    pub events: Vec<Event>,
+pub(crate) struct Played {
+    pub(crate) finished: Result<Finished, Problem>,
+    pub(crate) events: Vec<Event>,
     root: String,
 }
 
 impl Played {
     /// The run as lines of text, one a task; the project's folder is left out of paths.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         transcript(&self.events).replace(&format!("{}/", self.root), "")
     }
 
     /// One line a host.
-    pub fn recap(&self) -> String {
+    pub(crate) fn recap(&self) -> String {
         recap(&self.finished.as_ref().expect("a run that finished").recap)
     }
 
     /// All events as stored, for looking whether something is in none of them.
-    pub fn journal(&self) -> String {
+    pub(crate) fn journal(&self) -> String {
         self.events.iter().map(|event| serde_json::to_string(event).expect("an event")).collect::<Vec<_>>().join("\n")
     }
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let rig = Self {
             folder: TempDir::new().expect("a temporary folder"),
             mode: Mode::Apply,
@@ -81,47 +80,48 @@ impl Rig {
         rig
     }
 
-    pub fn check() -> Self {
+    pub(crate) fn check() -> Self {
         Self { mode: Mode::Check, ..Self::new() }
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
     /// Writes a file of the project.
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
         std::fs::write(path, text).expect("written");
     }
 
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn read(&self, name: impl AsRef<Path>) -> Option<String> {
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> Option<String> {
         std::fs::read_to_string(self.path(name)).ok()
     }
 
     /// Runs a playbook given as text.
-    pub fn play(&self, playbook: &str) -> Played {
+    pub(crate) fn play(&self, playbook: &str) -> Played {
         self.write("play.yml", playbook);
         self.play_file("play.yml")
     }
 
     /// The run of the tasks on one play of all hosts.
-    pub fn tasks(&self, hosts: &str, tasks: &str) -> Played {
+    pub(crate) fn tasks(&self, hosts: &str, tasks: &str) -> Played {
         let indented: String = tasks.lines().map(|line| format!("    {line}\n")).collect();
         self.play(&format!("- hosts: {hosts}\n  gather_facts: false\n  tasks:\n{indented}"))
     }
 
-    pub fn play_file(&self, name: &str) -> Played {
+    pub(crate) fn play_file(&self, name: &str) -> Played {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(self.run(name))
     }
 
     async fn run(&self, name: &str) -> Played {
+        self.fleet.hang_up();
         let root = self.root();
         let files = Arc::new(Disk);
         let vault = Arc::new(Vault::none());
@@ -178,7 +178,7 @@ impl Rig {
 }
 
 /// Runs each playbook of a table on a fresh rig and compares its lines.
-pub fn check_tasks(table: &[(&str, &str, &str)]) {
+pub(crate) fn check_tasks(table: &[(&str, &str, &str)]) {
     for (what, tasks, expect) in table {
         let rig = Rig::new();
         assert_lines(what, &rig.tasks("db", tasks).text(), expect);
@@ -186,7 +186,7 @@ pub fn check_tasks(table: &[(&str, &str, &str)]) {
 }
 
 /// Compares texts line by line, white space around lines left out.
-pub fn assert_lines(what: &str, found: &str, expect: &str) {
+pub(crate) fn assert_lines(what: &str, found: &str, expect: &str) {
     let trimmed = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     let (found, expect) = (trimmed(found), trimmed(expect));
     assert!(found == expect, "{what}\n--- found\n{found}\n--- expected\n{expect}\n");

@@ -1,0 +1,89 @@
+//! Handlers: when they run, in which order, and for whom.
+
+use crate::rig::{Rig, assert_lines};
+
+const HANDLERS: &str = "
+  handlers:
+    - {name: first, debug: {msg: 1}}
+    - {name: second, debug: {msg: 2}, listen: all of them}
+    - {name: third, debug: {msg: 3}, listen: all of them}
+";
+
+fn check(what: &str, keywords: &str, tasks: &str, expect: &str) {
+    let tasks: String = tasks.lines().map(|line| format!("    {line}\n")).collect();
+    let playbook = format!("- hosts: db\n  gather_facts: false\n{keywords}  tasks:\n{tasks}{HANDLERS}");
+    assert_lines(what, &Rig::new().play(&playbook).text(), expect);
+}
+
+#[test]
+fn handlers_run_once_in_their_own_order() {
+    check(
+        "order",
+        "",
+        "- {name: t, command: 'true', notify: [second, first]}\n- {name: u, command: 'true', notify: first}\n- {name: v, command: 'true', changed_when: false, notify: third}",
+        "PLAY db: a b
+         t: a changed, b changed
+         u: a changed, b changed
+         v: a ok, b ok
+         HANDLER first: a ok 1, b ok 1
+         HANDLER second: a ok 2, b ok 2",
+    );
+    check(
+        "listen, and only for hosts that changed",
+        "",
+        "- {name: t, command: 'true', notify: all of them, when: inventory_hostname == 'b'}",
+        "PLAY db: a b\n t: a skipped, b changed\n HANDLER second: b ok 2\n HANDLER third: b ok 3",
+    );
+    check(
+        "a block notifies for its tasks",
+        "",
+        "- notify: first\n  block:\n    - {name: t, command: 'true', notify: second}",
+        "PLAY db: a b\n t: a changed, b changed\n HANDLER first: a ok 1, b ok 1\n HANDLER second: a ok 2, b ok 2",
+    );
+}
+
+#[test]
+fn handlers_can_be_run_in_between() {
+    check(
+        "flush",
+        "",
+        "- {name: t, command: 'true', notify: first}\n- meta: flush_handlers\n- {name: u, debug: {msg: later}}",
+        "PLAY db: a b
+         t: a changed, b changed
+         meta:
+         HANDLER first: a ok 1, b ok 1
+         u: a ok \"later\", b ok \"later\"",
+    );
+}
+
+#[test]
+fn handlers_of_failed_hosts_run_only_by_force() {
+    let tasks = "- {name: t, command: 'true', notify: first}\n- {name: u, fail: {msg: bad}, when: inventory_hostname == 'a'}";
+    let begin = "PLAY db: a b\n t: a changed, b changed\n u: a failed 'bad', b skipped\n";
+    check("not run", "", tasks, &format!("{begin} HANDLER first: b ok 1"));
+    check("forced", "  force_handlers: true\n", tasks, &format!("{begin} HANDLER first: a ok 1, b ok 1"));
+}
+
+#[test]
+fn an_unknown_handler_is_a_failure_with_a_suggestion() {
+    check(
+        "unknown",
+        "  vars: {which: frist}\n",
+        "- {name: t, command: 'true', notify: '{{ which }}', when: inventory_hostname == 'a'}",
+        "PLAY db: a b\n t: a failed 'play.yml:5:7: no handler is called 'frist' (did you mean 'first'?)', b skipped",
+    );
+}
+
+#[test]
+fn a_handler_may_include_tasks() {
+    let rig = Rig::new();
+    rig.write("more.yml", "- {name: m, debug: {msg: more}}\n");
+    let played = rig.play(
+        "- hosts: a
+  gather_facts: false
+  tasks: [{name: t, command: 'true', notify: h}]
+  handlers: [{name: h, include_tasks: more.yml}]
+",
+    );
+    assert_lines("include", &played.text(), "PLAY a: a\n t: a changed\n h:\n INCLUDE more.yml: a\n m: a ok \"more\"");
+}

@@ -1,0 +1,13 @@
+//! Plays on the real agent, in this process.
+
+mod blocks;
+mod content;
+mod golden;
+mod handlers;
+mod includes;
+mod lost;
+mod modes;
+mod rig;
+mod several;
+mod tasks;
+mod variables;

@@ -1,0 +1,255 @@
+//! Content on its way between controller and host: templates, files, folders.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pgfleet_protocol::Map;
+use pgfleet_template::{Problem, Scope, TemplateOptions, from_json};
+use serde_json::Value;
+
+use crate::attempt::Attempt;
+use crate::{Contact, Content, Ending, Incoming, TaskResult};
+
+impl Attempt<'_> {
+    pub(crate) async fn template(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template' needs the argument 'src'"))?;
+        let path = self.find("templates", &source)?;
+        let bytes = self
+            .run
+            .options
+            .loader
+            .files()
+            .read(&path)
+            .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let template = String::from_utf8(bytes).map_err(|_| Problem::new(format!("{} is not UTF-8 text", path.display())))?;
+        let mut options = TemplateOptions::default();
+        for (name, field) in [("trim_blocks", &mut options.trim_blocks), ("lstrip_blocks", &mut options.lstrip_blocks)] {
+            if let Some(value) = arguments.shift_remove(name) {
+                *field = pgfleet_protocol::Argument::read(&value)
+                    .map_err(|reason: String| Problem::new(format!("argument '{name}': {reason}")))?;
+            }
+        }
+        if let Some(sequence) = arguments.shift_remove("newline_sequence") {
+            options.newline_sequence = sequence.as_str().unwrap_or("\n").replace("\\n", "\n").replace("\\r", "\r");
+        }
+        let dest = text(&arguments, "dest").unwrap_or_default();
+        let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
+        let names = crate::scopes::vars([
+            ("template_path", pgfleet_template::Value::from(shown.clone())),
+            ("template_fullpath", pgfleet_template::Value::from(shown)),
+            ("template_destpath", pgfleet_template::Value::from(dest)),
+        ]);
+        let scope_here = scope.over(Arc::new(names));
+        let managed = || scope_here.with("ansible_managed", pgfleet_template::Value::from("Ansible managed"));
+        let scope_here = if scope.defines("ansible_managed") { scope_here } else { managed() };
+        let rendered = scope_here.render(&path.display().to_string(), &template, &options)?;
+        for unused in [
+            "src",
+            "output_encoding",
+            "block_start_string",
+            "block_end_string",
+            "variable_start_string",
+            "variable_end_string",
+            "comment_start_string",
+            "comment_end_string",
+        ] {
+            arguments.shift_remove(unused);
+        }
+        let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        arguments.insert("_basename".to_owned(), Value::from(basename.strip_suffix(".j2").unwrap_or(&basename)));
+        arguments.insert("content".to_owned(), Value::from(rendered));
+        let mut result = self.send("copy", arguments, contact, scope, None, None).await?;
+        for diff in &mut result.diff {
+            diff.after_header = path.display().to_string();
+        }
+        Ok(result)
+    }
+
+    pub(crate) async fn copy(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let remote = arguments.get("remote_src").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
+        let Some(source) = text(&arguments, "src").filter(|_| !remote) else {
+            if let Some(content @ (Value::Object(_) | Value::Array(_))) = arguments.get("content").cloned() {
+                // As Python writes it, so that a file made by Ansible stays as it is.
+                let json =
+                    scope.with("content", from_json(&content)).render("content", "{{ content | to_json }}", &TemplateOptions::default())?;
+                arguments.insert("content".to_owned(), Value::from(json));
+            }
+            return self.send("copy", arguments, contact, scope, None, None).await;
+        };
+        let path = self.find("files", &source)?;
+        let files = self.run.options.loader.files().clone();
+        if !files.is_folder(&path) {
+            let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            return self.copy_file(arguments, &path, &basename, contact, scope).await;
+        }
+        self.copy_folder(arguments, &path, &source, contact, scope).await
+    }
+
+    /// Makes the folders of a tree, then copies its files. A trailing slash means what is in the folder, none the folder itself.
+    async fn copy_folder(
+        &self,
+        arguments: Map,
+        path: &Path,
+        source: &str,
+        contact: &Contact,
+        scope: &Scope,
+    ) -> Result<TaskResult, Problem> {
+        let files = self.run.options.loader.files().clone();
+        let name = path.file_name().filter(|_| !source.ends_with('/')).map(PathBuf::from).unwrap_or_default();
+        let root = PathBuf::from(text(&arguments, "dest").unwrap_or_default()).join(name);
+        let there = |here: &Path| here.strip_prefix(path).map_or_else(|_| root.clone(), |relative| root.join(relative));
+        let checking = self.mode(scope)?.is_check();
+        let mut results = Vec::new();
+        let mut absent = BTreeSet::new();
+        let (folders, contents) = below(&*files, path);
+        for folder in std::iter::once(path.to_owned()).chain(folders) {
+            let dest = there(&folder);
+            let result = self.make_folder(&arguments, &dest, contact, scope).await?;
+            if result.is_bad() {
+                return Ok(result);
+            }
+            if checking && result.ending == Ending::Changed {
+                absent.insert(dest);
+            }
+            results.push(result);
+        }
+        for file in contents {
+            let dest = there(&file);
+            // A check would only find that the folder is missing, which it would not be.
+            if dest.parent().is_some_and(|folder| absent.contains(folder)) {
+                results.push(TaskResult::new(Ending::Changed));
+                continue;
+            }
+            let mut arguments = arguments.clone();
+            arguments.insert("dest".to_owned(), Value::from(dest.display().to_string()));
+            let basename = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let result = self.copy_file(arguments, &file, &basename, contact, scope).await?;
+            if result.is_bad() {
+                return Ok(result);
+            }
+            results.push(result);
+        }
+        let changed = results.iter().any(|result| result.ending == Ending::Changed);
+        let ending = if changed { Ending::Changed } else { Ending::Ok };
+        let diff = results.into_iter().flat_map(|result| result.diff).collect();
+        Ok(TaskResult { diff, ..TaskResult::new(ending) }.with("dest", root.display().to_string()))
+    }
+
+    /// `directory_mode` is for folders that were not there before.
+    async fn make_folder(&self, of_copy: &Map, dest: &Path, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let mut arguments = Map::new();
+        arguments.insert("path".to_owned(), Value::from(dest.display().to_string()));
+        arguments.insert("state".to_owned(), Value::from("directory"));
+        for name in ["owner", "group"] {
+            if let Some(value) = of_copy.get(name) {
+                arguments.insert(name.to_owned(), value.clone());
+            }
+        }
+        let result = self.send("file", arguments.clone(), contact, scope, None, None).await?;
+        match of_copy.get("directory_mode") {
+            Some(mode) if result.ending == Ending::Changed => {
+                arguments.insert("mode".to_owned(), mode.clone());
+                let second = self.send("file", arguments, contact, scope, None, None).await?;
+                Ok(if second.is_bad() { second } else { result })
+            }
+            _ => Ok(result),
+        }
+    }
+
+    async fn copy_file(
+        &self,
+        mut arguments: Map,
+        path: &Path,
+        basename: &str,
+        contact: &Contact,
+        scope: &Scope,
+    ) -> Result<TaskResult, Problem> {
+        let files = self.run.options.loader.files();
+        let bytes = files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let content = Content { sha256: sha256(&bytes), bytes: bytes.into() };
+        arguments.shift_remove("src");
+        arguments.insert("_sha256".to_owned(), Value::from(content.sha256.clone()));
+        arguments.insert("_size".to_owned(), Value::from(content.bytes.len()));
+        arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
+        arguments.insert("_basename".to_owned(), Value::from(basename));
+        self.send("copy", arguments, contact, scope, Some(content), None).await
+    }
+
+    pub(crate) async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let source = text(&arguments, "src").unwrap_or_default();
+        let dest = text(&arguments, "dest").unwrap_or_default();
+        let flat = arguments.get("flat").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
+        let basename = Path::new(&source).file_name().map(PathBuf::from).unwrap_or_default();
+        let path = match flat {
+            true if dest.ends_with('/') => Path::new(&dest).join(basename),
+            true => PathBuf::from(&dest),
+            false => Path::new(&dest).join(&self.host.name).join(source.trim_start_matches('/')),
+        };
+        let path = if path.is_absolute() { path } else { self.run.options.project.join(path) };
+        if let Some(known) = self.run.local.sha256(&path) {
+            arguments.insert("_sha256".to_owned(), Value::from(known));
+        }
+        let sink: Box<dyn Incoming> = if self.mode(scope)?.is_check() {
+            Box::new(Nowhere)
+        } else {
+            self.run.local.create(&path).map_err(|error| Problem::new(format!("cannot write {}: {error}", path.display())))?
+        };
+        let result = self.send("fetch", arguments, contact, scope, None, Some(sink)).await?;
+        Ok(result.with("dest", path.display().to_string()))
+    }
+
+    /// The controller's file of that name: as is, or below `kind` of the task's folder, the play's and the project's.
+    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Problem> {
+        let path = Path::new(name);
+        let files = self.run.options.loader.files();
+        let exists = |path: &Path| files.is_file(path) || files.is_folder(path);
+        if path.is_absolute() {
+            return if exists(path) { Ok(path.to_owned()) } else { Err(Problem::new(format!("there is no file {name}"))) };
+        }
+        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
+        let candidates = folders.iter().flat_map(|folder| [folder.join(kind).join(path), folder.join(path)]);
+        let candidates: Vec<PathBuf> = candidates.collect();
+        candidates.iter().find(|path| exists(path)).cloned().ok_or_else(|| {
+            let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+            Problem::new(format!("there is no file '{name}'")).with_hint(format!("looked for it at {}", looked.join(", ")))
+        })
+    }
+}
+
+/// Takes what a fetch would bring in check mode.
+struct Nowhere;
+
+impl Incoming for Nowhere {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn text(arguments: &Map, name: &str) -> Option<String> {
+    arguments.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The folders and the files below a folder, outer ones first.
+fn below(files: &dyn pgfleet_template::Files, folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut folders, mut contents) = (Vec::new(), Vec::new());
+    for entry in files.list(folder).unwrap_or_default() {
+        if files.is_folder(&entry) {
+            let (inner, more) = below(files, &entry);
+            folders.push(entry);
+            folders.extend(inner);
+            contents.extend(more);
+        } else {
+            contents.push(entry);
+        }
+    }
+    (folders, contents)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    pgfleet_protocol::sha256(bytes)
+}
