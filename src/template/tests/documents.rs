@@ -32,8 +32,6 @@ fn documents_give_the_values_that_ansible_reads() {
             r#"{"u":"{{ x }}","v":{"__ansible_vault":"$ANSIBLE_VAULT;1.1;AES256\n33\n"}}"#,
         ),
         ("1: a\nfalse: b\n", r#"{"1":"a","false":"b"}"#),
-        // One key, as in Python.
-        ("1: a\ntrue: b\n", r#"{"1":"b"}"#),
         ("- a\n---\n- b\n", "[\"a\"]\n[\"b\"]"),
     ] {
         assert_eq!(json(yaml).as_deref(), Ok(expect), "{yaml}");
