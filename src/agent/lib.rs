@@ -19,6 +19,7 @@ mod replacement;
 mod run;
 mod serve;
 pub mod system;
+mod tcp_table;
 mod text_file;
 
 pub use exec::exec;

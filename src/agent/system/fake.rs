@@ -463,7 +463,8 @@ impl System for Fake {
     }
 
     fn disk_space(&self, _path: &Path) -> io::Result<DiskSpace> {
-        Ok(DiskSpace { block_size: 4096, blocks: 1 << 20, blocks_available: 1 << 19, inodes: 1 << 16, inodes_available: 1 << 15 })
+        let blocks_available = if self.state().full { 0 } else { 1 << 19 };
+        Ok(DiskSpace { block_size: 4096, blocks: 1 << 20, blocks_available, inodes: 1 << 16, inodes_available: 1 << 15 })
     }
 
     fn run(&self, program: &Program) -> io::Result<Finished> {

@@ -8,8 +8,17 @@ use crate::system::Program;
 
 /// The last lines of a unit's journal, oldest first; none when the journal cannot be read.
 pub(crate) fn last_lines(context: &Context, unit: &str, count: usize) -> Vec<String> {
+    journal(context, unit, count, "short-iso")
+}
+
+/// The same with the moment of each line, in seconds since 1970, before the host and the program that said it.
+pub(crate) fn last_moments(context: &Context, unit: &str, count: usize) -> Vec<String> {
+    journal(context, unit, count, "short-unix")
+}
+
+fn journal(context: &Context, unit: &str, count: usize, output: &str) -> Vec<String> {
     let count = count.to_string();
-    let program = Program::new(["journalctl", "--quiet", "--no-pager", "--output=short-iso", "--lines", &count, "--unit", unit])
+    let program = Program::new(["journalctl", "--quiet", "--no-pager", "--output", output, "--lines", &count, "--unit", unit])
         .timeout(Duration::from_secs(5));
     let text = context.run(program).map(|finished| finished.stdout_text()).unwrap_or_default();
     text.lines().filter(|line| !line.starts_with("-- ")).map(str::to_owned).collect()
@@ -20,11 +29,12 @@ pub(crate) fn state_line(context: &Context, name: &str) -> String {
     match Systemctl::default().show(context, name) {
         Err(failure) => failure.message.replace('\n', "; "),
         Ok(unit) if !unit.is_known() => format!("{name}: there is no such unit"),
-        Ok(unit) => describe(name, &unit),
+        Ok(unit) => unit_line(name, &unit),
     }
 }
 
-fn describe(name: &str, unit: &Unit) -> String {
+/// The same of a unit that was asked for already.
+pub(crate) fn unit_line(name: &str, unit: &Unit) -> String {
     let id = Some(unit.property("Id")).filter(|id| !id.is_empty()).unwrap_or(name);
     let mut line = format!("{id}: {} ({}", unit.property("ActiveState"), unit.property("SubState"));
     let result = unit.property("Result");

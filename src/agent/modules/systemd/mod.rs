@@ -7,7 +7,7 @@ use pgfleet_protocol::modules::services::{ServiceState, Systemd};
 use pgfleet_protocol::{Diff, Outcome};
 use serde_json::json;
 
-pub(crate) use journal::{last_lines, state_line};
+pub(crate) use journal::{last_lines, last_moments, state_line, unit_line};
 pub(crate) use unit::{Systemctl, Unit};
 
 use crate::module::{Context, Failure, Plan, Planned};

@@ -1,7 +1,5 @@
 //! `wait_for`: a port, a path or a text; when it does not come, why.
 
-mod tcp_table;
-
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,6 +13,7 @@ use serde_json::json;
 use crate::module::{Context, Failure, Plan, Planned, reason};
 use crate::modules::systemd;
 use crate::python_regex;
+use crate::tcp_table;
 
 /// The longest pause between two looks: what is waited for is mostly a matter of fractions of a second.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -217,6 +216,7 @@ fn diagnose(wish: &WaitFor, context: &Context, last: &str) -> Vec<String> {
         if holders.is_empty() {
             lines.push(format!("nobody listens on port {port} of this host"));
         } else {
+            let holders: Vec<_> = holders.iter().map(|holder| format!("{holder} on {}", holder.address)).collect();
             lines.push(format!("port {port} of this host is held by {}", holders.join(", ")));
         }
     }

@@ -1,5 +1,6 @@
 //! The kernel's tables of TCP sockets, `/proc/net/tcp` and `tcp6`: who is connected, and who holds a port.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -7,17 +8,17 @@ use crate::system::System;
 
 /// One TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) local: (IpAddr, u16),
-    pub(super) remote: (IpAddr, u16),
-    pub(super) state: u8,
+pub(crate) struct Socket {
+    pub(crate) local: (IpAddr, u16),
+    pub(crate) remote: (IpAddr, u16),
+    pub(crate) state: u8,
     inode: u64,
 }
 
-pub(super) const LISTEN: u8 = 0x0A;
+pub(crate) const LISTEN: u8 = 0x0A;
 
 /// The kernel's number of a state that Ansible names.
-pub(super) fn state_number(name: &str) -> Option<u8> {
+pub(crate) fn state_number(name: &str) -> Option<u8> {
     Some(match name {
         "ESTABLISHED" => 0x01,
         "SYN_SENT" => 0x02,
@@ -29,7 +30,7 @@ pub(super) fn state_number(name: &str) -> Option<u8> {
     })
 }
 
-pub(super) fn sockets(system: &dyn System) -> Vec<Socket> {
+pub(crate) fn sockets(system: &dyn System) -> Vec<Socket> {
     let read = |path: &str| system.read_text(Path::new(path)).unwrap_or_default();
     let (four, six) = (read("/proc/net/tcp"), read("/proc/net/tcp6"));
     four.lines().chain(six.lines()).filter_map(parse).collect()
@@ -60,29 +61,39 @@ fn end(text: &str) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Who listens on a port: `postgres (pid 812)`; the address where it is not asked for too.
-pub(super) fn listeners(system: &dyn System, port: u16) -> Vec<String> {
-    let listening: Vec<Socket> = sockets(system).into_iter().filter(|socket| socket.state == LISTEN && socket.local.1 == port).collect();
-    listening.iter().map(|socket| format!("{} on {}", owner(system, socket.inode), socket.local.0)).collect()
+/// A process that listens on a port.
+pub(crate) struct Listener {
+    pub(crate) address: IpAddr,
+    /// Its name and number; none for one that cannot be seen.
+    pub(crate) process: Option<(String, String)>,
 }
 
-fn owner(system: &dyn System, inode: u64) -> String {
-    let wanted = format!("socket:[{inode}]");
-    for pid in system.list_dir(Path::new("/proc")).unwrap_or_default() {
-        if !pid.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let folder = Path::new("/proc").join(&pid);
-        let descriptors = system.list_dir(&folder.join("fd")).unwrap_or_default();
-        if descriptors
-            .iter()
-            .any(|fd| system.read_link(&folder.join("fd").join(fd)).is_ok_and(|target| target.as_os_str() == wanted.as_str()))
-        {
-            let name = system.read_text(&folder.join("comm")).unwrap_or_default();
-            return format!("{} (pid {})", name.trim(), pid.display());
+impl fmt::Display for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.process {
+            Some((name, pid)) => write!(formatter, "{name} (pid {pid})"),
+            None => formatter.write_str("a process that cannot be seen"),
         }
     }
-    "a process that cannot be seen".to_owned()
+}
+
+/// Who listens on a port, a line for each address.
+pub(crate) fn listeners(system: &dyn System, port: u16) -> Vec<Listener> {
+    let listening = sockets(system).into_iter().filter(|socket| socket.state == LISTEN && socket.local.1 == port);
+    listening.map(|socket| Listener { address: socket.local.0, process: owner(system, socket.inode) }).collect()
+}
+
+fn owner(system: &dyn System, inode: u64) -> Option<(String, String)> {
+    let wanted = format!("socket:[{inode}]");
+    let holds = |folder: &Path| {
+        let descriptors = system.list_dir(&folder.join("fd")).unwrap_or_default();
+        descriptors.iter().any(|fd| system.read_link(&folder.join("fd").join(fd)).is_ok_and(|target| target.as_os_str() == wanted.as_str()))
+    };
+    let pids =
+        system.list_dir(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(|name| name.into_os_string().into_string().ok());
+    let pid = pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).find(|pid| holds(&Path::new("/proc").join(pid)))?;
+    let name = system.read_text(&Path::new("/proc").join(&pid).join("comm")).unwrap_or_default();
+    Some((name.trim().to_owned(), pid))
 }
 
 #[cfg(test)]
@@ -104,6 +115,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let found = listeners(&Linux, listener.local_addr().expect("an address").port());
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains(&format!("(pid {})", std::process::id())), "{found:?}");
+        assert!(found[0].to_string().contains(&format!("(pid {})", std::process::id())), "{}", found[0]);
     }
 }
