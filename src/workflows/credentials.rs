@@ -1,10 +1,12 @@
 //! The passwords of a cluster: made once, kept in state, given to the playbooks as variables.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use pgfleet_protocol::Secret;
-use pgfleet_state::{Secrets, StateError};
+use pgfleet_state::{Secrets, StateError, make_password};
 use pgfleet_template::{Raw, Value, Vars};
 use sha2::{Digest, Sha256};
 
@@ -33,40 +35,55 @@ pub(crate) struct Credentials {
     pub(crate) app: Secret,
 }
 
-/// True once a cluster's secrets were made.
-pub(crate) fn exist(store: &Secrets) -> Result<bool, StateError> {
-    Ok(store.read("superuser")?.is_some())
+/// The files of the passwords that are not there.
+pub(crate) fn missing(store: &Secrets) -> Result<Vec<&'static str>, StateError> {
+    let mut missing = Vec::new();
+    for (file, _) in PASSWORDS {
+        if store.read(file)?.is_none() {
+            missing.push(file);
+        }
+    }
+    Ok(missing)
 }
 
-/// Reads the secrets, and makes those that are missing.
-pub(crate) fn read_or_make(store: &Secrets) -> Result<Credentials, StateError> {
+/// Reads the secrets, and makes those that are missing. Made ones are only kept when `keep` says so: a check leaves nothing.
+pub(crate) fn read_or_make(store: &Secrets, keep: bool) -> Result<Credentials, StateError> {
+    let ready = |file: &str| match store.read(file)? {
+        Some(secret) => Ok(secret),
+        None if keep => store.read_or_make(file),
+        None => make_password(),
+    };
     let mut vars = Vars::new();
     let mut secrets = Vec::new();
+    let mut passwords = BTreeMap::new();
     let mut give = |variable: &str, secret: Secret| {
         vars.insert(variable.to_owned(), Raw::from(Value::from(secret.reveal())));
         secrets.push(secret);
     };
     for (file, variable) in PASSWORDS {
-        give(variable, store.read_or_make(file)?);
+        let password = ready(file)?;
+        passwords.insert(file, password.clone());
+        give(variable, password);
     }
     for (password, file, variable) in VERIFIERS {
-        let password = store.read_or_make(password)?;
+        let password = &passwords[password];
         // A verifier of another password would lock the application out.
-        let kept = store.read(file)?.filter(|kept| verifies(kept.reveal(), &password));
+        let kept = store.read(file)?.filter(|kept| verifies(kept.reveal(), password));
         let verifier = match kept {
             Some(verifier) => verifier,
             None => {
                 let mut salt = [0; 16];
                 getrandom::fill(&mut salt).map_err(|error| StateError::Random(error.to_string()))?;
-                let verifier = Secret::new(scram(&password, &salt, ITERATIONS));
-                store.store(file, &verifier)?;
+                let verifier = Secret::new(scram(password, &salt, ITERATIONS));
+                if keep {
+                    store.store(file, &verifier)?;
+                }
                 verifier
             }
         };
         give(variable, verifier);
     }
-    let app = store.read_or_make("app")?;
-    Ok(Credentials { vars, secrets, app })
+    Ok(Credentials { vars, secrets, app: passwords["app"].clone() })
 }
 
 /// PostgreSQL's verifier of a password (RFC 5803): `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Event, Finished, Report};
+use pgfleet_protocol::Mode;
 use pgfleet_state::{Lock, Secrets, write};
 use pgfleet_template::{Problem, Raw, Value};
 
 use crate::credentials::{self, Credentials};
 use crate::groups::ClusterHosts;
 use crate::play::{Additions, Prepared, Wish, prepare, run};
+use crate::reach::check_reach;
 use crate::{WorkflowError, carried_agent};
 
 const PLAYBOOK: &str = "playbooks/postgresql/deploy.yml";
@@ -30,15 +32,20 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
             .with_hint("put the nodes of the cluster into that group of the inventory, or list them in postgresql_nodes")
             .into());
     }
+    // Secrets are made only for a run that can begin.
+    check_reach(wish, &prepared)?;
+    let _agent = carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;
     let store = Secrets::in_folder(folder.join("secrets"));
-    if !credentials::exist(&store)? {
-        refuse_a_cluster_without_secrets(wish, &store).await?;
+    let missing = credentials::missing(&store)?;
+    if !missing.is_empty() {
+        refuse_a_cluster_without_secrets(wish, &store, &missing).await?;
     }
-    let credentials = credentials::read_or_make(&store)?;
+    let keep = matches!(wish.mode, Mode::Apply);
+    let credentials = credentials::read_or_make(&store, keep)?;
     let app_password = folder.join("app_password.txt");
-    if std::fs::read_to_string(&app_password).ok().as_deref().map(str::trim_end) != Some(credentials.app.reveal()) {
+    if keep && std::fs::read_to_string(&app_password).ok().as_deref().map(str::trim_end) != Some(credentials.app.reveal()) {
         write(&app_password, format!("{}\n", credentials.app.reveal()).as_bytes())?;
     }
     run(wish, prepared, additions(credentials), report).await
@@ -60,7 +67,7 @@ fn additions(credentials: Credentials) -> Additions {
 }
 
 /// New secrets for a cluster that runs would lock everybody out of it.
-async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets) -> Result<(), WorkflowError> {
+async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets, missing: &[&str]) -> Result<(), WorkflowError> {
     let found: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = found.clone();
     let report: Report = Arc::new(move |event: &Event| {
@@ -77,8 +84,13 @@ async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets) -> Resul
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if !found.is_empty() {
         return Err(WorkflowError::Refused {
-            reason: format!("a cluster is on {} already, but its secrets are not in {}", found.join(", "), store.folder().display()),
-            hint: "bring back that folder from where the cluster was deployed; nothing was touched".to_owned(),
+            reason: format!(
+                "a cluster is on {} already, but its secrets are not in {} (missing: {})",
+                found.join(", "),
+                store.folder().display(),
+                missing.join(", ")
+            ),
+            hint: "bring that folder back from where the cluster was deployed; nothing was touched".to_owned(),
         });
     }
     // Hosts that were not reached may hold a cluster. The deploy itself reports them, before it changes anything.

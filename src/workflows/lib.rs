@@ -9,6 +9,7 @@ mod groups;
 mod local;
 mod play;
 mod project;
+mod reach;
 mod slot;
 mod status;
 

@@ -9,11 +9,12 @@ use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_ssh::{Options, Passphrase};
-use pgfleet_template::{Language, Place, Problem, Raw, SourceFile, Vars, Vault, VaultPassword};
+use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Vars, Vault, VaultPassword};
 
 use crate::fleet::SshFleet;
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
+use crate::reach::{check_reach, vars_files_problems};
 use crate::{Project, WorkflowError};
 
 /// What a person asks of a run, whatever the workflow.
@@ -90,7 +91,7 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
     let loader = Loader::new(files.clone(), vault.clone());
     let playbook_path = if files.is_file(playbook) { playbook.to_owned() } else { wish.project.resolve(playbook) };
     if !files.is_file(&playbook_path) {
-        return Err(Problem::new(format!("there is no playbook {}", playbook.display())).into());
+        return Err(no_playbook(&*files, playbook, &playbook_path).into());
     }
     let folder = playbook_path.parent().unwrap_or(Path::new(".")).to_owned();
     let mut problems = Vec::new();
@@ -111,6 +112,12 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
         }),
         false => Vars::new(),
     };
+    if let Some(playbook) = &playbook {
+        if playbook.plays.is_empty() && problems.is_empty() {
+            problems.push(Problem::new(format!("the playbook {} has no play", playbook_path.display())));
+        }
+        problems.extend(vars_files_problems(playbook, &*files, &vault));
+    }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
     let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(files), defaults: Arc::new(defaults), extra };
     if prepared.inventory.members("postgresql").is_empty() {
@@ -122,9 +129,20 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
     Ok(prepared)
 }
 
+fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
+    if files.is_folder(path) {
+        return Problem::new(format!("{} is a folder, not a playbook", written.display()));
+    }
+    let problem = Problem::new(format!("there is no playbook {}", written.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = files.list(folder).unwrap_or_default();
+    let names: Vec<String> = beside.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+    problem.did_you_mean(&written.file_name().unwrap_or_default().to_string_lossy(), names.iter().map(String::as_str))
+}
+
 fn read_inventory(
     wish: &Wish,
-    files: &dyn pgfleet_template::Files,
+    files: &dyn Files,
     playbook_folder: Option<&Path>,
     vault: &Arc<Vault>,
 ) -> Result<Inventory, Vec<Problem>> {
@@ -147,7 +165,7 @@ pub fn load_inventory(wish: &Wish) -> Result<Inventory, WorkflowError> {
     read_inventory(wish, &*wish.project.files(), None, &Arc::new(Vault::none())).map_err(WorkflowError::Input)
 }
 
-fn extra_variables(wish: &Wish, files: &dyn pgfleet_template::Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
+fn extra_variables(wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
     let mut vars = Vars::new();
     let mut problems = Vec::new();
     for written in &wish.extra {
@@ -159,7 +177,7 @@ fn extra_variables(wish: &Wish, files: &dyn pgfleet_template::Files, vault: &Arc
     if problems.is_empty() { Ok(vars) } else { Err(problems) }
 }
 
-fn extra_variable(written: &str, wish: &Wish, files: &dyn pgfleet_template::Files, vault: &Arc<Vault>) -> Result<Vars, Problem> {
+fn extra_variable(written: &str, wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Problem> {
     if let Some(file) = written.strip_prefix('@') {
         return read_variables(files, &wish.project.resolve(Path::new(file)), vault);
     }
@@ -182,24 +200,8 @@ fn extra_variable(written: &str, wish: &Wish, files: &dyn pgfleet_template::File
 /// Every problem found.
 pub fn check_playbook(wish: &Wish, playbook: &Path) -> Result<(Playbook, Inventory), WorkflowError> {
     let prepared = prepare(wish, playbook)?;
-    check_patterns(wish, &prepared)?;
+    check_reach(wish, &prepared)?;
     Ok((prepared.playbook, prepared.inventory))
-}
-
-/// A limit that matches nothing is a mistake that shows before anything connects.
-fn check_patterns(wish: &Wish, prepared: &Prepared) -> Result<(), WorkflowError> {
-    let Some(limit) = &wish.limit else { return Ok(()) };
-    if prepared.inventory.select(limit)?.hosts.is_empty() {
-        let known: Vec<String> = prepared
-            .inventory
-            .hosts()
-            .map(|host| host.name.to_string())
-            .chain(prepared.inventory.groups().map(|group| group.name.to_string()))
-            .collect();
-        let problem = Problem::new(format!("the limit '{limit}' matches no host")).did_you_mean(limit, known.iter().map(String::as_str));
-        return Err(problem.into());
-    }
-    Ok(())
 }
 
 /// Reads, checks and runs a playbook.
@@ -212,7 +214,7 @@ pub async fn run_playbook(wish: &Wish, playbook: &Path, additions: Additions, re
 }
 
 pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
-    check_patterns(wish, &prepared)?;
+    check_reach(wish, &prepared)?;
     let mut options = Options::new(wish.project.state().join("known_hosts"));
     options.accept_new_host_keys = wish.accept_new_host_keys;
     if let Some(limit) = wish.connect_timeout {

@@ -1,0 +1,44 @@
+//! The story of a cluster on real systems: from bare hosts to a failover, told by the program's own commands.
+//!
+//! The stages stand on each other, so they are one test; each says what it tries.
+
+mod cluster;
+mod modules;
+mod rig;
+mod trouble;
+
+use rig::Rig;
+
+/// A stage of the story.
+type Stage = fn(&Rig);
+
+const STAGES: &[(&str, Stage)] = &[
+    ("a check of bare hosts changes nothing", cluster::check_changes_nothing),
+    ("an interrupted deploy stops in good order", trouble::interrupted_by_a_person),
+    ("a deploy whose controller dies can be run again", trouble::interrupted_by_a_crash),
+    ("the cluster has four members, one leads, the others stream", cluster::four_members),
+    ("a second deploy changes nothing", cluster::nothing_left_to_do),
+    ("every way leads to the right node", cluster::every_way_leads_to_the_right_node),
+    ("patronictl and etcdctl work on a node without flags", cluster::tools_work_on_a_node),
+    ("no secret is told", cluster::no_secret_is_told),
+    ("status says what the cluster says", cluster::status_agrees),
+    ("a changed setting changes just that", cluster::one_setting),
+    ("modules check, apply and then have nothing to do", modules::tour),
+    ("sudo asks for a password and gets it", trouble::sudo_with_a_password),
+    ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
+    ("an unknown host key ends the run", trouble::unknown_host_key),
+    ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
+    ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
+];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "minutes pass; whoever waits sees where it is")]
+fn a_cluster_from_bare_hosts_to_failover() {
+    let rig = Rig::new();
+    for (number, (title, stage)) in STAGES.iter().enumerate() {
+        let begin = std::time::Instant::now();
+        eprintln!("stage {}: {title} ...", number + 1);
+        stage(&rig);
+        eprintln!("stage {}: done in {:.1} s", number + 1, begin.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,211 @@
+//! A project in a temporary folder, the lab's four hosts, and the program as a person runs it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const NAME: &str = "test";
+const SUBNET: &str = "172.28.9";
+
+/// The lab's hosts, with the last number of their addresses.
+pub(crate) const HOSTS: [(&str, u8); 4] = [("controller.lan", 10), ("app-server-1.lan", 20), ("app-server-2.lan", 21), ("builder.lan", 30)];
+
+/// Takes the lab down however the test ends.
+pub(crate) struct Rig {
+    project: TempDir,
+    lab: PathBuf,
+}
+
+/// What a run of the program has printed.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// The same, where it ended with this code.
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "\n--- standard output\n{}\n--- standard error\n{}", self.out, self.err);
+        self
+    }
+
+    /// How many tasks changed something, host by host, from the recap of `-o json`.
+    pub(crate) fn recap(&self, word: &str) -> Vec<(String, i64)> {
+        let last = self.out.lines().rfind(|line| line.contains("\"finished\"")).expect("a recap");
+        let event: Value = serde_json::from_str(last).expect("JSON");
+        let hosts = event["recap"]["hosts"].as_object().expect("hosts");
+        hosts.iter().map(|(host, counts)| (host.clone(), counts[word].as_i64().expect("a number"))).collect()
+    }
+
+    /// Fails the test, naming the tasks, when any task changed something.
+    pub(crate) fn expect_unchanged(self) -> Self {
+        let done = self.out.lines().filter(|line| line.contains("\"ending\":\"changed\""));
+        let changed: Vec<&str> = done.map(|line| line.get(..400).unwrap_or(line)).collect();
+        assert!(changed.is_empty() && self.recap("changed").iter().all(|(_, count)| *count == 0), "changed: {changed:#?}");
+        self
+    }
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let project = tempfile::tempdir().expect("a temporary folder");
+        let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.path().join("state/lab").join(NAME), PathBuf::from);
+        std::fs::create_dir_all(project.path().join("inventory")).expect("the project's inventory");
+        let rig = Self { project, lab };
+        rig.lab(&["up", "--subnet", &format!("{SUBNET}.0/24")]).expect(0);
+        rig
+    }
+
+    pub(crate) fn project(&self) -> &Path {
+        self.project.path()
+    }
+
+    pub(crate) fn inventory(&self) -> String {
+        self.lab.join("inventory").display().to_string()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgfleet"));
+        command.arg("--project").arg(self.project()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn pgfleet(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().expect("pgfleet runs"))
+    }
+
+    /// A command on the lab's inventory.
+    pub(crate) fn on_fleet(&self, word: &str, arguments: &[&str]) -> Ran {
+        let inventory = self.inventory();
+        self.pgfleet(&[&[word, "-i", &inventory], arguments].concat())
+    }
+
+    pub(crate) fn deploy(&self, arguments: &[&str]) -> Ran {
+        self.on_fleet("deploy", &[&["-o", "json"], arguments].concat())
+    }
+
+    /// Starts a deploy, sends it a signal when this task begins, and waits for its end.
+    pub(crate) fn deploy_interrupted(&self, task: &str, signal: &str) -> Ran {
+        let inventory = self.inventory();
+        let mut command = self.command(&["deploy", "-i", &inventory, "-o", "json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pgfleet runs");
+        let mut out = String::new();
+        let mut sent = false;
+        for line in BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok) {
+            if !sent && line.contains("\"task_started\"") && line.contains(task) {
+                let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+                assert!(status.success(), "the deploy has ended before it could be interrupted");
+                sent = true;
+            }
+            out.push_str(&line);
+            out.push('\n');
+        }
+        assert!(sent, "the task '{task}' never began:\n{out}");
+        let mut err = String::new();
+        child.stderr.take().expect("its errors").read_to_string(&mut err).expect("text");
+        Ran { code: child.wait().expect("it ends").code(), out, err }
+    }
+
+    /// What `pgfleet status -o json` says, whatever its exit code.
+    pub(crate) fn status(&self) -> (Option<i32>, Value) {
+        let ran = self.on_fleet("status", &["-o", "json"]);
+        let view = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.out, ran.err));
+        (ran.code, view)
+    }
+
+    /// Looks at the status until it is as wanted.
+    pub(crate) fn status_becomes(&self, wish: &str, seconds: u64, wanted: impl Fn(Option<i32>, &Value) -> bool) -> Value {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let (code, view) = self.status();
+            if wanted(code, &view) {
+                return view;
+            }
+            assert!(Instant::now() < end, "after {seconds} s still not: {wish}\n{view:#}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    pub(crate) fn lab(&self, arguments: &[&str]) -> Ran {
+        let lab = self.lab.display().to_string();
+        self.pgfleet(&[&["lab", "--name", NAME, "--state", &lab], arguments].concat())
+    }
+
+    /// Runs a shell command on a guest, with text on its standard input.
+    pub(crate) fn on(&self, host: &str, script: &str, stdin: &str) -> Ran {
+        let lab = self.lab.display().to_string();
+        let mut command = self.command(&["lab", "--name", NAME, "--state", &lab, "ssh", host, script]);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("ssh runs");
+        child.stdin.take().expect("its input").write_all(stdin.as_bytes()).expect("it reads");
+        Ran::of(&child.wait_with_output().expect("it ends"))
+    }
+
+    /// What a shell command on a guest prints.
+    pub(crate) fn said(&self, host: &str, script: &str) -> String {
+        self.on(host, script, "").expect(0).out.trim().to_owned()
+    }
+
+    /// A secret of the state folder.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        let path = self.project().join("state/postgresql").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+    }
+
+    /// The answer of a query on a guest, logged in over TCP with a password of the state folder.
+    pub(crate) fn query(&self, host: &str, to: &str, user: (&str, &str), sql: &str) -> Ran {
+        let (name, secret) = user;
+        let script = format!(
+            "read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; psql -X -A -t -h {} -p {} -U {name} -d application",
+            to.split(':').next().unwrap_or_default(),
+            to.split(':').nth(1).unwrap_or_default()
+        );
+        self.on(host, &script, &format!("{}\n{sql};\n", self.secret(secret)))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let lab = self.lab.display().to_string();
+        let _ = self.command(&["lab", "--name", NAME, "--state", &lab, "down"]).output();
+    }
+}
+
+pub(crate) fn address(host: &str) -> String {
+    let (_, number) = HOSTS.iter().find(|(name, _)| *name == host).expect("a host of the lab");
+    format!("{SUBNET}.{number}")
+}
+
+/// Patroni's answer on a host; `None` when nothing answers there.
+pub(crate) fn patroni(host: &str, path: &str) -> Option<Value> {
+    let target = format!("{}:8008", address(host)).parse().expect("an address");
+    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+}
+
+/// The members that have a role of these.
+pub(crate) fn members_as(view: &Value, roles: &[&str]) -> Vec<String> {
+    let members = view["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let chosen = members.iter().filter(|member| roles.contains(&member["role"].as_str().unwrap_or_default()));
+    chosen.map(|member| member["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+pub(crate) fn leader(view: &Value) -> Option<String> {
+    members_as(view, &["leader"]).pop()
+}

@@ -1,0 +1,92 @@
+//! What goes wrong on real hosts, and what the program makes of it.
+
+use std::fs;
+
+use crate::rig::{HOSTS, Rig, leader};
+
+/// Ctrl-C once: the running task ends, what was done is told, and the exit code says so.
+pub(crate) fn interrupted_by_a_person(rig: &Rig) {
+    let ran = rig.deploy_interrupted("Install the packages", "-INT").expect(99);
+    assert!(ran.recap("changed").iter().all(|(_, changed)| *changed > 0), "{}", ran.out);
+    assert!(!ran.out.contains("\"name\":\"Configure Patroni\""), "no task began after it: {}", ran.out);
+}
+
+pub(crate) fn interrupted_by_a_crash(rig: &Rig) {
+    let ran = rig.deploy_interrupted("Run Patroni on the other nodes", "-KILL");
+    assert_eq!(ran.code, None, "{}", ran.out);
+    rig.deploy(&[]).expect(0);
+}
+
+pub(crate) fn sudo_with_a_password(rig: &Rig) {
+    let right = rig.project().join("right");
+    let wrong = rig.project().join("wrong");
+    fs::write(&right, "operator\n").expect("a file");
+    fs::write(&wrong, "nonsense\n").expect("a file");
+    let with = |file: &std::path::Path| rig.deploy(&["-u", "operator", "--become-password-file", &file.display().to_string()]);
+    with(&right).expect(0).expect_unchanged();
+    let refused = with(&wrong);
+    assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.out);
+    let told = refused.out + &refused.err;
+    assert!(told.contains("password"), "{told}");
+    assert!(!told.contains("nonsense"), "{told}");
+    let none = rig.deploy(&["-u", "operator"]);
+    let told = none.out + &none.err;
+    assert!(none.code.is_some_and(|code| code != 0) && told.contains("-K"), "{told}");
+}
+
+/// Losing nothing: a running cluster whose passwords are gone is left alone.
+pub(crate) fn refuses_without_secrets(rig: &Rig) {
+    let (state, aside) = (rig.project().join("state/postgresql"), rig.project().join("aside"));
+    fs::rename(&state, &aside).expect("moved away");
+    let refused = rig.deploy(&[]).expect(6);
+    assert!((refused.out + &refused.err).contains("secrets"));
+    assert!(!state.join("secrets").exists(), "no new secrets are made");
+    fs::rename(&aside, &state).expect("moved back");
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+pub(crate) fn unknown_host_key(rig: &Rig) {
+    let file = rig.project().join("strangers.yml");
+    let own = fs::read_to_string(std::path::Path::new(&rig.inventory()).join("hosts.yml")).expect("the lab's inventory");
+    let folder = rig.inventory();
+    // Whoever trusts the lab's known_hosts file no longer finds it.
+    fs::write(&file, own.replace("{{ inventory_dir }}", &folder).replace("/known_hosts", "/nowhere")).expect("a file");
+    let ran = rig.pgfleet(&["status", "-i", &file.display().to_string()]);
+    let told = ran.out + &ran.err;
+    assert!(ran.code.is_some_and(|code| code != 0) && told.contains("host key"), "{told}");
+    let ran = rig.pgfleet(&["status", "-i", &file.display().to_string(), "--accept-new-host-keys"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(rig.project().join("state/known_hosts").exists());
+    rig.pgfleet(&["status", "-i", &file.display().to_string()]).expect(0);
+}
+
+pub(crate) fn leader_crashes(rig: &Rig) {
+    let (_, before) = rig.status();
+    let old = leader(&before).expect("a leader");
+    rig.lab(&["kill", &old]).expect(0);
+    let view = rig.status_becomes("another node leads", 120, |_, view| leader(view).is_some_and(|new| new != old));
+    let (code, _) = rig.status();
+    assert_eq!(code, Some(8), "a cluster that lost a node is not healthy: {view:#}");
+    let from = HOSTS.iter().map(|(host, _)| *host).find(|host| *host != old).expect("another host");
+    let app = ("app_user", "app_password.txt");
+    let kept = rig.query(from, "db.postgres.host.uk.com:5432", app, "INSERT INTO kept VALUES (43); SELECT sum(n) FROM kept").expect(0);
+    assert!(kept.out.contains("85"), "{}", kept.out);
+    let refused = rig.deploy(&[]);
+    assert_eq!(refused.code, Some(4), "a deploy needs every node: {}", refused.out);
+    rig.lab(&["start", &old]).expect(0);
+    rig.status_becomes("the crashed node streams again, by itself", 180, |code, _| code == Some(0));
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+pub(crate) fn pulled_cable(rig: &Rig) {
+    let (_, view) = rig.status();
+    let leads = leader(&view);
+    let lost = HOSTS.iter().map(|(host, _)| *host).find(|host| Some(*host) != leads.as_deref()).expect("a replica");
+    rig.lab(&["partition", lost]).expect(0);
+    let (code, view) = rig.status();
+    assert_ne!(code, Some(0), "{view:#}");
+    let node = view["nodes"].as_array().into_iter().flatten().find(|node| node["name"] == lost).expect("a row of its own");
+    assert!(node["unreachable"].is_string(), "{node:#}");
+    rig.lab(&["heal"]).expect(0);
+    rig.status_becomes("the node is back", 180, |code, _| code == Some(0));
+}
