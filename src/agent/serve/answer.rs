@@ -1,13 +1,13 @@
 //! What the daemon knows, and its answers: one request a connection, one line of JSON each way.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::history::History;
+use super::history::{History, is_entry};
 use super::sample::{essence, problem};
 
 /// A client has so long to ask, and to take its answer.
@@ -81,35 +81,51 @@ impl Known {
         inner.sample = sample;
     }
 
-    /// Answers one question.
-    fn answer(&self, question: &str) -> Value {
-        let question: Value = match serde_json::from_str(question) {
-            Ok(question) => question,
-            Err(error) => return json!({"error": format!("the question is not JSON: {error}")}),
+    /// Answers one question, in one line.
+    fn answer(&self, question: &str, sink: &mut dyn Write) -> io::Result<()> {
+        let told = match serde_json::from_str::<Value>(question) {
+            Err(error) => json!({"error": format!("the question is not JSON: {error}")}),
+            Ok(question) if question["ask"] == "history" => return self.tell_history(&question, sink),
+            Ok(question) if question["ask"] == "status" => self.status(),
+            Ok(_) => json!({"error": "known questions are {\"ask\": \"status\"} and {\"ask\": \"history\", \"limit\": 100}"}),
         };
+        writeln!(sink, "{told}")
+    }
+
+    fn status(&self) -> Value {
         let inner = self.lock();
-        match question["ask"].as_str() {
-            Some("status") => json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "uptime": self.start.elapsed().as_secs(),
-                "sample": inner.sample,
-                "changes": inner.history.last(CHANGES, |entry| entry["why"] != "regular"),
-                "problems": inner.problem.iter().collect::<Vec<_>>(),
-            }),
-            Some("history") => {
-                let limit = question["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100).clamp(1, MOST);
-                json!({"history": inner.history.last(limit, |_| true)})
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime": self.start.elapsed().as_secs(),
+            "sample": inner.sample,
+            "changes": inner.history.last(CHANGES, |entry| entry["why"] != "regular"),
+            "problems": inner.problem.iter().collect::<Vec<_>>(),
+        })
+    }
+
+    /// The history goes from its files to the client line by line: it is never in memory as a whole, nor are the looks held up.
+    fn tell_history(&self, question: &Value, sink: &mut dyn Write) -> io::Result<()> {
+        let limit = question["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100).clamp(1, MOST);
+        let pieces = self.lock().history.tail(limit);
+        let mut before: &[u8] = b"{\"history\":[";
+        for line in pieces.into_iter().flat_map(|piece| BufReader::new(piece).split(b'\n')) {
+            let line = line?;
+            if is_entry(&line) {
+                sink.write_all(before)?;
+                sink.write_all(&line)?;
+                before = b",";
             }
-            _ => json!({"error": "known questions are {\"ask\": \"status\"} and {\"ask\": \"history\", \"limit\": 100}"}),
         }
+        sink.write_all(if before == b"," { b"]}\n" } else { b"{\"history\":[]}\n" })
     }
 
     /// Serves one client, for no longer than its patience allows.
     pub(super) fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         stream.set_write_timeout(Some(PATIENCE))?;
         let question = read_question(&mut stream)?;
-        let answer = format!("{}\n", self.answer(&question));
-        stream.write_all(answer.as_bytes())
+        let mut sink = BufWriter::new(stream);
+        self.answer(&question, &mut sink)?;
+        sink.flush()
     }
 
     /// Waits until nothing is being written any more; nothing will be from now on.
@@ -145,6 +161,12 @@ mod tests {
     use super::super::history::{Bounds, History};
     use super::Known;
 
+    fn ask(known: &Known, question: &str) -> Value {
+        let mut told = Vec::new();
+        known.answer(question, &mut told).expect("written");
+        serde_json::from_slice(&told).expect("JSON")
+    }
+
     fn sample(seconds: u64, role: &str) -> Value {
         json!({"time": "", "seconds": seconds, "patroni": {"role": role, "lag": seconds}, "etcd": null, "units": {}})
     }
@@ -156,16 +178,16 @@ mod tests {
         for seconds in (0..700).step_by(10) {
             known.learn(sample(seconds, if seconds < 50 { "replica" } else { "primary" }));
         }
-        let told = known.answer(r#"{"ask": "history", "limit": 10}"#);
+        let told = ask(&known, r#"{"ask": "history", "limit": 10}"#);
         let entries: Vec<_> =
             told["history"].as_array().expect("entries").iter().map(|entry| (entry["seconds"].as_u64(), entry["why"].as_str())).collect();
         assert_eq!(
             entries,
             [(Some(0), Some("started")), (Some(50), Some("changed")), (Some(350), Some("regular")), (Some(650), Some("regular"))]
         );
-        let told = known.answer(r#"{"ask": "status"}"#);
+        let told = ask(&known, r#"{"ask": "status"}"#);
         assert_eq!((&told["sample"]["seconds"], told["changes"].as_array().map(Vec::len)), (&json!(690), Some(2)));
-        assert!(known.answer("what?")["error"].is_string() && known.answer("{}")["error"].is_string());
+        assert!(ask(&known, "what?")["error"].is_string() && ask(&known, "{}")["error"].is_string());
     }
 
     #[test]
@@ -175,12 +197,12 @@ mod tests {
         fs::write(&place, "in the way").expect("written");
         let known = Known::new(History::new(&place, Bounds::default()));
         known.learn(sample(0, "primary"));
-        let told = known.answer(r#"{"ask": "status"}"#);
+        let told = ask(&known, r#"{"ask": "status"}"#);
         assert!(told["problems"][0].as_str().is_some_and(|problem| problem.starts_with("the history cannot be written: ")), "{told}");
         assert_eq!(told["sample"]["patroni"]["role"], "primary");
         fs::remove_file(&place).expect("removed");
         known.learn(sample(10, "primary"));
-        let told = known.answer(r#"{"ask": "status"}"#);
+        let told = ask(&known, r#"{"ask": "status"}"#);
         assert_eq!((&told["problems"], told["changes"].as_array().map(Vec::len)), (&json!([]), Some(1)));
     }
 }

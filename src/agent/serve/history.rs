@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Take, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// How much is kept; each of the two files takes half of it.
@@ -101,20 +102,51 @@ impl History {
                 break;
             }
             // A file that is not there has nothing to tell.
-            let _ = backwards(&path, |line| {
-                if let Some(entry) = serde_json::from_slice::<Value>(line).ok().filter(|entry| wanted(entry)) {
-                    entries.push_front(entry);
-                }
-                entries.len() < count
+            let _ = File::open(path).and_then(|mut file| {
+                backwards(&mut file, |_, line| {
+                    if let Some(entry) = serde_json::from_slice::<Value>(line).ok().filter(|entry| wanted(entry)) {
+                        entries.push_front(entry);
+                    }
+                    entries.len() < count
+                })
             });
         }
         entries.into()
     }
+
+    /// Where the last entries are: the files as they are now, oldest first, each open at the first of its entries.
+    pub(super) fn tail(&self, count: usize) -> Vec<Take<File>> {
+        let (mut pieces, mut found) = (Vec::new(), 0);
+        for path in [self.current(), self.older()] {
+            // A file that is not there has nothing to tell.
+            let piece = File::open(path).and_then(|mut file| {
+                let length = file.metadata()?.len();
+                let mut start = length;
+                if found < count {
+                    backwards(&mut file, |at, line| {
+                        if is_entry(line) {
+                            (start, found) = (at, found + 1);
+                        }
+                        found < count
+                    })?;
+                }
+                file.seek(SeekFrom::Start(start))?;
+                Ok(file.take(length - start))
+            });
+            pieces.extend(piece);
+        }
+        pieces.reverse();
+        pieces
+    }
 }
 
-/// Gives a file's lines from the last to the first, until `take` has enough; only a piece of the file is in memory.
-fn backwards(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
-    let mut file = File::open(path)?;
+/// True for a whole line.
+pub(super) fn is_entry(line: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(line).is_ok()
+}
+
+/// Gives a file's lines from the last to the first and where each begins, until `take` has enough; only a piece of the file is in memory.
+fn backwards(file: &mut File, mut take: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
     let mut at = file.seek(SeekFrom::End(0))?;
     let mut rest: Vec<u8> = Vec::new();
     while at > 0 {
@@ -122,13 +154,17 @@ fn backwards(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()>
         at -= size;
         let mut piece = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + rest.len());
         file.seek(SeekFrom::Start(at))?;
-        Read::by_ref(&mut file).take(size).read_to_end(&mut piece)?;
+        Read::by_ref(file).take(size).read_to_end(&mut piece)?;
         piece.append(&mut rest);
         let first = if at == 0 { 0 } else { piece.iter().position(|byte| *byte == b'\n').map_or(piece.len(), |end| end + 1) };
-        for line in piece[first..].split(|byte| *byte == b'\n').rev().filter(|line| !line.is_empty()) {
-            if !take(line) {
+        let mut end = piece.len();
+        for line in piece[first..].split(|byte| *byte == b'\n').rev() {
+            let start = end - line.len();
+            if !line.is_empty() && !take(at + start as u64, line) {
                 return Ok(());
             }
+            // Before the first line there is nothing that could be its end.
+            end = start.saturating_sub(1);
         }
         piece.truncate(first);
         rest = piece;
@@ -139,7 +175,7 @@ fn backwards(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use serde_json::{Value, json};
 
@@ -147,6 +183,15 @@ mod tests {
 
     fn entries(history: &History, count: usize) -> Vec<u64> {
         history.last(count, |_| true).iter().map(|entry| entry["n"].as_u64().expect("a number")).collect()
+    }
+
+    fn told(history: &History, count: usize) -> Vec<u64> {
+        let mut text = String::new();
+        for mut piece in history.tail(count) {
+            piece.read_to_string(&mut text).expect("readable");
+        }
+        let entry = |line: &str| serde_json::from_str::<Value>(line).ok().and_then(|entry| entry["n"].as_u64());
+        text.lines().filter_map(entry).collect()
     }
 
     fn size(folder: &std::path::Path) -> u64 {
@@ -162,6 +207,9 @@ mod tests {
         }
         assert_eq!(entries(&history, 3), [92, 93, 94]);
         assert_eq!(entries(&history, 100), (80..95).collect::<Vec<_>>());
+        assert_eq!(told(&history, 3), [92, 93, 94]);
+        assert_eq!(told(&history, 7), (88..95).collect::<Vec<_>>(), "over both files");
+        assert_eq!(told(&history, 100), (80..95).collect::<Vec<_>>());
         let mut by_size = History::new(&folder.path().join("new"), Bounds { lines: 1000, bytes: 1000 });
         for n in 0..200 {
             by_size.add(&json!({"n": n})).expect("kept");
@@ -181,6 +229,7 @@ mod tests {
         let mut again = History::new(folder.path(), bounds);
         (6..12).for_each(|n| again.add(&json!({"n": n})).expect("kept"));
         assert_eq!(entries(&again, 100), [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(told(&again, 9), [2, 3, 4, 6, 7, 8, 9, 10, 11]);
         assert_eq!(again.lines, 2, "the restarted one has counted what was there");
     }
 
@@ -192,6 +241,7 @@ mod tests {
             history.add(&json!({"n": n, "text": "x".repeat(n % 7 * 3000)})).expect("kept");
         }
         assert_eq!(entries(&history, 10_000), (0..300).collect::<Vec<_>>());
+        assert_eq!(told(&history, 299), (1..300).collect::<Vec<_>>());
         assert_eq!(history.last(2, |entry: &Value| entry["n"].as_u64().is_some_and(|n| n % 100 == 0)).len(), 2);
     }
 }

@@ -6,8 +6,9 @@ mod history;
 mod notify;
 mod options;
 mod sample;
+mod text;
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub fn run(arguments: &[String]) -> io::Result<()> {
     daemon::run(&Options::read(arguments)?)
 }
 
-/// Asks the running daemon and prints its answer.
+/// Asks the running daemon and prints its answer, for a person or with `--json` for a program.
 ///
 /// # Errors
 /// When it does not answer.
@@ -33,13 +34,21 @@ pub fn status(arguments: &[String]) -> io::Result<()> {
         0 => json!({"ask": "status"}),
         limit => json!({"ask": "history", "limit": limit}),
     };
-    let complete = |error: io::Error| {
-        let why =
-            format!("no answer at {} (is pgfleet-agent.service running?): {}", options.socket.display(), crate::module::reason(&error));
-        io::Error::new(error.kind(), why)
+    let told = ask(&options, &question).map_err(|error| silence(&options, &error))?;
+    let text = if options.is_json { format!("{}\n", serde_json::to_string_pretty(&told)?) } else { text::read_aloud(&told) };
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// Why there is no answer, and what to do about it.
+fn silence(options: &Options, error: &io::Error) -> io::Error {
+    let next = match error.kind() {
+        ErrorKind::PermissionDenied => "only root may ask: run it with sudo",
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            "the daemon does not run: start it with 'systemctl start pgfleet-agent'; why it ended says 'journalctl -u pgfleet-agent -n 20'"
+        }
+        _ => "look at the daemon with 'systemctl status pgfleet-agent'",
     };
-    let told: Value = ask(&options, &question).map_err(complete)?;
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&told)?)
+    io::Error::new(error.kind(), format!("no answer at {}: {}; {next}", options.socket.display(), crate::module::reason(error)))
 }
 
 fn ask(options: &Options, question: &Value) -> io::Result<Value> {

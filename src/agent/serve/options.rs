@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) interval: Duration,
     /// How many entries of the history `status` asks for; the current state when 0.
     pub(crate) history: usize,
+    /// `status` prints JSON.
+    pub(crate) is_json: bool,
 }
 
 impl Default for Options {
@@ -36,16 +38,21 @@ impl Default for Options {
             units: ["patroni", "etcd", "haproxy"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(10),
             history: 0,
+            is_json: false,
         }
     }
 }
 
 impl Options {
-    /// Reads `--name value` and `--name=value`.
+    /// Reads `--name value` and `--name=value`, and `--json`.
     pub(crate) fn read(arguments: &[String]) -> io::Result<Self> {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
+            if argument == "--json" {
+                options.is_json = true;
+                continue;
+            }
             let (name, value) = match argument.split_once('=') {
                 Some((name, value)) => (name, value.to_owned()),
                 None => (argument.as_str(), arguments.next().cloned().ok_or_else(|| wrong(format!("{argument} needs a value")))?),
@@ -66,7 +73,7 @@ impl Options {
                 "--history" => options.history = value.parse().map_err(|_| wrong(format!("--history {value}: a number is needed")))?,
                 other => {
                     return Err(wrong(format!(
-                        "{other} is not known; known are --state-dir, --socket, --patroni-config, --patroni, --etcd-config, --etcd, --units, --interval and --history"
+                        "{other} is not known; known are --state-dir, --socket, --patroni-config, --patroni, --etcd-config, --etcd, --units, --interval, --history and --json"
                     )));
                 }
             }

@@ -158,9 +158,12 @@ fn it_watches_remembers_answers_and_stops() {
     assert_eq!(history["history"].as_array().map(Vec::len), Some(1));
 
     let printed = status_command(daemon.folder.path(), &[]);
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(text.contains("patroni:          role primary") || text.contains("patroni:          state running"), "{text}");
+    let printed = status_command(daemon.folder.path(), &["--json"]);
     let printed: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
     assert_eq!(printed["sample"]["patroni"]["timeline"], 2);
-    let printed = status_command(daemon.folder.path(), &["--history", "10"]);
+    let printed = status_command(daemon.folder.path(), &["--json", "--history", "10"]);
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).expect("JSON")["history"].as_array().map(Vec::len), Some(2));
 
     let second = Command::new(AGENT).arg("serve").args(options(daemon.folder.path())).output().expect("runs");
@@ -174,7 +177,7 @@ fn it_watches_remembers_answers_and_stops() {
     let lines = fs::read_to_string(daemon.folder.path().join("state/history.jsonl")).expect("kept");
     assert_eq!(lines.lines().count(), 2);
     let late = status_command(daemon.folder.path(), &[]);
-    assert!(String::from_utf8_lossy(&late.stderr).contains("is pgfleet-agent.service running?"), "{late:?}");
+    assert!(String::from_utf8_lossy(&late.stderr).contains("systemctl start pgfleet-agent"), "{late:?}");
 }
 
 #[test]

@@ -163,7 +163,8 @@ pub(super) fn essence(line: &str) -> String {
 
 pub(super) fn shorten(text: &mut String) {
     if text.len() > LONGEST {
-        text.truncate(text.floor_char_boundary(LONGEST));
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
         text.push_str("...");
     }
 }
