@@ -13,6 +13,8 @@ use pgfleet_workflows::{Project, Wish, WorkflowError};
 use crate::args::{ConnectionArgs, InventorySource, RunArgs};
 use crate::prompt;
 
+const VAULT_FILE: &str = "--vault-password-file";
+
 /// The project that the person works in.
 pub(crate) fn project(given: Option<&PathBuf>) -> Project {
     match given {
@@ -42,7 +44,7 @@ pub(crate) fn wish_to_look(
     let inventories = inventories(&project, source);
     let become_password = match (&connection.become_password_file, connection.ask_become_pass) {
         (Some(file), _) => Some(secret_of(file)?),
-        (None, true) => Some(asked("BECOME password: ")?),
+        (None, true) => Some(asked("BECOME password: ", "--become-password-file")?),
         (None, false) => None,
     };
     Ok(Wish {
@@ -57,7 +59,7 @@ pub(crate) fn wish_to_look(
         r#become: false,
         become_password,
         remote_user: connection.user.clone(),
-        private_key: connection.private_key.clone(),
+        private_key: connection.private_key.as_deref().map(readable_key).transpose()?,
         vault_passwords: vault_passwords(source)?,
         accept_new_host_keys: connection.accept_new_host_keys,
         connect_timeout: connection.timeout.map(Duration::from_secs),
@@ -79,21 +81,32 @@ fn vault_passwords(source: &InventorySource) -> Result<Vec<VaultPassword>, Workf
     let mut passwords = Vec::new();
     for given in &source.vault_password_files {
         let (label, file) = given.split_once('@').unwrap_or(("default", given));
-        let password = if file == "prompt" { asked(&format!("Vault password ({label}): "))? } else { secret_of(Path::new(file))? };
+        let password =
+            if file == "prompt" { asked(&format!("Vault password ({label}): "), VAULT_FILE)? } else { secret_of(Path::new(file))? };
         passwords.push(VaultPassword { label: label.to_owned(), password });
     }
     if source.ask_vault_pass {
-        passwords.push(VaultPassword { label: "default".to_owned(), password: asked("Vault password: ")? });
+        passwords.push(VaultPassword { label: "default".to_owned(), password: asked("Vault password: ", VAULT_FILE)? });
     }
     Ok(passwords)
 }
 
-fn asked(question: &str) -> Result<Secret, WorkflowError> {
+fn asked(question: &str, file_option: &str) -> Result<Secret, WorkflowError> {
     prompt::secret(question).map_err(|error| {
-        Problem::new(format!("{}cannot be asked: {error}", question.replace(": ", " ")))
-            .with_hint("there is no terminal; give it in a file")
+        Problem::new(format!("cannot ask for the {}: {error}", question.trim_end_matches(": ")))
+            .with_hint(format!("without a terminal, give it with {file_option} FILE"))
             .into()
     })
+}
+
+/// A key that the person names must be there; what it is good for, the login tells.
+fn readable_key(file: &Path) -> Result<PathBuf, WorkflowError> {
+    let why = match std::fs::File::open(file).and_then(|file| file.metadata()) {
+        Ok(data) if data.is_file() => return Ok(file.to_owned()),
+        Ok(_) => "it is not a file".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Problem::new(format!("cannot read the private key {}: {why}", file.display())).into())
 }
 
 fn secret_of(file: &Path) -> Result<Secret, WorkflowError> {

@@ -204,6 +204,7 @@ fn header(line: &str) -> Option<Result<(&str, &str), String>> {
     match well_formed {
         Some(header) => Some(Ok(header)),
         None if line.ends_with(']') => Some(Err(format!("'{line}' is no section header; there may be no spaces in it"))),
+        None if !line.contains(']') => Some(Err(format!("'{line}' begins like a section header, and has no ']'"))),
         None => None,
     }
 }

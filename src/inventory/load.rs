@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use pgfleet_template::{Files, Place, Problem, SourceFile, Vault};
+use pgfleet_template::{Files, Place, Problem, SourceFile, Vault, closest};
 
 use crate::variables::{VariableFolder, only_document};
 use crate::{GroupName, HostName, Inventory, Origin, address, range};
@@ -52,10 +52,22 @@ impl Loader<'_> {
         if source.contains(',') {
             self.host_list(source);
         } else {
-            let hint = "name a file, a folder, or hosts with commas: -i 'host1,'";
+            let hint = match self.neighbour(&path) {
+                Some(name) => format!("did you mean '{name}'?"),
+                None => "name a file, a folder, or hosts with commas: -i 'host1,'".to_owned(),
+            };
             self.problems.push(Problem::new(format!("inventory '{source}' does not exist")).with_hint(hint));
         }
         None
+    }
+
+    /// The name beside a missing file that is most like its name.
+    fn neighbour(&self, path: &Path) -> Option<String> {
+        let name = path.file_name()?.to_str()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let names: Vec<String> =
+            self.files.list(folder).ok()?.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+        closest(name, names.iter().map(String::as_str)).map(str::to_owned)
     }
 
     fn host_list(&mut self, list: &str) {

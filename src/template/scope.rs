@@ -13,6 +13,9 @@ use crate::{Files, Problem, Raw, Value, Vars, computed_map};
 /// Variables that need more steps than this to render are taken for a loop; a thread's stack holds about thrice as many.
 const DEEPEST: usize = 40;
 
+/// How the message about variables that need themselves begins.
+const LOOP: &str = "recursive loop detected";
+
 /// Filters, tests, functions and settings of the template language; made once a process.
 pub struct Language {
     pub(crate) environment: Environment<'static>,
@@ -166,7 +169,11 @@ impl Scope {
             return Ok(value.clone());
         }
         let guard = Resolving::enter(std::ptr::from_ref(raw) as usize, self.identity(), || name.to_owned())?;
-        let value = raw.evaluate_lazily(self).map_err(|problem| problem.within(format!("while resolving variable '{name}'")))?;
+        let value = raw.evaluate_lazily(self).map_err(|problem| match problem.message.starts_with(LOOP) {
+            // The loop names the variables that it goes through.
+            true => problem,
+            false => problem.within(format!("while resolving variable '{name}'")),
+        })?;
         drop(guard);
         self.rendered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.clone());
         Ok(value)
@@ -264,7 +271,7 @@ impl Resolving {
             if let Some(first) = first {
                 let mut chain: Vec<&str> = stack[first..].iter().map(|(_, _, name)| name.as_str()).collect();
                 chain.push(&name);
-                return Err(Problem::new(format!("recursive loop detected in variable '{name}': {}", chain.join(" -> "))));
+                return Err(Problem::new(format!("{LOOP} in variable '{name}': {}", chain.join(" -> "))));
             }
             stack.push((raw, scope, name));
             Ok(Self)

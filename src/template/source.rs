@@ -15,6 +15,8 @@ pub struct SourceFile {
     pub name: Arc<str>,
     /// Its text.
     pub text: Arc<str>,
+    /// The text was encrypted: no line of it is shown.
+    opened: bool,
 }
 
 impl SourceFile {
@@ -47,15 +49,15 @@ impl SourceFile {
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if Vault::is_vault(text) {
             let opened = vault.open(text).map_err(|problem| problem.at(&place))?;
-            return Ok(Self { name, text: opened.reveal().into() });
+            return Ok(Self { name, text: opened.reveal().into(), opened: true });
         }
-        Ok(Self { name, text: text.into() })
+        Ok(Self { name, text: text.into(), opened: false })
     }
 
     /// A text that stands in no file: an argument of the command line, say.
     #[must_use]
     pub fn from_text(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), opened: false }
     }
 
     /// Its documents. An empty file has none; JSON is YAML.
@@ -66,13 +68,13 @@ impl SourceFile {
         yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))
     }
 
-    /// The same problem with the line of this file that its place names.
+    /// The same problem with the line of this file that its place names, unless the file was encrypted.
     #[must_use]
     pub fn explain(&self, problem: Problem) -> Problem {
-        let place = problem.place.as_ref().filter(|place| place.file == self.name && place.line > 0);
-        let line = place.and_then(|place| self.text.lines().nth(place.line - 1));
+        let place = problem.place.as_ref().filter(|place| !self.opened && place.file == self.name && place.line > 0);
+        let line = place.and_then(|place| Some((place.column, self.text.lines().nth(place.line - 1)?)));
         match line {
-            Some(line) => problem.with_excerpt(line.chars().take(200).collect::<String>()),
+            Some((column, line)) => problem.with_excerpt(line.chars().take(column + 200).collect::<String>()),
             None => problem,
         }
     }

@@ -12,7 +12,7 @@ use crate::{screen, settings};
 pub(crate) async fn run(project: Project, args: DeployArgs) -> Result<Exit, WorkflowError> {
     let stop = Stop::default();
     let wish = settings::wish(project, &args.run, stop.clone())?;
-    let reporting = Reporting::begin(&wish.project, "deploy", &args.run)?;
+    let reporting = Reporting::begin(&wish.project, "deploy", &args.run);
     let finished = until_done(deploy(&wish, reporting.report()), &stop).await;
     reporting.end();
     let Some(finished) = finished else { return Ok(Exit::Interrupted) };

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &InitArgs) -> Exit {
     match make(args) {
         Ok(()) => Exit::Done,
         Err(message) => {
-            screen::note(&format!("error: {message}"));
+            screen::mistake(&message);
             Exit::Input
         }
     }

@@ -12,7 +12,7 @@ pub(crate) fn run(project: Project, args: &InventoryArgs) -> Result<Exit, Workfl
     let wish = settings::wish_to_look(project, &args.source, &ConnectionArgs::default(), Stop::default())?;
     let inventory = load_inventory(&wish)?;
     if args.mode.graph {
-        screen::text(&inventory.graph());
+        screen::line(inventory.graph().trim_end());
         return Ok(Exit::Done);
     }
     let value = match &args.mode.host {

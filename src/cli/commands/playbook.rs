@@ -31,7 +31,7 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     let mut exit = Exit::Done;
     for playbook in &args.playbooks {
         let name = playbook.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let reporting = Reporting::begin(&wish.project, &name, &args.run)?;
+        let reporting = Reporting::begin(&wish.project, &name, &args.run);
         let finished = until_done(run_playbook(&wish, playbook, Additions::default(), reporting.report()), &stop).await;
         reporting.end();
         let Some(finished) = finished else { return Ok(Exit::Interrupted) };

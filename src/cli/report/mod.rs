@@ -6,12 +6,13 @@ mod lines;
 mod live;
 mod words;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use console::Term;
 use pgfleet_engine::{Event, Report};
 use pgfleet_state::{Journal, RunId};
-use pgfleet_workflows::{Project, WorkflowError};
+use pgfleet_workflows::Project;
 
 use crate::args::{RunArgs, RunOutput};
 use crate::screen;
@@ -27,33 +28,46 @@ pub(crate) trait Reporter: Send {
 /// The reporters of one run.
 pub(crate) struct Reporting {
     reporter: Arc<Mutex<Box<dyn Reporter>>>,
-    journal: Option<Arc<Journal>>,
+    journal: Arc<LateJournal>,
+}
+
+/// A journal that begins with the first event: what ends before that leaves nothing behind.
+struct LateJournal {
+    state: PathBuf,
+    id: RunId,
+    open: OnceLock<Option<Journal>>,
+}
+
+impl LateJournal {
+    fn add(&self, event: &Event) {
+        let journal = self.open.get_or_init(|| {
+            let begun = Journal::begin(&self.state, &self.id);
+            begun.map_err(|error| screen::note(&format!("warning: this run has no journal: {error}"))).ok()
+        });
+        if let Some(Err(error)) = journal.as_ref().map(|journal| journal.add(event)) {
+            screen::note(&format!("warning: the journal is incomplete: {error}"));
+        }
+    }
 }
 
 impl Reporting {
-    /// Chooses how to show a run, and begins its journal.
-    pub(crate) fn begin(project: &Project, what: &str, run: &RunArgs) -> Result<Self, WorkflowError> {
+    /// Chooses how to show a run, and where its journal will be.
+    pub(crate) fn begin(project: &Project, what: &str, run: &RunArgs) -> Self {
         let live = run.output == RunOutput::Auto && Term::stdout().is_term() && Term::stderr().is_term();
         let reporter: Box<dyn Reporter> = match run.output {
             RunOutput::Json => Box::new(json::Json),
             _ if live => Box::new(live::Live::new(run.verbose)),
             _ => Box::new(lines::Lines::new(run.verbose)),
         };
-        let journal = Journal::begin(&project.state(), &RunId::new(what)).map_err(|error| {
-            screen::note(&format!("warning: this run has no journal: {error}"));
-        });
-        Ok(Self { reporter: Arc::new(Mutex::new(reporter)), journal: journal.ok().map(Arc::new) })
+        let journal = LateJournal { state: project.state(), id: RunId::new(what), open: OnceLock::new() };
+        Self { reporter: Arc::new(Mutex::new(reporter)), journal: Arc::new(journal) }
     }
 
     /// The closure that the engine tells its events.
     pub(crate) fn report(&self) -> Report {
         let (reporter, journal) = (self.reporter.clone(), self.journal.clone());
         Arc::new(move |event| {
-            if let Some(journal) = &journal
-                && let Err(error) = journal.add(event)
-            {
-                screen::note(&format!("warning: the journal is incomplete: {error}"));
-            }
+            journal.add(event);
             reporter.lock().unwrap_or_else(PoisonError::into_inner).event(event);
         })
     }

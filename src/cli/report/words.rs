@@ -4,6 +4,7 @@ use console::{Color, Style};
 use pgfleet_engine::{Counts, Ending, Recap, TaskResult};
 use serde_json::Value;
 
+use crate::screen;
 use crate::table::Table;
 
 /// Keys that say nothing to a person, or that are said otherwise.
@@ -38,7 +39,7 @@ pub(super) fn style(ending: Ending, ignored: bool) -> Style {
 pub(super) fn failure(result: &TaskResult) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(message) = result.data.get("msg") {
-        lines.extend(plain(message).lines().map(str::to_owned));
+        lines.extend(screen::plain(&plain(message)).lines().map(str::to_owned));
     }
     for (name, title) in [("cmd", "command"), ("rc", "exit code"), ("stderr", "stderr"), ("stdout", "stdout"), ("assertion", "assertion")] {
         let Some(value) = result.data.get(name).filter(|value| !value.is_null() && *value != &Value::from("")) else { continue };

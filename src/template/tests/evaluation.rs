@@ -158,7 +158,7 @@ fn rendering_uses_the_whole_scope_and_names_cycles() {
     assert_eq!(expression(&low, "map.z"), "error: recursive loop detected in variable 'z': z -> z");
     let problem = low.get("a").expect_err("a cycle");
     assert_eq!(problem.message, "recursive loop detected in variable 'a': a -> b -> a");
-    assert_eq!(problem.trail, ["while resolving variable 'b'", "while resolving variable 'a'"]);
+    assert!(problem.trail.is_empty(), "the message names the variables already: {problem}");
     assert_eq!(problem.place.map(|place| place.line), Some(4));
 }
 
