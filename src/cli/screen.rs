@@ -28,17 +28,20 @@ pub(crate) fn note(text: &str) {
 pub(crate) fn problem(problem: &Problem) {
     let red = Style::new().for_stderr().red().bold();
     note(&format!("{} {}", red.apply_to("error:"), plain(&problem.to_string())));
-    if let (Some(place), Some(excerpt)) = (&problem.place, &problem.excerpt) {
-        let number = place.line.to_string();
-        let margin = " ".repeat(number.len());
-        let (shown, column) = window(excerpt, place.column);
-        note(&format!("{margin} |"));
-        note(&format!("{number} | {shown}"));
-        note(&format!("{margin} | {}{}", " ".repeat(column - 1), red.apply_to("^")));
+    if let (Some(place), Some(text)) = (&problem.place, &problem.excerpt) {
+        excerpt(place.line, place.column, text, &red).iter().for_each(|line| note(line));
     }
     if let Some(text) = &problem.hint {
         hint(text);
     }
+}
+
+/// A line of a file, with a mark under a column.
+pub(crate) fn excerpt(line: usize, column: usize, text: &str, mark: &Style) -> [String; 3] {
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let (shown, column) = window(text, column);
+    [format!("{margin} |"), format!("{number} | {shown}"), format!("{margin} | {}{}", " ".repeat(column - 1), mark.apply_to("^"))]
 }
 
 /// The part of a line around a column, and the column in that part. Every sign takes one place on the screen.

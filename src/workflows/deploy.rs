@@ -34,7 +34,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     // Secrets are made only for a run that can begin.
     check_reach(wish, &prepared)?;
-    let _agent = carried_agent().ok_or(WorkflowError::NoAgent)?;
+    carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;
     let store = Secrets::in_folder(folder.join("secrets"));

@@ -14,7 +14,7 @@ use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Vars, V
 use crate::fleet::SshFleet;
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
-use crate::reach::{check_reach, vars_files_problems};
+use crate::reach::{check_reach, explained, vars_files_problems};
 use crate::{Project, WorkflowError};
 
 /// What a person asks of a run, whatever the workflow.
@@ -140,12 +140,7 @@ fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
     problem.did_you_mean(&written.file_name().unwrap_or_default().to_string_lossy(), names.iter().map(String::as_str))
 }
 
-fn read_inventory(
-    wish: &Wish,
-    files: &dyn Files,
-    playbook_folder: Option<&Path>,
-    vault: &Arc<Vault>,
-) -> Result<Inventory, Vec<Problem>> {
+fn read_inventory(wish: &Wish, files: &dyn Files, playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Inventory, Vec<Problem>> {
     if wish.inventories.is_empty() {
         let problem = Problem::new("no inventory was given, and the project has none at 'inventory'");
         return Err(vec![problem.with_hint("give one with -i, or begin a project with 'pgfleet init DIR'")]);
@@ -223,6 +218,7 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
     if let Some(passphrase) = &wish.passphrase {
         options.passphrase = passphrase.clone();
     }
+    let files = wish.project.files();
     let fleet = SshFleet::new(options, wish.private_key.clone())?;
     let mut extra = additions.vars;
     extra.extend(prepared.extra);
@@ -248,5 +244,5 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
         stop: wish.stop.clone(),
     };
     let run = Run::new(options, Arc::new(fleet), Arc::new(Disk), report);
-    Ok(run.play_all(&prepared.playbook).await?)
+    run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())
 }

@@ -44,7 +44,9 @@ pub(crate) fn check_reach(wish: &Wish, prepared: &Prepared) -> Result<(), Workfl
     }
     if inventory.hosts().next().is_none() {
         let sources = wish.inventories.join(", ");
-        return Err(Problem::new(format!("the inventory has no hosts: {sources}")).with_hint("name them there, or give another with -i").into());
+        return Err(Problem::new(format!("the inventory has no hosts: {sources}"))
+            .with_hint("name them there, or give another with -i")
+            .into());
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
@@ -113,11 +115,12 @@ fn names(raw: &Raw) -> Option<Vec<String>> {
 
 fn find(files: &dyn Files, folder: &Path, names: &[String]) -> Option<PathBuf> {
     let candidates = names.iter().flat_map(|name| [folder.join("vars").join(name), folder.join(name)]);
-    candidates.into_iter().find(|path| files.is_file(path))
+    let path = candidates.into_iter().find(|path| files.is_file(path))?;
+    Some(path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path))
 }
 
 /// The problem with the line that its place names.
-fn explained(problem: Problem, files: &dyn Files) -> Problem {
+pub(crate) fn explained(problem: Problem, files: &dyn Files) -> Problem {
     let file = problem.place.as_ref().map(|Place { file, .. }| PathBuf::from(&**file));
     match file.and_then(|file| SourceFile::read(files, &file, &Vault::none()).ok()) {
         Some(source) => source.explain(problem),

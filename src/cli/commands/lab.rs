@@ -15,9 +15,22 @@ pub(crate) fn run(project: &Project, args: LabArgs) -> Exit {
     match act(project, args) {
         Ok(exit) => exit,
         Err(error) => {
-            screen::note(&format!("error: {}", causes(&error)));
-            Exit::Error
+            screen::mistake(&causes(&error));
+            exit_of(&error)
         }
+    }
+}
+
+fn exit_of(error: &LabError) -> Exit {
+    match error {
+        LabError::BadName { .. }
+        | LabError::BadSubnet { .. }
+        | LabError::BadSuite { .. }
+        | LabError::BadPath { .. }
+        | LabError::BadValue { .. }
+        | LabError::UnknownHost { .. }
+        | LabError::NoSnapshot { .. } => Exit::Input,
+        _ => Exit::Error,
     }
 }
 

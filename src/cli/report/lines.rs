@@ -2,6 +2,7 @@
 
 use pgfleet_engine::{Ending, Event, TaskResult};
 
+use super::place::Places;
 use super::{Reporter, diff, words};
 use crate::screen;
 
@@ -12,11 +13,12 @@ const WIDTH: usize = 79;
 pub(super) struct Lines {
     verbosity: u8,
     module: String,
+    places: Places,
 }
 
 impl Lines {
-    pub(super) fn new(verbosity: u8) -> Self {
-        Self { verbosity, module: String::new() }
+    pub(super) fn new(verbosity: u8, places: Places) -> Self {
+        Self { verbosity, module: String::new(), places }
     }
 
     fn result(&self, host: &str, item: Option<&str>, result: &TaskResult, ignored: bool) {
@@ -47,7 +49,7 @@ impl Lines {
         }
         screen::line(&style.apply_to(line).to_string());
         if result.is_bad() {
-            words::failure(result).iter().for_each(|line| screen::line(&format!("    {line}")));
+            words::failure(result, &self.places).iter().for_each(|line| screen::line(&format!("    {line}")));
         } else if self.module == "debug" && result.ending == Ending::Ok {
             words::said(result).iter().for_each(|line| screen::line(&format!("    {line}")));
         }
@@ -67,6 +69,7 @@ impl Reporter for Lines {
             }
             Event::TaskStarted { name, module, handler, place, .. } => {
                 self.module.clone_from(module);
+                self.places.enter(place);
                 headline(&format!("{} [{name}]", if *handler { "RUNNING HANDLER" } else { "TASK" }));
                 if self.verbosity > 1 {
                     screen::line(&format!("task path: {place}"));

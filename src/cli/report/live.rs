@@ -7,6 +7,7 @@ use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pgfleet_engine::{Ending, Event, TaskResult};
 
+use super::place::Places;
 use super::{Reporter, diff, words};
 
 /// A live screen.
@@ -14,6 +15,7 @@ pub(super) struct Live {
     verbosity: u8,
     bar: ProgressBar,
     task: Option<Task>,
+    places: Places,
 }
 
 /// The task that runs.
@@ -27,13 +29,13 @@ struct Task {
 }
 
 impl Live {
-    pub(super) fn new(verbosity: u8) -> Self {
+    pub(super) fn new(verbosity: u8, places: Places) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(15));
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { verbosity, bar, task: None }
+        Self { verbosity, bar, places, task: None }
     }
 
     fn line(&self, text: &str) {
@@ -94,7 +96,7 @@ impl Live {
                 "unreachable"
             };
             task.details.push(style.apply_to(format!("{what}: {word}")).to_string());
-            task.details.extend(words::failure(result).into_iter().map(|line| format!("  {line}")));
+            task.details.extend(words::failure(result, &self.places).into_iter().map(|line| format!("  {line}")));
         } else if task.module == "debug" && result.ending == Ending::Ok {
             task.details.extend(words::said(result));
         } else if result.ending == Ending::Changed && verbosity == 0 {
@@ -127,7 +129,8 @@ impl Reporter for Live {
                     Style::new().dim().apply_to(format!("{} hosts", hosts.len()))
                 ));
             }
-            Event::TaskStarted { name, module, handler, .. } => {
+            Event::TaskStarted { name, module, handler, place, .. } => {
+                self.places.enter(place);
                 self.settle();
                 let name = if *handler { format!("{name} (handler)") } else { name.clone() };
                 self.task = Some(Task {

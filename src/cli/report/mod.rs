@@ -4,6 +4,7 @@ mod diff;
 mod json;
 mod lines;
 mod live;
+mod place;
 mod words;
 
 use std::path::PathBuf;
@@ -54,10 +55,11 @@ impl Reporting {
     /// Chooses how to show a run, and where its journal will be.
     pub(crate) fn begin(project: &Project, what: &str, run: &RunArgs) -> Self {
         let live = run.output == RunOutput::Auto && Term::stdout().is_term() && Term::stderr().is_term();
+        let places = || place::Places::new(project.files());
         let reporter: Box<dyn Reporter> = match run.output {
             RunOutput::Json => Box::new(json::Json),
-            _ if live => Box::new(live::Live::new(run.verbose)),
-            _ => Box::new(lines::Lines::new(run.verbose)),
+            _ if live => Box::new(live::Live::new(run.verbose, places())),
+            _ => Box::new(lines::Lines::new(run.verbose, places())),
         };
         let journal = LateJournal { state: project.state(), id: RunId::new(what), open: OnceLock::new() };
         Self { reporter: Arc::new(Mutex::new(reporter)), journal: Arc::new(journal) }

@@ -4,6 +4,7 @@ use console::{Color, Style};
 use pgfleet_engine::{Counts, Ending, Recap, TaskResult};
 use serde_json::Value;
 
+use super::place::Places;
 use crate::screen;
 use crate::table::Table;
 
@@ -36,7 +37,7 @@ pub(super) fn style(ending: Ending, ignored: bool) -> Style {
 }
 
 /// Why a task failed, in lines: the message, what the program printed, where it stands, what to do.
-pub(super) fn failure(result: &TaskResult) -> Vec<String> {
+pub(super) fn failure(result: &TaskResult, places: &Places) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(message) = result.data.get("msg") {
         lines.extend(screen::plain(&plain(message)).lines().map(str::to_owned));
@@ -54,14 +55,14 @@ pub(super) fn failure(result: &TaskResult) -> Vec<String> {
             }
         }
     }
-    if let Some(place) = &result.place {
-        lines.push(format!("at {place}"));
+    if lines.is_empty() {
+        lines.push(result.data.get("censored").and_then(Value::as_str).unwrap_or("no reason was given").to_owned());
+    }
+    if result.ending != Ending::Unreachable {
+        lines.extend(places.lines(result));
     }
     if let Some(hint) = &result.hint {
         lines.push(format!("hint: {hint}"));
-    }
-    if lines.is_empty() {
-        lines.push(result.data.get("censored").and_then(Value::as_str).unwrap_or("no reason was given").to_owned());
     }
     lines
 }
