@@ -88,7 +88,7 @@ struct Memory {
 
 impl Channel for Memory {
     fn receive(&self, sink: &mut dyn Write) -> io::Result<u64> {
-        let content = self.content.as_ref().expect("the case has content");
+        let content = self.content.as_ref().ok_or_else(|| io::Error::other("the case has no content"))?;
         sink.write_all(content.as_bytes())?;
         Ok(content.len() as u64)
     }

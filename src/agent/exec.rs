@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Request, ToAgent, VERSION, encode};
 
+use crate::defect;
 use crate::module::{Channel, Context};
 use crate::run::run;
 use crate::system::System;
@@ -25,11 +26,25 @@ pub fn exec(reader: impl Read, writer: impl Write, system: &dyn System) -> io::R
         }
         Some(_) => return Err(invalid("the controller did not say hello first")),
     }
+    converse(&stream, system)
+}
+
+/// Goes on with a controller whose greeting is over.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_again(reader: impl Read, writer: impl Write, system: &dyn System) -> io::Result<()> {
+    converse(&RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new() }), system)
+}
+
+fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn System) -> io::Result<()> {
     loop {
         let Some(request) = stream.borrow_mut().next_request()? else { return Ok(()) };
-        let channel = CallChannel { id: request.id, stream: &stream };
+        let channel = CallChannel { id: request.id, stream };
         let context = Context { system, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &channel };
+        defect::note(Some((request.id, request.module.clone())));
         let outcome = run(&request.module, &request.arguments, &context);
+        defect::note(None);
         stream.borrow_mut().done(request.id, outcome)?;
     }
 }
@@ -63,21 +78,25 @@ impl<R: Read, W: Write> Stream<R, W> {
         }
     }
 
-    /// The next frame; `None` when the controller has closed the stream between two frames.
+    /// The next frame; `None` when the controller has closed the stream between two frames. Nothing is read beyond it: should the
+    /// call have a defect, the program that goes on in this one's place finds all the rest.
     fn next_frame(&mut self) -> io::Result<Option<Frame<ToAgent>>> {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            if let Some(frame) = self.decoder.next_frame().map_err(invalid)? {
-                return Ok(Some(frame));
-            }
-            match self.reader.read(&mut buffer) {
-                Ok(0) if self.decoder.is_midway() => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(0) => return Ok(None),
-                Ok(count) => self.decoder.push(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let mut head = [0; 4];
+        let (first, rest) = head.split_at_mut(1);
+        match self.reader.read_exact(first) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            other => other?,
         }
+        self.reader.read_exact(rest)?;
+        self.decoder.push(&head);
+        // What is no length of ours is said here, before anything of that length is made.
+        if let Some(frame) = self.decoder.next_frame().map_err(invalid)? {
+            return Ok(Some(frame));
+        }
+        let mut body = vec![0; u32::from_be_bytes(head) as usize];
+        self.reader.read_exact(&mut body)?;
+        self.decoder.push(&body);
+        self.decoder.next_frame().map_err(invalid)
     }
 
     fn next_request(&mut self) -> io::Result<Option<Request>> {

@@ -5,6 +5,7 @@
 mod attributes;
 #[cfg(test)]
 mod cases;
+pub mod defect;
 mod digest;
 mod dpkg;
 mod exec;
@@ -22,6 +23,6 @@ pub mod system;
 mod tcp_table;
 mod text_file;
 
-pub use exec::exec;
+pub use exec::{exec, exec_again};
 pub use serve::{run as serve, status};
 pub use system::{Linux, System};

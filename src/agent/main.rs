@@ -1,18 +1,20 @@
 //! The agent's command line: `exec` for the controller, `serve` for systemd, `status` for a person.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use pgfleet_agent::Linux;
+use pgfleet_agent::{Linux, defect};
 
 const USAGE: &str = "usage: pgfleet-agent exec | serve | status | --version";
 
 fn main() -> ExitCode {
+    defect::survive();
     let mut arguments = std::env::args().skip(1);
     let word = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let done = match word.as_str() {
-        "exec" => pgfleet_agent::exec(io::stdin().lock(), io::stdout().lock(), &Linux),
+        "exec" => converse(&rest),
         "serve" => pgfleet_agent::serve(&rest),
         "status" => pgfleet_agent::status(&rest),
         "--version" | "-V" => say(&format!("pgfleet-agent {}", env!("CARGO_PKG_VERSION"))),
@@ -26,6 +28,14 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "pgfleet-agent: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn converse(arguments: &[String]) -> io::Result<()> {
+    let (reader, writer) = (defect::file(io::stdin().as_fd())?, defect::file(io::stdout().as_fd())?);
+    match arguments {
+        [word] if word == defect::AGAIN => pgfleet_agent::exec_again(reader, writer, &Linux),
+        _ => pgfleet_agent::exec(reader, writer, &Linux),
     }
 }
 

@@ -46,7 +46,7 @@ impl Known {
         Self { inner: Mutex::new(inner), start: Instant::now() }
     }
 
-    /// A look that panicked has left nothing half done: the history adds all or nothing.
+    /// A panic ends the daemon: nobody finds the lock as a panic left it.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -70,10 +69,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 /// Looks again and again, until the other end of `stopped` is gone.
 fn look(known: &Known, options: &Options, stopped: &Receiver<()>) {
     loop {
-        // A defect costs one look, not the daemon.
-        if let Ok(sample) = catch_unwind(AssertUnwindSafe(|| sample::take(options, &Linux))) {
-            known.learn(sample);
-        }
+        known.learn(sample::take(options, &Linux));
         if stopped.recv_timeout(options.interval) != Err(RecvTimeoutError::Timeout) {
             return;
         }

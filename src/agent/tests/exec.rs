@@ -233,3 +233,38 @@ fn files_keep_what_nobody_asked_to_change() {
     assert!(readonly.is_failed() && readonly.message.contains("cannot write /proc/version: "), "{readonly:?}");
     controller.end().expect("a clean end");
 }
+
+#[test]
+fn a_defect_fails_its_call_and_nothing_more() {
+    let (stream, other) = UnixStream::pair().expect("a pair of sockets");
+    let descriptor = || std::os::fd::OwnedFd::from(other.try_clone().expect("a handle"));
+    let mut agent = std::process::Command::new(env!("CARGO_BIN_EXE_pgfleet-agent"))
+        .arg("exec")
+        .stdin(descriptor())
+        .stdout(descriptor())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    drop(other);
+    let pid = agent.id();
+    // The thread of the other tests is no use here: the program itself is what goes on.
+    let mut controller = Controller { stream, decoder: Decoder::default(), agent: std::thread::spawn(|| Ok(())), calls: 0 };
+    assert_eq!(controller.next(), Frame::Message(FromAgent::Hello { version: VERSION }));
+    controller.say(&ToAgent::Hello { version: VERSION });
+    let request = |id: u64, module: &str, environment: &[(&str, &str)]| {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let arguments = serde_json::Map::new();
+        ToAgent::Run(Request { id, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment })
+    };
+    // Both are on their way before the first has failed.
+    controller.say(&request(1, "ping", &[("PGFLEET_FAILPOINT", "panic")]));
+    controller.say(&request(2, "ping", &[]));
+    let Frame::Message(FromAgent::Done { id: 1, outcome }) = controller.next() else { panic!("the first call is not done") };
+    assert_eq!(outcome.status, Status::Failed);
+    assert!(outcome.message.starts_with("module 'ping' has a defect: asked for by PGFLEET_FAILPOINT (src/agent/run.rs:"), "{outcome:?}");
+    let Frame::Message(FromAgent::Done { id: 2, outcome }) = controller.next() else { panic!("the second call is not done") };
+    assert_eq!((outcome.status, &outcome.data["ping"]), (Status::Unchanged, &json!("pong")));
+    assert_eq!(agent.id(), pid);
+    drop(controller);
+    assert!(agent.wait().expect("ends").success());
+}
