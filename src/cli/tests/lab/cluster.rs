@@ -131,7 +131,12 @@ pub(crate) fn one_setting(rig: &Rig) {
         assert_eq!(rig.said(host, "sudo -u postgres psql -X -A -t -c 'SHOW max_connections'"), "120");
     }
     rig.deploy(&["-e", &settings]).expect(0).expect_unchanged();
-    // Back to the defaults, and nothing of it is left.
-    rig.deploy(&["-e", &set(r#"{"max_connections": 100, "work_mem": null}"#), "-e", "postgresql_restart=true"]).expect(0);
+    // Lowered again, in one go: replicas would not start before their leader has the lower value.
+    let lower = set(r#"{"max_connections": 100, "work_mem": null}"#);
+    rig.deploy(&["-e", &lower, "-e", "postgresql_restart=true"]).expect(0);
     rig.status_becomes("the defaults are back", 60, |code, _| code == Some(0));
+    for (host, _) in HOSTS {
+        assert_eq!(rig.said(host, "sudo -u postgres psql -X -A -t -c 'SHOW work_mem' -c 'SHOW max_connections'"), "4MB\n100");
+    }
+    rig.deploy(&[]).expect(0).expect_unchanged();
 }

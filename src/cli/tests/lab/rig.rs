@@ -178,6 +178,10 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        // For a look at a lab whose test has failed.
+        if std::env::var_os("PGFLEET_LAB_KEEP").is_some() {
+            return;
+        }
         let lab = self.lab.display().to_string();
         let _ = self.command(&["lab", "--name", NAME, "--state", &lab, "down"]).output();
     }
