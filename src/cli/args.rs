@@ -50,6 +50,7 @@ pub(crate) enum Command {
     /// Begin a project for your own hosts.
     Init(InitArgs),
     /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  pgfleet completions bash > /etc/bash_completion.d/pgfleet")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -225,6 +226,9 @@ pub(crate) struct InventoryArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  sudo pgfleet lab up\n  sudo pgfleet lab ssh app-server-1.lan\n  sudo pgfleet lab kill controller.lan\n  sudo pgfleet lab partition builder.lan --from controller.lan\n  sudo pgfleet lab snapshot deployed\n  sudo pgfleet lab down"
+)]
 pub(crate) struct LabArgs {
     /// The lab's name.
     #[arg(long, global = true, default_value = "dev", value_name = "NAME")]

@@ -15,6 +15,7 @@ pub(crate) struct Loader<'l> {
     pub(crate) vault: &'l Arc<Vault>,
     pub(crate) inventory: Inventory,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) a_program_failed: bool,
 }
 
 pub(crate) fn load(
@@ -24,7 +25,7 @@ pub(crate) fn load(
     vault: &Arc<Vault>,
 ) -> Result<Inventory, Vec<Problem>> {
     let inventory = Inventory { vault: vault.clone(), ..Inventory::default() };
-    let mut loader = Loader { files, vault, inventory, problems: Vec::new() };
+    let mut loader = Loader { files, vault, inventory, problems: Vec::new(), a_program_failed: false };
     let mut folders = Vec::new();
     for source in sources.iter().map(|source| source.trim()).filter(|source| !source.is_empty()) {
         folders.extend(loader.source(source));
@@ -41,6 +42,7 @@ impl Loader<'_> {
     /// Reads one source; gives the folder in which its `group_vars` may stand.
     fn source(&mut self, source: &str) -> Option<PathBuf> {
         let path = expand_home(source);
+        self.a_program_failed = false;
         if self.files.is_folder(&path) {
             self.directory(&path, 0);
             return Some(path);

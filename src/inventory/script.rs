@@ -1,8 +1,11 @@
 //! Executable inventories: programs that print JSON for `--list` and `--host NAME`.
 
+use std::io::{self, Read};
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexSet;
 use pgfleet_template::{Place, Problem, Raw, from_json};
@@ -13,22 +16,33 @@ use crate::{GroupName, HostName, Origin};
 
 /// The error that the operating system gives for a file that is executable but no program.
 const NO_PROGRAM: i32 = 8;
+/// A program that asks a cloud may take long; one that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Loader<'_> {
     /// Runs a program; false when the file is none, whatever its permission bits say.
     pub(crate) fn script(&mut self, path: &Path, origin: &Arc<Origin>) -> bool {
         let name = path.display().to_string();
+        // A folder given by mistake may hold programs that are no inventories: after one that failed, none is started.
+        if self.a_program_failed {
+            return true;
+        }
         let output = match run(path, &["--list"]) {
             Ok(output) => output,
             Err(Failure::NoProgram) => return false,
             Err(Failure::Failed(message)) => {
+                self.a_program_failed = true;
                 self.problems.push(Problem::new(message));
                 return true;
             }
         };
         match serde_json::from_str::<Map<String, Json>>(&output) {
             Ok(groups) => Reader { loader: self, path, place: Place::new(name, 1, 1), origin, hosts: IndexSet::new() }.groups(&groups),
-            Err(error) => self.problems.push(Problem::new(format!("the inventory program {name} printed no JSON object: {error}"))),
+            Err(error) => {
+                self.a_program_failed = true;
+                self.problems.push(Problem::new(format!("the inventory program {name} printed no JSON object: {error}")));
+            }
         }
         true
     }
@@ -39,19 +53,55 @@ enum Failure {
     Failed(String),
 }
 
+/// All that a pipe gives, read beside the program.
+fn gathered(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (done, waiting) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            drop(pipe.read_to_end(&mut bytes));
+        }
+        drop(done.send(bytes));
+    });
+    waiting
+}
+
 fn run(path: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    run_within(path, arguments, LIMIT)
+}
+
+fn run_within(path: &Path, arguments: &[&str], limit: Duration) -> Result<String, Failure> {
     let shown = format!("{} {}", path.display(), arguments.join(" "));
-    let output = Command::new(absolute(path)).args(arguments).output().map_err(|error| match error.raw_os_error() {
+    let cannot = |error: io::Error| match error.raw_os_error() {
         Some(NO_PROGRAM) => Failure::NoProgram,
         _ => Failure::Failed(format!("the inventory program '{shown}' cannot be run: {error}")),
-    })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+    };
+    // Nobody answers its questions, and one that hangs is ended.
+    let mut command = Command::new(absolute(path));
+    let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(cannot)?;
+    let (stdout, stderr) = (gathered(child.stdout.take()), gathered(child.stderr.take()));
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(cannot)? {
+            break status;
+        }
+        if begin.elapsed() > limit {
+            // It may be gone by now, which is what was wanted.
+            drop(child.kill());
+            drop(child.wait());
+            return Err(Failure::Failed(format!("the inventory program '{shown}' gave no answer in {} s", limit.as_secs())));
+        }
+        thread::sleep(PAUSE);
+    };
+    // What it left running may keep the pipes open.
+    let rest = limit.saturating_sub(begin.elapsed());
+    let (stdout, stderr) = (stdout.recv_timeout(rest).unwrap_or_default(), stderr.recv_timeout(rest).unwrap_or_default());
+    if !status.success() {
+        let said = String::from_utf8_lossy(&stderr);
         let said = said.trim().lines().last().unwrap_or("it printed no error");
-        return Err(Failure::Failed(format!("the inventory program '{shown}' failed ({}): {said}", output.status)));
+        return Err(Failure::Failed(format!("the inventory program '{shown}' failed ({status}): {said}")));
     }
-    String::from_utf8(output.stdout)
-        .map_err(|_| Failure::Failed(format!("the inventory program '{shown}' printed something other than UTF-8")))
+    String::from_utf8(stdout).map_err(|_| Failure::Failed(format!("the inventory program '{shown}' printed something other than UTF-8")))
 }
 
 struct Reader<'r, 'l> {
@@ -188,4 +238,20 @@ fn raw(value: &Json, place: &Place) -> Result<Raw, Problem> {
         },
         other => Raw::Value(from_json(other)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::{Failure, run_within};
+
+    #[test]
+    fn a_program_that_hangs_is_ended_and_one_that_asks_gets_no_answer() {
+        let outcome = run_within(Path::new("/bin/sleep"), &["60"], Duration::from_millis(50));
+        assert!(matches!(outcome, Err(Failure::Failed(message)) if message.contains("gave no answer")));
+        let outcome = run_within(Path::new("/bin/cat"), &[], Duration::from_secs(10));
+        assert!(matches!(outcome, Ok(text) if text.is_empty()));
+    }
 }

@@ -75,6 +75,9 @@ pub(crate) fn add_listed_nodes(inventory: &mut Inventory, list: &Value) -> Resul
         let Some(name) = text("name").or_else(|| text("host")) else {
             return Err(Problem::new(format!("postgresql_nodes: {node} has no name")));
         };
+        if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter)) {
+            return Err(Problem::new(format!("postgresql_nodes: '{name}' is no name of a host")));
+        }
         // The node may be in the inventory under its name or its host name already.
         let known = [text("host"), Some(name.clone())].into_iter().flatten().find(|name| inventory.host(name).is_some());
         let mut vars = Vars::new();

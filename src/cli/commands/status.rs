@@ -70,7 +70,7 @@ fn tables(view: &ClusterView, wide: bool) -> String {
             Severity::Warning => Style::new().yellow().apply_to("warning:").to_string(),
             Severity::Notice => Style::new().cyan().apply_to("notice:").to_string(),
         };
-        lines.push(format!("{mark} {}", finding.text));
+        lines.push(format!("{mark} {}", screen::plain(&finding.text)));
         if let Some(hint) = &finding.hint {
             lines.push(format!("  {hint}"));
         }

@@ -1,0 +1,127 @@
+//! What is wrong inside playbooks: YAML, names, types, variables.
+
+use crate::rig::Project;
+
+#[test]
+fn malformed_yaml_is_shown_where_it_stands() {
+    let project = Project::new();
+    for (text, parts) in [
+        ("- hosts: web\n  tasks:\n    - debug: {msg: hello\n    - ping:\n", ["x.yml:", "malformed YAML"]),
+        (
+            "- hosts: web\n  tasks:\n    - name: Say: hello\n      ping:\n",
+            ["x.yml:3:16: malformed YAML", "a value that holds ': ' must be quoted"],
+        ),
+        ("- hosts: web\n  tasks:\n    - debug:\n        msg: {{ x }}\n", ["x.yml:4:15", "a value that begins with '{{' must be quoted"]),
+        ("- hosts: web\n  tasks:\n\t- ping:\n", ["x.yml:3:1: a tab stands in the indentation", "3 | \u{2192}- ping:"]),
+        (
+            "- hosts: web\n  tasks:\n    - ping:\n      when: true\n      when: false\n",
+            ["x.yml:5:7: duplicate key 'when', first on line 4", "5 |       when: false"],
+        ),
+        ("- hosts: 'web\n", ["x.yml:", "malformed YAML"]),
+        ("hosts: web\n", ["x.yml:1:1", "list"]),
+        ("", ["x.yml", "has no play"]),
+        ("- hosts: web\n---\n- hosts: web\n", ["x.yml:3:1", "a second document"]),
+    ] {
+        project.write("x.yml", text);
+        project.refuses_playbook("x.yml").tells(&parts);
+    }
+    std::fs::write(project.path("x.yml"), b"\xff\xfe\x00binary").expect("written");
+    project.refuses_playbook("x.yml").tells(&["x.yml:1:1: the file is not UTF-8 text"]);
+}
+
+#[test]
+fn all_problems_of_a_playbook_are_told_at_once() {
+    let project = Project::new();
+    project.write(
+        "many.yml",
+        "- hosts: web\n  gather_fact: false\n  tasks:\n    - tempalte: {src: a, dest: b}\n    - copy:\n        srcc: a\n        dest: /tmp/x\n    - ping:\n      whne: true\n    - file:\n        path: /tmp/x\n        state: dircetory\n    - import_tasks: absent.yml\n    - wait_for: {port: http}\n    - file: {path: /tmp/x, recurse: perhaps}\n    - debug: msg=x\n      when: \"{{ x\"\n    - include_role: {name: x}\n    - ping:\n      notify: nobody\n",
+    );
+    project.refuses_playbook("many.yml").problems(11).tells(&[
+        "many.yml:2:3: 'gather_fact' is no keyword of a play",
+        "2 |   gather_fact: false",
+        "did you mean 'gather_facts'?",
+        "many.yml:4:7: no module is called 'tempalte'",
+        "did you mean 'template'?",
+        "many.yml:6:9: module 'copy' has no argument 'srcc'",
+        "did you mean 'src'?",
+        "many.yml:9:7: 'whne' is neither a keyword of a task nor a module",
+        "did you mean 'when'?",
+        "many.yml:12:9: argument 'state' of module 'file': 'dircetory' is not one of",
+        "did you mean 'directory'?",
+        "many.yml:13:21: there is no file of tasks 'absent.yml'",
+        "many.yml:14:18: argument 'port' of module 'wait_for': expected a whole number, found \"http\"",
+        "many.yml:15:28: argument 'recurse' of module 'file': expected true or false, found \"perhaps\"",
+        "many.yml:17:13: malformed template",
+        "many.yml:18:7: module 'include_role'",
+        "use include_tasks",
+        "nobody",
+    ]);
+}
+
+#[test]
+fn problems_of_several_files_are_told_together() {
+    let project = Project::new();
+    project.write("bad.ini", "[web:kids]\n");
+    project.write("bad.yml", "- hosts: web\n  tasks:\n    - pnig:\n");
+    project.write("extra.yml", "x: 1\nx: 2\n");
+    project.refuses(&["playbook", "bad.yml", "-i", "bad.ini", "-e", "@extra.yml", "-e", "nonsense"]).problems(4).tells(&[
+        "bad.ini:1:1",
+        "bad.yml:3:7",
+        "did you mean 'ping'?",
+        "extra.yml:2:1: duplicate key 'x'",
+        "-e takes name=value, @file or a mapping, not 'nonsense'",
+    ]);
+}
+
+#[test]
+fn the_second_playbook_is_read_before_the_first_one_runs() {
+    let project = Project::new();
+    project.write("bad.yml", "- hosts: web\n  tasks:\n    - pnig:\n");
+    project.refuses(&["playbook", "ok.yml", "bad.yml", "-i", "hosts.yml"]).tells(&["bad.yml:3:7: no module is called 'pnig'"]);
+}
+
+#[test]
+fn undefined_variables_and_circles_fail_the_task_and_show_the_line() {
+    let project = Project::new();
+    project.write(
+        "play.yml",
+        "- hosts: web1\n  gather_facts: false\n  vars:\n    greeting: hello\n    a: \"{{ b }}\"\n    b: \"{{ c }}\"\n    c: \"{{ a }}\"\n  tasks:\n    - debug:\n        msg: \"{{ greting }}\"\n      ignore_errors: true\n    - debug: {msg: \"{{ a }}\"}\n      ignore_errors: true\n    - debug: {msg: \"{{ 1 / 0 }}\"}\n      ignore_errors: true\n    - fail: {msg: \"{{ nope }} hidden-word\"}\n      no_log: true\n",
+    );
+    let ended = project.run(&["playbook", "play.yml", "-i", "hosts.yml"]);
+    assert_eq!(ended.code, 2, "{}{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("hidden-word"), "{}", ended.stdout);
+    assert!(!project.was_connected());
+    crate::rig::Said(ended.stdout).tells(&[
+        "'greting' is undefined",
+        "at play.yml:10:14",
+        "10 |         msg: \"{{ greting }}\"",
+        "^",
+        "hint: did you mean 'greeting'?",
+        "recursive loop detected in variable 'a': a -> b -> c -> a",
+        "at play.yml:",
+        "unable to calculate 1 / 0",
+        "the output has been hidden",
+    ]);
+}
+
+#[test]
+fn a_pattern_with_an_undefined_variable_is_refused() {
+    let project = Project::new();
+    project.write("play.yml", "- hosts: \"{{ target }}\"\n  gather_facts: false\n  tasks:\n    - ping:\n");
+    project.refuses_playbook("play.yml").tells(&["play.yml:1:10: 'target' is undefined", "1 | - hosts: \"{{ target }}\""]);
+}
+
+#[test]
+fn extra_variables_are_checked() {
+    let project = Project::new();
+    for (written, words) in [
+        ("x", "-e takes name=value, @file or a mapping, not 'x'"),
+        ("{a: b", "-e:"),
+        ("[a, b]", "variables are a mapping, not a list"),
+        ("@absent.yml", "there is no such file"),
+        ("@.", "it is a folder"),
+        ("a='x", "-e:"),
+    ] {
+        project.refuses(&["playbook", "ok.yml", "-i", "hosts.yml", "-e", written]).tells(&[words]);
+    }
+}
