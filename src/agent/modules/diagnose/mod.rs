@@ -15,12 +15,14 @@ use crate::modules::systemd::{self, Systemctl, Unit};
 use crate::system::Program;
 use crate::tcp_table;
 use cluster::Etcd;
-use symptoms::{Cause, ETCD, UNIT, essence, last_error, shorten};
+use symptoms::{Cause, ETCD, MISMATCH, UNIT, essence, last_error, shorten};
 
 /// So many lines of a journal are looked through.
 const LINES: usize = 200;
 /// What a unit said so many seconds before its last words may be over long since.
 const RECENT: u64 = 300;
+/// A unit that has run so many seconds is past what ended it before.
+const SETTLED: u64 = 5;
 /// A file system with less is full: PostgreSQL cannot even make one more WAL file.
 const ENOUGH: u64 = 16 << 20;
 
@@ -101,14 +103,16 @@ impl Look<'_> {
 
     /// A unit that does not run is a cause, if only the last.
     fn judge(&mut self, name: &str, unit: &Unit, lines: &[&str]) {
-        let last = last_error(lines).map(|line| format!(": {}", essence(line))).unwrap_or_default();
-        let state = systemd::unit_line(name, unit);
+        // Patroni needs etcd: its trouble comes first.
+        let rank = if name.trim_end_matches(".service") == "etcd" { ETCD - 8 } else { UNIT };
+        let last = || last_error(lines).map(|line| format!(": {}", essence(line))).unwrap_or_default();
+        let is_looping = unit.property("SubState") == "auto-restart";
         match unit.property("ActiveState") {
-            "failed" => self.cause(UNIT, format!("{state}{last}")),
-            "activating" if unit.property("SubState") == "auto-restart" => self.cause(UNIT, format!("{state}{last}")),
-            "activating" => self.cause(UNIT + 4, format!("{name} is still starting{last}")),
-            _ if unit.is_masked() => self.cause(UNIT - 1, format!("{name} is masked, so that it cannot start: systemctl unmask {name}")),
-            "inactive" => self.cause(UNIT + 2, format!("{name} is stopped, and nobody has started it{last}")),
+            "failed" => self.cause(rank, format!("{}{}", systemd::unit_line(name, unit), last())),
+            "activating" if is_looping => self.cause(rank, format!("{}{}", systemd::unit_line(name, unit), last())),
+            "activating" => self.cause(rank + 4, format!("{name} is still starting{}", last())),
+            _ if unit.is_masked() => self.cause(rank + 1, format!("{name} is masked, so that it cannot start: systemctl unmask {name}")),
+            "inactive" => self.cause(rank + 2, format!("{name} is stopped: systemctl start {name}")),
             _ => {}
         }
     }
@@ -150,19 +154,26 @@ impl Look<'_> {
         ports
     }
 
-    /// True for a process that systemd counts to none of the units.
+    /// True for a process that systemd counts to none of the units. The services of a cluster share ports on purpose, each on its address.
     fn is_foreign(&self, pid: &str) -> bool {
         let units = &self.arguments.units;
         let groups = self.context.system.read_text(&Path::new("/proc").join(pid).join("cgroup")).unwrap_or_default();
         let is_of = |unit: &String| groups.contains(&format!("/{}.service", unit.trim_end_matches(".service")));
-        !units.is_empty() && !groups.is_empty() && !units.iter().any(is_of)
+        let cluster = ["etcd", "haproxy", "patroni"].map(str::to_owned);
+        !units.is_empty() && !groups.is_empty() && !units.iter().chain(&cluster).any(is_of)
     }
 
     fn at_disks(&mut self, data: Option<&Path>) -> Map {
-        let mut disk = Map::new();
+        let (mut disk, mut seen) = (Map::new(), Vec::new());
         for path in data.into_iter().chain([Path::new("/"), Path::new("/var")]) {
             // A folder that is not there yet will be where its parent is.
-            let Some(space) = path.ancestors().find_map(|path| self.context.system.disk_space(path).ok()) else { continue };
+            let system = self.context.system;
+            let look = |path: &Path| Some((system.disk_space(path).ok()?, system.stat(path).ok()?.dev));
+            let Some((space, device)) = path.ancestors().find_map(look) else { continue };
+            if seen.contains(&device) {
+                continue;
+            }
+            seen.push(device);
             let (free, total) = (space.blocks_available * space.block_size, space.blocks * space.block_size);
             let percent = (free * 100).checked_div(total).unwrap_or(100);
             let is_out_of_inodes = space.inodes > 0 && space.inodes_available == 0;
@@ -236,7 +247,9 @@ impl Look<'_> {
             let sentence = format!(
                 "the data on this host belongs to another cluster: system identifier {here} on disk, {there} in etcd. Move {folder} away and deploy again"
             );
-            self.cause(17, sentence);
+            // What Patroni says of it is the same with fewer words.
+            self.causes.retain(|cause| cause.rank != MISMATCH);
+            self.cause(MISMATCH, sentence);
         }
         told
     }
@@ -266,5 +279,40 @@ fn recent(lines: &[String]) -> Vec<Entry> {
     }
     let last = entries.last().map_or(0, |entry| entry.seconds);
     entries.retain(|entry| entry.seconds + RECENT >= last);
-    entries
+    // What is said while it starts again and again tells of the start before; else an earlier life is of no interest.
+    let starts = |word: &str| -> Vec<usize> {
+        let is_start = |entry: &Entry| entry.is_systemd && entry.text.starts_with(word);
+        entries.iter().enumerate().filter(|(_, entry)| is_start(entry)).map(|(at, _)| at).collect()
+    };
+    let starts = [starts("Starting "), starts("Started ")].into_iter().find(|starts| !starts.is_empty()).unwrap_or_default();
+    let begin = match starts[..] {
+        [.., at] if entries[at].seconds + SETTLED <= last => at,
+        [.., before, _] => before,
+        _ => 0,
+    };
+    entries.split_off(begin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::recent;
+
+    fn check(lines: &[&str], expect: &[&str]) {
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let found: Vec<_> = recent(&lines).into_iter().map(|entry| entry.text).collect();
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn only_the_last_life_of_a_unit_counts_unless_it_has_just_begun() {
+        let earlier =
+            ["1000.5 h systemd[1]: Starting etcd.service", "1001.0 h etcd[7]: no address", "1002.0 h systemd[1]: Starting etcd.service"];
+        check(
+            &[&earlier[..], &["1003.0 h etcd[8]: hello"]].concat(),
+            &["Starting etcd.service", "no address", "Starting etcd.service", "hello"],
+        );
+        check(&[&earlier[..], &["1007.0 h etcd[8]: hello", "   and more"]].concat(), &["Starting etcd.service", "hello", "   and more"]);
+        check(&["1000.0 h patroni[1]: old", "1301.0 h patroni[1]: new"], &["new"]);
+        check(&[], &[]);
+    }
 }

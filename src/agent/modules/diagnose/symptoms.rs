@@ -25,6 +25,8 @@ const fn symptom(rank: u8, says: &'static str, means: &'static str, over: &'stat
     Symptom { rank, says, means, over }
 }
 
+/// The rank of data that is another cluster's.
+pub(super) const MISMATCH: u8 = 18;
 /// The rank of an etcd that does not answer: its own trouble explains it, and it explains Patroni's.
 pub(super) const ETCD: u8 = 60;
 /// The rank of a unit that does not run.
@@ -45,7 +47,7 @@ const SYMPTOMS: &[Symptom] = &[
         "owner or permissions are wrong",
         STARTED,
     ),
-    symptom(18, "system id mismatch|system identifier differs", "the data on this host belongs to another cluster", IN_CLUSTER),
+    symptom(MISMATCH, "system id mismatch|system identifier differs", "the data on this host belongs to another cluster", IN_CLUSTER),
     symptom(20, "cluster id mismatch|cluster-id mismatch", "etcd on this host holds data of another etcd cluster than its peers", ""),
     symptom(
         22,

@@ -8,18 +8,19 @@ use crate::system::Program;
 
 /// The last lines of a unit's journal, oldest first; none when the journal cannot be read.
 pub(crate) fn last_lines(context: &Context, unit: &str, count: usize) -> Vec<String> {
-    journal(context, unit, count, "short-iso")
+    journal(context, unit, count, &["--output=short-iso"])
 }
 
-/// The same with the moment of each line, in seconds since 1970, before the host and the program that said it.
+/// The same since the host has started, with the moment of each line, in seconds since 1970, before the host and the program that said it.
 pub(crate) fn last_moments(context: &Context, unit: &str, count: usize) -> Vec<String> {
-    journal(context, unit, count, "short-unix")
+    journal(context, unit, count, &["--output=short-unix", "--boot"])
 }
 
-fn journal(context: &Context, unit: &str, count: usize, output: &str) -> Vec<String> {
+fn journal(context: &Context, unit: &str, count: usize, options: &[&str]) -> Vec<String> {
     let count = count.to_string();
-    let program = Program::new(["journalctl", "--quiet", "--no-pager", "--output", output, "--lines", &count, "--unit", unit])
-        .timeout(Duration::from_secs(5));
+    let mut argv = vec!["journalctl", "--quiet", "--no-pager", "--lines", &count, "--unit", unit];
+    argv.extend(options);
+    let program = Program::new(argv).timeout(Duration::from_secs(5));
     let text = context.run(program).map(|finished| finished.stdout_text()).unwrap_or_default();
     text.lines().filter(|line| !line.starts_with("-- ")).map(str::to_owned).collect()
 }
