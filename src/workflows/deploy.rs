@@ -12,6 +12,7 @@ use crate::credentials::{self, Credentials};
 use crate::groups::ClusterHosts;
 use crate::play::{Additions, Prepared, Wish, prepare, run};
 use crate::reach::check_reach;
+use crate::settings::check_settings;
 use crate::{WorkflowError, carried_agent};
 
 const PLAYBOOK: &str = "playbooks/postgresql/deploy.yml";
@@ -24,7 +25,7 @@ const STATE_FOLDER: &str = "postgresql";
 /// # Errors
 /// Wrong input, a lock that is held, or a cluster whose secrets are not here.
 pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowError> {
-    let prepared = prepare(wish, Path::new(PLAYBOOK))?;
+    let mut prepared = prepare(wish, Path::new(PLAYBOOK))?;
     let hosts = ClusterHosts::of(&prepared.inventory);
     if hosts.nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");
@@ -34,6 +35,9 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     // Secrets are made only for a run that can begin.
     check_reach(wish, &prepared)?;
+    for message in check_settings(&mut prepared)? {
+        report(&Event::Warning { message });
+    }
     carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;

@@ -10,6 +10,7 @@ mod local;
 mod play;
 mod project;
 mod reach;
+mod settings;
 mod slot;
 mod status;
 

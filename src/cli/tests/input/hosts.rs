@@ -124,3 +124,42 @@ fn nodes_in_a_list_must_be_nodes() {
         project.refuses(&["deploy", "-i", "other.yml", "-e", list]).tells(&[words]);
     }
 }
+
+#[test]
+fn settings_of_a_cluster_are_checked_before_anything_connects() {
+    let project = Project::new();
+    project.write(
+        "group_vars/postgresql.yml",
+        "postgresql_port: abc\npostgresql_synchronous_mode: sometimes\npatroni_ttl: 30\npatroni_retry_timeout: 20\nhaproxy_stats_port: 5000\npostgresql_parameters: [work_mem]\npostgresql_restart: 'false'\n",
+    );
+    project.refuses(&["deploy", "-i", "hosts.yml"]).problems(6).tells(&[
+        "postgresql_port is \"abc\", and must be a whole number from 1 to 65535",
+        "hint: it is set in the inventory, in group_vars",
+        "postgresql_synchronous_mode is \"sometimes\", and must be one of quorum, on, off",
+        "postgresql_parameters is [\"work_mem\"], and must be a mapping",
+        "postgresql_restart is \"false\", and must be true or false, without quotes",
+        "patroni_ttl is 30, less than patroni_loop_wait + 2 x patroni_retry_timeout = 10 + 2 x 20",
+        "haproxy_leader_port and haproxy_stats_port are both 5000",
+    ]);
+    let project = Project::new();
+    project
+        .refuses(&["deploy", "-i", "hosts.yml", "-e", "patroni_ttl=5"])
+        .tells(&["patroni_ttl is 5, and must be a whole number from 20 on"]);
+    project
+        .refuses(&["deploy", "-i", "hosts.yml", "-e", "postgresql_cluster_name=../x"])
+        .tells(&["postgresql_cluster_name is \"../x\", and must be a name"]);
+}
+
+#[test]
+fn a_misspelt_setting_brings_a_warning() {
+    let project = Project::new();
+    project.write("gone.yml", "postgresql:\n  hosts:\n    pg1: {ansible_host: 127.0.0.1, ansible_port: 1}\n");
+    let ended = project.run(&["deploy", "-i", "gone.yml", "-e", "postgresql_verison=17", "-e", "my_own=1"]);
+    assert_eq!(ended.code, 4, "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stderr.contains("nothing reads the variable 'postgresql_verison'; did you mean 'postgresql_version'?"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("my_own"), "{}", ended.stderr);
+}
