@@ -85,10 +85,11 @@ const SYMPTOMS: &[Symptom] = &[
     symptom(34, "could not load library|could not access file \"", "a library that PostgreSQL's settings name is not installed", STARTED),
     symptom(
         36,
-        "unrecognized configuration parameter|invalid value for parameter|contains errors",
+        "unrecognized configuration parameter|invalid value for parameter|syntax error in file",
         "PostgreSQL does not take its settings",
         STARTED,
     ),
+    symptom(37, "configuration file&contains errors", "PostgreSQL does not take its settings", STARTED),
     symptom(38, "initdb: error", "initdb failed", STARTED),
     symptom(40, "lock file \"postmaster.pid\" already exists", "another PostgreSQL runs on this data", STARTED),
     symptom(42, "dir for the cluster is not empty|exists but is not empty", "the folder of the data holds something else", STARTED),
