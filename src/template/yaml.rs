@@ -250,6 +250,12 @@ fn json_node(value: &serde_json::Value, place: &Place) -> Node {
     Node { place: place.clone(), tag: None, kind }
 }
 
+/// The last line above that opens more brackets than it closes.
+fn unclosed(text: &str, below: usize) -> Option<usize> {
+    let opens = |line: &str| line.matches(['{', '[']).count() > line.matches(['}', ']']).count();
+    text.lines().take(below - 1).enumerate().filter(|(_, line)| opens(line)).last().map(|(number, _)| number + 1)
+}
+
 /// The scanner's words, made plain for what people get wrong most.
 fn clearer(mut problem: Problem, text: &str) -> Problem {
     let Some(place) = problem.place.clone() else { return problem };
@@ -266,6 +272,12 @@ fn clearer(mut problem: Problem, text: &str) -> Problem {
         }
     }
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    if problem.message.contains("did not find expected ',' or")
+        && let Some(number) = unclosed(text, place.line)
+    {
+        let hint = format!("the bracket on line {number} is not closed");
+        return problem.with_hint(hint);
+    }
     if problem.hint.is_none() && problem.message.contains("unknown anchor") {
         return problem.with_hint("a value that begins with '*' must be quoted, unless it names an anchor '&'");
     }

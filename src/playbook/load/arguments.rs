@@ -5,9 +5,12 @@ use pgfleet_protocol::{ArgumentProblem, Kind as ArgumentKind, ModuleSpec};
 use pgfleet_template::{Node, Place, Problem, Raw, Text, Value, to_json};
 
 use super::Reading;
+use super::task::is_name;
 use crate::catalog::Engine;
 use crate::split::parse_pairs;
 use crate::{Arguments, Kind};
+
+const NAMES: &str = "letters, digits and underscores, not beginning with a digit";
 
 type Named = IndexMap<String, (Place, Raw)>;
 
@@ -47,7 +50,13 @@ impl Reading<'_> {
                 }
             }
         }
-        if kind != Kind::Engine(Engine::SetFact) {
+        // Where a line could not be read, what it lacks is not known.
+        let is_unread = self.problems.len() > before && named.is_empty();
+        if kind == Kind::Engine(Engine::SetFact) {
+            for (name, (place, _)) in named.iter().filter(|(name, _)| !is_name(name) && !Text::is_template(name)) {
+                self.problem(Problem::new(format!("'{name}' is no name of a variable")).at(place).with_hint(NAMES));
+            }
+        } else if !is_unread {
             self.check(name, &mut named, module, kind == Kind::Engine(Engine::AddHost));
         }
         (self.problems.len() == before).then_some(Arguments::Named(named))
@@ -114,7 +123,7 @@ impl Reading<'_> {
                 ArgumentProblem::Unknown { name, .. } => named.get(name).map(|(place, _)| place.clone()),
                 _ => None,
             };
-            let shown = Problem::new(problem.to_string()).at(&place.unwrap_or_else(|| name.place.clone()));
+            let shown = Problem::new(problem.to_string().replace("_raw_params", "cmd")).at(&place.unwrap_or_else(|| name.place.clone()));
             self.problem(match &problem {
                 ArgumentProblem::Unknown { name, known, .. } => {
                     shown.did_you_mean(name, known.iter().copied().filter(|name| !name.starts_with('_')))

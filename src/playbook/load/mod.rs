@@ -2,6 +2,7 @@
 
 mod arguments;
 mod keyword;
+mod literal;
 mod play;
 mod task;
 
@@ -105,7 +106,19 @@ impl<'a> Reading<'a> {
             Some(source) => source.explain(problem),
             None => problem,
         };
-        Err(self.problems.into_iter().map(explain).collect())
+        // Files in the order in which they were met, and in each from top to bottom.
+        let mut files: Vec<Option<Arc<str>>> = Vec::new();
+        let mut problems: Vec<(usize, Problem)> = Vec::new();
+        for problem in self.problems {
+            let file = problem.place.as_ref().map(|place| place.file.clone());
+            let number = files.iter().position(|known| *known == file).unwrap_or_else(|| {
+                files.push(file);
+                files.len() - 1
+            });
+            problems.push((number, problem));
+        }
+        problems.sort_by_key(|(file, problem)| (*file, problem.place.as_ref().map(|place| (place.line, place.column))));
+        Err(problems.into_iter().map(|(_, problem)| explain(problem)).collect())
     }
 
     fn problem(&mut self, problem: Problem) {

@@ -266,6 +266,12 @@ impl Reading<'_> {
                 return None;
             }
         };
+        let loops =
+            node.mapping()?.iter().filter(|(key, _)| key.scalar_text().is_some_and(|key| key == "loop" || key.starts_with("with_")));
+        if let Some((second, _)) = loops.into_iter().nth(1) {
+            let problem = second.problem("a second loop; a task has one");
+            self.problem(problem.with_hint("loop over both with the filter 'product', or in a file for include_tasks"));
+        }
         let control = node.get("loop_control");
         if let Some(control) = control {
             self.refuse_unknown_keys(
@@ -313,7 +319,7 @@ impl Reading<'_> {
 }
 
 /// Letters, digits and underscores, not beginning with a digit.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     text.chars().all(|character| character.is_alphanumeric() || character == '_')
         && !text.starts_with(|first: char| first.is_ascii_digit())
         && !text.is_empty()

@@ -6,7 +6,7 @@ use crate::rig::Project;
 fn malformed_yaml_is_shown_where_it_stands() {
     let project = Project::new();
     for (text, parts) in [
-        ("- hosts: web\n  tasks:\n    - debug: {msg: hello\n    - ping:\n", ["x.yml:", "malformed YAML"]),
+        ("- hosts: web\n  tasks:\n    - debug: {msg: hello\n    - ping:\n", ["x.yml:4:", "the bracket on line 3 is not closed"]),
         (
             "- hosts: web\n  tasks:\n    - name: Say: hello\n      ping:\n",
             ["x.yml:3:16: malformed YAML", "a value that holds ': ' must be quoted"],
@@ -56,6 +56,31 @@ fn all_problems_of_a_playbook_are_told_at_once() {
         "use include_tasks",
         "nobody",
     ]);
+}
+
+#[test]
+fn keywords_with_wrong_values_are_told_in_the_order_of_the_file() {
+    let project = Project::new();
+    project.write(
+        "types.yml",
+        "- hosts: web\n  become: perhaps\n  serial: abc\n  tasks:\n    - ping:\n      retries: many\n      until: true\n    - ping:\n      loop: {a: b}\n    - ping:\n      ignore_errors: maybe\n      delegate_to: [a]\n    - ping:\n      loop: [1]\n      with_items: [2]\n    - set_fact: {a-b: 1}\n    - shell: echo 'unclosed\n    - command:\n  strategy: fast\n",
+    );
+    project.refuses_playbook("types.yml").problems(11).tells(&[
+        "types.yml:2:11: 'become' takes true or false, not 'perhaps'",
+        "types.yml:3:11: 'serial' takes numbers or percentages, not 'abc'",
+        "types.yml:6:16: 'retries' takes a number, not 'many'",
+        "types.yml:9:13: 'loop' takes a list, not a mapping",
+        "types.yml:11:22: 'ignore_errors' takes true or false, not 'maybe'",
+        "types.yml:12:20: 'delegate_to' takes text, not a list",
+        "types.yml:15:7: a second loop; a task has one",
+        "types.yml:16:18: 'a-b' is no name of a variable",
+        "types.yml:17:14: unbalanced quotes",
+        "types.yml:18:7: module 'command': one of cmd, argv is needed",
+        "types.yml:19:13: 'strategy' is one of",
+    ]);
+    project.tasks("    - ping:\n      become: \"{{ x }}\"\n      ignore_errors: Yes\n      retries: '3'\n      until: x\n      environment: \"{{ e }}\"\n      delegate_to: \"{{ d }}\"\n      loop: \"{{ l }}\"\n");
+    let ended = project.run(&["playbook", "play.yml", "-i", "hosts.yml", "--syntax-check"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[test]
