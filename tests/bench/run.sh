@@ -1,0 +1,208 @@
+#!/usr/bin/env bash
+# What pgfleet costs, beside a shell script and beside Ansible, measured in one run on one lab of this machine. As root.
+#
+# usage: run.sh PGFLEET          variables: ROUNDS (2 cold deploys of each), RUNS (10 no-change deploys), ANSIBLE_RUNS (2),
+#                                ANSIBLE_CORE (what pip installs: ansible-core), PYTHON (/usr/bin/python3)
+#
+# cold deploy       pgfleet on four fresh guests, against deploy.sh on four fresh guests; then the cluster must be healthy and
+#                   the packages the same. What the guests' apt needs is fetched before. Who begins alternates.
+# no-change deploy  pgfleet, against ansible-core with the very same playbook, templates and variables, with pipelining and
+#                   without facts. All must report the same number of tasks, none changed.
+# Exit code 0: everything was measured, whether its goal is met or not.
+set -euo pipefail
+
+[ $# -eq 1 ] && [ -x "$1" ] || { sed -n '4,5s/^# //p' "$0" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || { echo "bench: root is needed for the lab: make bench" >&2; exit 2; }
+pgfleet=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)
+rounds=${ROUNDS:-2} runs=${RUNS:-10} ansible_runs=${ANSIBLE_RUNS:-2} python=${PYTHON:-/usr/bin/python3}
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/pgfleet/bench/venv subnet=172.28.7
+work=$(mktemp -d /tmp/pgfleet-bench.XXXXXX)
+lab=$work/lab inventory=$work/lab/inventory/hosts.yml first=root@$subnet.10 child='' began=$SECONDS
+targets=("$first" "root@$subnet.20" "root@$subnet.21" "root@$subnet.30")
+export LC_ALL=C.UTF-8
+unset PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED "${!ANSIBLE_@}" "${!PGFLEET_@}"
+
+say() { printf '%4d s  %s\n' $((SECONDS - began)) "$*"; }
+die() { echo "bench: $*" >&2; exit 1; }
+
+clean_up() {
+    local status=$? socket
+    trap '' EXIT INT TERM HUP
+    if [ -n "$child" ]; then kill "$child" 2>/dev/null && wait "$child" || true; fi
+    for socket in "$work"/ssh/*; do [ -S "$socket" ] && ssh -o ControlPath="$socket" -O exit bench 2>/dev/null; done
+    if [ -e "$lab" ]; then lab_is down || { echo "bench: the lab is left in $lab: $pgfleet lab --name bench --state $lab down" >&2; exit 1; }; fi
+    rm -rf "$work"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# limited SECONDS COMMAND...: in the background, so that an interrupt need not wait for it.
+limited() {
+    local status=0
+    timeout -k 10 "$@" & child=$!
+    wait "$child" || status=$?
+    child=''
+    [ $status -ne 124 ] || echo "bench: no end after $1 s: ${*:2}" >&2
+    return $status
+}
+# measured NAME SECONDS COMMAND...: adds 'seconds peak-kB' to the file NAME, leaves the output in NAME.log.
+measured() {
+    limited "$2" "$python" "$here/measure.py" "$work/$1.log" "${@:3}" >> "$work/$1" && return
+    tail -n 30 "$work/$1.log" >&2
+    die "$1 failed"
+}
+lab_is() {
+    limited 900 "$pgfleet" --project "$work/project" lab --name bench --state "$lab" "$@" > "$work/lab.log" 2>&1 && return
+    tail -n 20 "$work/lab.log" >&2
+    return 1
+}
+fresh_guests() {
+    if [ -e "$lab" ]; then lab_is down || die "the lab could not be taken down"; fi
+    rm -rf "$lab" "$work/project/state"
+    lab_is up --subnet "$subnet.0/24" || die "the lab could not be booted"
+}
+on() { limited 300 ssh -i "$lab/id_ed25519" -o UserKnownHostsFile="$lab/known_hosts" -o StrictHostKeyChecking=yes -o BatchMode=yes -o ConnectTimeout=10 "$@"; }
+everywhere() { local target; for target in "${targets[@]}"; do on "$target" "$@" < /dev/null || die "$target: '$1' failed"; done; }
+
+column() { awk -v n="$2" '{ print $n }' "$work/$1" | sort -g; }
+median() { column "$1" "${2:-1}" | awk '{ v[NR] = $1 } END { printf "%.3f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
+least() { column "$1" "${2:-1}" | head -n 1; }
+most() { column "$1" "${2:-1}" | tail -n 1; }
+divide() { awk -v a="$1" -v b="$2" -v digits="${3:-2}" 'BEGIN { printf "%.*f", digits, a / b }'; }
+# The recap of the run in NAME.log, summed over all hosts.
+recap() {
+    awk -F'[ =]+' '/ : ok=/ { for (i = 3; i < NF; i += 2) sum[$i] += $(i + 1) }
+        END { printf "ok=%d changed=%d unreachable=%d failed=%d skipped=%d", sum["ok"], sum["changed"], sum["unreachable"], sum["failed"], sum["skipped"] }' "$work/$1.log"
+}
+
+# --- Before anything is measured -------------------------------------------------------------------------------------
+
+prepare_ansible() {
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        limited 300 apt-get -qq update && limited 300 env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install python3-venv \
+            > "$work/apt.log" 2>&1 || { tail -n 5 "$work/apt.log" >&2; die "python3-venv could not be installed"; }
+    fi
+    [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv" || die "no virtual environment in $venv"
+    limited 300 "$venv/bin/pip" install --quiet --disable-pip-version-check "${ANSIBLE_CORE:-ansible-core}" || die "pip could not install ${ANSIBLE_CORE:-ansible-core}"
+    ansible_version=$("$venv/bin/python" -c 'import ansible.release; print(ansible.release.__version__)')
+}
+
+# Both sides find the same packages fetched, and each guest all of its own.
+fetch_packages() {
+    everywhere "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq -y -d --no-install-recommends install python3-apt \
+        postgresql-$version postgresql-client-$version patroni python3-etcd etcd-client etcd-server haproxy > /dev/null"
+}
+fetched() { everywhere 'ls /var/cache/apt/archives' > "$work/$1.fetched"; }
+
+# --- Cold deploy -----------------------------------------------------------------------------------------------------
+
+deploy_with_pgfleet() { measured pgfleet 600 "$pgfleet" --project "$work/project" deploy -i "$inventory"; }
+deploy_with_script() { measured script 600 "$here/deploy.sh" -i "$lab/id_ed25519" -k "$lab/known_hosts" -v "$version" "${targets[@]}"; }
+
+cold_deploy() {
+    local name=$1
+    fresh_guests
+    fetched before
+    "deploy_with_$name"
+    limited 90 "$python" "$here/healthy.py" "$subnet.10" "${#targets[@]}" || die "$name left no healthy cluster"
+    fetched after
+    cmp -s "$work/before.fetched" "$work/after.fetched" || die "$name had to fetch packages: $(diff "$work/before.fetched" "$work/after.fetched" | tr '\n' ' ')"
+    everywhere 'hostname; dpkg-query -W' > "$work/$name.packages"
+    say "cold deploy by $name: $(tail -n 1 "$work/$name" | cut -d' ' -f1) s"
+}
+
+# --- No-change deploy ------------------------------------------------------------------------------------------------
+
+unchanged() { [[ $(recap "$1") == ok=[1-9]*' changed=0 unreachable=0 failed=0 '* ]] || die "$1 is no run without a change: $(recap "$1")"; }
+
+no_change_by_pgfleet() {
+    local run
+    for ((run = 0; run < runs; run++)); do
+        measured same 60 "$pgfleet" --project "$work/project" deploy -i "$inventory"
+        unchanged same
+    done
+    say "no-change deploy by pgfleet: $(median same) s ($(recap same))"
+}
+
+no_change_by_ansible() {
+    local run agent
+    # Ansible's apt needs this; else it would install it, which is a change.
+    everywhere 'apt-get -qq -y --no-install-recommends install python3-apt > /dev/null'
+    agent=$(on "$first" 'ls /var/lib/pgfleet/agent/*/pgfleet-agent' < /dev/null)
+    ln -s ../../templates "$work/project/playbooks/postgresql/templates"
+    "$python" - "$work/project/state/postgresql/secrets" "$version" "$agent" > "$work/vars.json" <<'END'
+import json, pathlib, sys
+names = {"superuser": "postgresql_superuser_password", "replication": "postgresql_replication_password", "rewind": "postgresql_rewind_password",
+         "app": "postgresql_app_password", "readonly": "postgresql_readonly_password", "patroni_rest": "patroni_rest_password",
+         "haproxy_stats": "haproxy_stats_password", "app_scram": "postgresql_app_scram", "readonly_scram": "postgresql_readonly_scram"}
+found = {name: pathlib.Path(sys.argv[1], file).read_text().rstrip("\n") for file, name in names.items()}
+print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent_path": sys.argv[3]}))
+END
+    # As fast as it can be: no facts, no search for Python, no copies of modules on the host, one connection kept for all runs.
+    export ANSIBLE_CONFIG=/dev/null ANSIBLE_HOME=$work/ansible ANSIBLE_PIPELINING=True ANSIBLE_FORKS=10 ANSIBLE_GATHERING=explicit ANSIBLE_NOCOLOR=1 \
+        ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_SSH_CONTROL_PATH_DIR=$work/ssh ANSIBLE_SSH_ARGS='-o ControlMaster=auto -o ControlPersist=120s'
+    for ((run = 0; run < ansible_runs; run++)); do
+        measured ansible 400 "$venv/bin/ansible-playbook" -i "$inventory" -e "@$root/playbooks/postgresql/vars/defaults.yml" -e "@$work/vars.json" \
+            "$work/project/playbooks/postgresql/deploy.yml"
+        unchanged ansible
+        say "the same by ansible-core: $(tail -n 1 "$work/ansible" | cut -d' ' -f1) s ($(recap ansible))"
+    done
+    [ "$(recap ansible)" = "$(recap same)" ] || die "not the same tasks: $(recap same) by pgfleet, $(recap ansible) by Ansible"
+}
+
+# --- Sizes -----------------------------------------------------------------------------------------------------------
+
+sizes() {
+    everywhere 'while read -r key value _; do [ "$key" = VmRSS: ] && echo "$value"; done < "/proc/$(systemctl show -p MainPID --value pgfleet-agent)/status"' > "$work/daemon"
+    [ "$(wc -l < "$work/daemon")" = "${#targets[@]}" ] || die "the agent's service does not run on every node"
+    on "$first" stat -c %s /usr/local/lib/pgfleet/pgfleet-agent < /dev/null > "$work/agent"
+}
+
+# --- All of it -------------------------------------------------------------------------------------------------------
+
+# row WHAT OURS OTHER RATIO RELATION GOAL: the ratio, or without one our own value, against the goal
+row() {
+    local goal='' verdict='' unit=x
+    if [ -n "${5:-}" ]; then
+        [ -n "$4" ] || unit=" ${2#* }"
+        goal="$5 $6$unit"
+        verdict=$(awk -v m="${4:-${2%% *}}" -v r="$5" -v g="$6" 'BEGIN { print (r == "<=" ? m + 0 <= g : r == ">=" ? m + 0 >= g : m + 0 < g) ? "met" : "MISSED" }')
+    fi
+    printf '%-42s %-12s %-20s %-8s %-10s %s\n' "$1" "$2" "${3:-}" "${4:+$4x}" "$goal" "$verdict"
+}
+
+load() { cut -d' ' -f1-3 /proc/loadavg; }
+load_before=$(load)
+mkdir -p "$work/project/inventory" "$work/ssh"
+cp -r "$root/playbooks" "$root/templates" "$work/project/"
+prepare_ansible
+say "ansible-core $ansible_version"
+fresh_guests
+version=$(awk '$1 == "postgresql_version:" { print $2; exit }' "$inventory")
+fetch_packages
+say "packages fetched, nothing measured yet"
+for ((round = rounds; round > 0; round--)); do
+    # The last is pgfleet's, whose cluster the rest is measured on.
+    if ((round % 2)); then order=(script pgfleet); else order=(pgfleet script); fi
+    for name in "${order[@]}"; do cold_deploy "$name"; done
+done
+diff "$work/script.packages" "$work/pgfleet.packages" > "$work/packages.diff" || die "not the same packages: $(head -n 20 "$work/packages.diff")"
+no_change_by_pgfleet
+no_change_by_ansible
+sizes
+
+cold=$(median pgfleet) script=$(median script) same=$(median same) ansible=$(least ansible)
+cold_ratio=$(divide "$cold" "$script") same_ratio=$(divide "$ansible" "$same" 0)
+echo
+printf '%-42s %-12s %-20s %-8s %-10s\n' "four nodes" pgfleet "compared with" ratio goal
+row "cold deploy (median of $rounds)" "$(divide "$cold" 1 1) s" "$(divide "$script" 1 1) s, shell script" "$cold_ratio" '<=' 1.1
+row "no-change deploy (median of $runs)" "$(divide "$same" 1) s" "" "" '<' 1
+row "  fastest and slowest of them" "$(divide "$(least same)" 1) s" "$(divide "$(most same)" 1) s"
+row "  ansible-core (fastest of $ansible_runs)" "$(divide "$same" 1) s" "$(divide "$ansible" 1 1) s, ansible" "$same_ratio" '>=' 50
+row "  the controller's peak memory" "$(divide "$(most same 2)" 1000 1) MB"
+row "agent: its size" "$(divide "$(cat "$work/agent")" 1000000) MB" "" "" '<' 3
+row "agent: memory of its daemon, most of four" "$(divide "$(most daemon)" 1000) MB" "" "" '<' 10
+echo
+echo "$(nproc) processors, load $load_before before and $(load) after; $(recap same); ansible-core $ansible_version, PostgreSQL $version."
