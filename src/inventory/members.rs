@@ -101,6 +101,15 @@ impl Inventory {
         Ok(self.join(host, &group) || is_new)
     }
 
+    /// Adds a group without hosts, unless there is one of that name.
+    ///
+    /// # Errors
+    /// When that is no name for a group.
+    pub fn add_group(&mut self, name: &str) -> Result<(), Problem> {
+        let added = self.ensure_group(name).map_err(|error| Problem::new(format!("'{name}' is no name for a group: {error}")));
+        added.map(drop)
+    }
+
     pub(crate) fn ensure_group(&mut self, name: &str) -> Result<GroupName, NameError> {
         if let Some(group) = self.group(name) {
             return Ok(group.name.clone());

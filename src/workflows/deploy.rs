@@ -9,7 +9,7 @@ use pgfleet_state::{Lock, Secrets, write};
 use pgfleet_template::{Problem, Raw, Value};
 
 use crate::credentials::{self, Credentials};
-use crate::groups::ClusterHosts;
+use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare, run};
 use crate::reach::check_reach;
 use crate::settings::check_settings;
@@ -33,6 +33,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
             .with_hint("put the nodes of the cluster into that group of the inventory, or list them in postgresql_nodes")
             .into());
     }
+    add_optional_groups(&mut prepared.inventory)?;
     // Secrets are made only for a run that can begin.
     check_reach(wish, &prepared)?;
     for message in check_settings(&mut prepared)? {
@@ -83,7 +84,8 @@ async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets, missing:
             }
         }
     });
-    let prepared = prepare(wish, Path::new(FIND))?;
+    let mut prepared = prepare(wish, Path::new(FIND))?;
+    add_optional_groups(&mut prepared.inventory)?;
     let finished = run(wish, prepared, Additions::default(), report).await?;
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if !found.is_empty() {

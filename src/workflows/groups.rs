@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// Groups that a cluster is made of.
 const NODES: &str = "postgresql";
 const VOTERS: &str = "etcd";
+const CLIENTS: &str = "postgresql_clients";
 
 /// The names of a cluster's database nodes and voters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,11 @@ impl ClusterHosts {
         all.extend(self.voters.iter().filter(|voter| !self.nodes.contains(voter)).cloned());
         all
     }
+}
+
+/// Adds the groups that the playbooks name and an inventory may leave out, so that nothing warns of them.
+pub(crate) fn add_optional_groups(inventory: &mut Inventory) -> Result<(), Problem> {
+    [VOTERS, CLIENTS].into_iter().try_for_each(|group| inventory.add_group(group))
 }
 
 /// A variable as the group `all` has it, rendered; extra variables come first.

@@ -116,7 +116,8 @@ fn names(raw: &Raw) -> Option<Vec<String>> {
 fn find(files: &dyn Files, folder: &Path, names: &[String]) -> Option<PathBuf> {
     let candidates = names.iter().flat_map(|name| [folder.join("vars").join(name), folder.join(name)]);
     let path = candidates.into_iter().find(|path| files.is_file(path))?;
-    Some(path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path))
+    let shorter = path.strip_prefix(".").ok().filter(|path| files.is_file(path)).map(Path::to_path_buf);
+    Some(shorter.unwrap_or(path))
 }
 
 /// The problem with the line that its place names.

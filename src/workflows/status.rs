@@ -11,7 +11,7 @@ use pgfleet_template::{NodeKind, Problem, Raw, SourceFile, Vars, Vault};
 use serde_json::Value;
 
 use crate::WorkflowError;
-use crate::groups::ClusterHosts;
+use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Wish, prepare, run};
 
 const PLAYBOOK: &str = "playbooks/postgresql/status.yml";
@@ -22,12 +22,13 @@ const PLAYBOOK: &str = "playbooks/postgresql/status.yml";
 /// Wrong input. A host that does not answer is part of the view, no error.
 pub async fn status(wish: &Wish) -> Result<ClusterView, WorkflowError> {
     debug_assert!(wish.mode == Mode::Apply, "a status changes nothing, and is not checked");
-    let prepared = prepare(wish, Path::new(PLAYBOOK))?;
+    let mut prepared = prepare(wish, Path::new(PLAYBOOK))?;
     let hosts = ClusterHosts::of(&prepared.inventory);
     if hosts.nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");
         return Err(problem.with_hint("put the nodes of the cluster into that group of the inventory").into());
     }
+    add_optional_groups(&mut prepared.inventory)?;
     let results: Arc<Mutex<BTreeMap<String, Result<Value, String>>>> = Arc::default();
     let sink = results.clone();
     let report: Report = Arc::new(move |event: &Event| {

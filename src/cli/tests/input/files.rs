@@ -78,6 +78,11 @@ fn a_new_project_is_right_as_it_is() {
     assert_eq!(list["_meta"]["hostvars"]["pg1"]["ansible_become"], true);
     let ended = project.run(&["playbook", "playbooks/postgresql/deploy.yml", "--project", "new", "--syntax-check"]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    for project_folder in [".", "new", "new/../new"] {
+        let arguments = ["playbook", "playbooks/postgresql/deploy.yml", "-i", "hosts.yml", "--syntax-check", "--project", project_folder];
+        let ended = project.run(&arguments);
+        assert_eq!(ended.code, 0, "{project_folder}: {}{}", ended.stdout, ended.stderr);
+    }
 }
 
 #[test]

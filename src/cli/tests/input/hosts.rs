@@ -162,4 +162,5 @@ fn a_misspelt_setting_brings_a_warning() {
         ended.stderr
     );
     assert!(!ended.stderr.contains("my_own"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "groups that may be left out are no news: {}", ended.stderr);
 }

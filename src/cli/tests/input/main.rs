@@ -7,3 +7,4 @@ mod playbooks;
 mod rig;
 mod secrets;
 mod sizes;
+mod state;

@@ -49,7 +49,8 @@ impl Project {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgfleet"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env("HOME", self.folder.path());
-        for name in ["PGFLEET_PROJECT", "PGFLEET_INVENTORY", "PGFLEET_VAULT_PASSWORD_FILE", "SSH_AUTH_SOCK", "CLICOLOR_FORCE", "NO_COLOR"] {
+        command.env("PGFLEET_PROJECT", self.folder.path());
+        for name in ["PGFLEET_INVENTORY", "PGFLEET_VAULT_PASSWORD_FILE", "SSH_AUTH_SOCK", "CLICOLOR_FORCE", "NO_COLOR"] {
             command.env_remove(name);
         }
         command
