@@ -1,5 +1,6 @@
 //! A file in the Ansible dialect: read, parsed with positions, its lines kept for messages.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ pub struct SourceFile {
     /// The text was encrypted: no line of it is shown.
     opened: bool,
 }
+
+/// Words in keys whose values are nobody's business.
+const SECRET_WORDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "private_key:"];
+const MASK: &str = "********";
 
 impl SourceFile {
     /// Reads a file; a file that is encrypted as a whole is opened.
@@ -74,8 +79,40 @@ impl SourceFile {
         let place = problem.place.as_ref().filter(|place| !self.opened && place.file == self.name && place.line > 0);
         let line = place.and_then(|place| Some((place.column, self.text.lines().nth(place.line - 1)?)));
         match line {
-            Some((column, line)) => problem.with_excerpt(line.chars().take(column + 200).collect::<String>()),
+            Some((column, line)) => problem.with_excerpt(shown(line).chars().take(column + 200).collect::<String>()),
             None => problem,
+        }
+    }
+}
+
+/// A line as it may be shown: what looks like a password written out is masked.
+fn shown(line: &str) -> Cow<'_, str> {
+    let lower = line.to_ascii_lowercase();
+    let Some(word) = SECRET_WORDS.iter().filter_map(|word| lower.find(word)).min() else { return Cow::Borrowed(line) };
+    let Some(separator) = line[word..].find([':', '=']).map(|at| word + at + 1) else { return Cow::Borrowed(line) };
+    let value = line[separator..].trim();
+    match value.is_empty() || value.contains("{{") || value.starts_with('!') {
+        true => Cow::Borrowed(line),
+        false => Cow::Owned(format!("{} {MASK}", &line[..separator])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn passwords_are_masked_in_excerpts() {
+        for (line, expect) in [
+            ("db_password: hunter2", "db_password: ********"),
+            ("web1 ansible_password=hunter2 x=1", "web1 ansible_password= ********"),
+            ("  API_TOKEN: 'x'", "  API_TOKEN: ********"),
+            ("password: \"{{ lookup('file', 'x') \"", "password: \"{{ lookup('file', 'x') \""),
+            ("password: !vault |", "password: !vault |"),
+            ("passwords:", "passwords:"),
+            ("state: present", "state: present"),
+        ] {
+            assert_eq!(shown(line), expect);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use console::Style;
 use pgfleet_engine::TaskResult;
-use pgfleet_template::{Files, SourceFile, Vault};
+use pgfleet_template::{Files, Place, Problem, SourceFile, Vault};
 
 use crate::screen;
 
@@ -43,7 +43,8 @@ impl Places {
         let mut parts = place.rsplitn(3, ':');
         let (column, line, file) = (parts.next()?.parse().ok()?, parts.next()?.parse::<usize>().ok()?, parts.next()?);
         let source = SourceFile::read(&*self.files, Path::new(file), &Vault::none()).ok()?;
-        let text = source.text.lines().nth(line.checked_sub(1)?)?;
-        Some(screen::excerpt(line, column, text, &Style::new().red().bold()))
+        let place = Place { line, column, ..Place::new(source.name.clone(), 1, 1) };
+        let text = source.explain(Problem::new("").at(&place)).excerpt?;
+        Some(screen::excerpt(line, column, &text, &Style::new().red().bold()))
     }
 }
