@@ -35,7 +35,9 @@ const STAGES: &[(&str, Stage)] = &[
 #[expect(clippy::print_stderr, reason = "minutes pass; whoever waits sees where it is")]
 fn a_cluster_from_bare_hosts_to_failover() {
     let rig = Rig::new();
-    for (number, (title, stage)) in STAGES.iter().enumerate() {
+    // With a kept lab, the stage to go on from.
+    let from = std::env::var("PGFLEET_LAB_FROM").map_or(1, |number| number.parse().expect("a stage's number"));
+    for (number, (title, stage)) in STAGES.iter().enumerate().skip(from - 1) {
         let begin = std::time::Instant::now();
         eprintln!("stage {}: {title} ...", number + 1);
         stage(&rig);

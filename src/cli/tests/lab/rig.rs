@@ -17,8 +17,10 @@ pub(crate) const HOSTS: [(&str, u8); 4] = [("controller.lan", 10), ("app-server-
 
 /// Takes the lab down however the test ends.
 pub(crate) struct Rig {
-    project: TempDir,
+    project: PathBuf,
     lab: PathBuf,
+    /// Takes the project away; nobody does where the lab is kept for a look.
+    temporary: Option<TempDir>,
 }
 
 /// What a run of the program has printed.
@@ -58,17 +60,20 @@ impl Ran {
 }
 
 impl Rig {
+    /// `PGFLEET_LAB_KEEP` names a folder in which the project and its lab stay when the test has ended, for a look or for going on.
     pub(crate) fn new() -> Self {
-        let project = tempfile::tempdir().expect("a temporary folder");
-        let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.path().join("state/lab").join(NAME), PathBuf::from);
-        std::fs::create_dir_all(project.path().join("inventory")).expect("the project's inventory");
-        let rig = Self { project, lab };
+        let kept = std::env::var_os("PGFLEET_LAB_KEEP").map(PathBuf::from);
+        let temporary = kept.is_none().then(|| tempfile::tempdir().expect("a temporary folder"));
+        let project = kept.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())).expect("one of them");
+        let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.join("state/lab").join(NAME), PathBuf::from);
+        std::fs::create_dir_all(project.join("inventory")).expect("the project's inventory");
+        let rig = Self { project, lab, temporary };
         rig.lab(&["up", "--subnet", &format!("{SUBNET}.0/24")]).expect(0);
         rig
     }
 
     pub(crate) fn project(&self) -> &Path {
-        self.project.path()
+        &self.project
     }
 
     pub(crate) fn inventory(&self) -> String {
@@ -178,8 +183,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        // For a look at a lab whose test has failed.
-        if std::env::var_os("PGFLEET_LAB_KEEP").is_some() {
+        if self.temporary.is_none() {
             return;
         }
         let lab = self.lab.display().to_string();

@@ -22,14 +22,14 @@ pub(crate) fn sudo_with_a_password(rig: &Rig) {
     let wrong = rig.project().join("wrong");
     fs::write(&right, "operator\n").expect("a file");
     fs::write(&wrong, "nonsense\n").expect("a file");
-    let with = |file: &std::path::Path| rig.deploy(&["-u", "operator", "--become-password-file", &file.display().to_string()]);
+    let with = |file: &std::path::Path| rig.deploy(&["-e", "ansible_user=operator", "--become-password-file", &file.display().to_string()]);
     with(&right).expect(0).expect_unchanged();
     let refused = with(&wrong);
     assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.out);
     let told = refused.out + &refused.err;
     assert!(told.contains("password"), "{told}");
     assert!(!told.contains("nonsense"), "{told}");
-    let none = rig.deploy(&["-u", "operator"]);
+    let none = rig.deploy(&["-e", "ansible_user=operator"]);
     let told = none.out + &none.err;
     assert!(none.code.is_some_and(|code| code != 0) && told.contains("-K"), "{told}");
 }
