@@ -27,7 +27,7 @@ trap 'for target in "${targets[@]}"; do ssh -o ControlPath="$work/%C" -O exit "$
 # One connection a host serves all steps. The script of a step comes on standard input.
 on() {
   local target=$1; shift
-  ssh "${key[@]}" "${known[@]}" -o BatchMode=yes -o ControlMaster=auto -o ControlPath="$work/%C" -o ControlPersist=60 "$target" sudo -n bash -seu -- "$@"
+  ssh "${key[@]}" "${known[@]}" -o BatchMode=yes -o ControlMaster=auto -o ControlPath="$work/%C" -o ControlPersist=60 "$target" sudo -n bash -seu -- "${@@Q}"
 }
 # A step on every host at once; each must succeed.
 everywhere() {

@@ -49,12 +49,13 @@ limited() {
 }
 # measured NAME SECONDS COMMAND...: adds 'seconds peak-kB' to the file NAME, leaves the output in NAME.log.
 measured() {
-    limited "$2" "$python" "$here/measure.py" "$work/$1.log" "${@:3}" >> "$work/$1" && return
+    limited "$2" "$python" "$here/measure.py" "$work/$1.log" "${@:3}" >> "$work/$1" && return 0
     tail -n 30 "$work/$1.log" >&2
     die "$1 failed"
 }
+# Also called by the trap, where a bare return would give the status of before it.
 lab_is() {
-    limited 900 "$pgfleet" --project "$work/project" lab --name bench --state "$lab" "$@" > "$work/lab.log" 2>&1 && return
+    limited 900 "$pgfleet" --project "$work/project" lab --name bench --state "$lab" "$@" > "$work/lab.log" 2>&1 && return 0
     tail -n 20 "$work/lab.log" >&2
     return 1
 }
@@ -129,7 +130,7 @@ no_change_by_pgfleet() {
 no_change_by_ansible() {
     local run agent
     # Ansible's apt needs this; else it would install it, which is a change.
-    everywhere 'apt-get -qq -y --no-install-recommends install python3-apt > /dev/null'
+    everywhere 'DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install python3-apt > /dev/null'
     agent=$(on "$first" 'ls /var/lib/pgfleet/agent/*/pgfleet-agent' < /dev/null)
     ln -s ../../templates "$work/project/playbooks/postgresql/templates"
     "$python" - "$work/project/state/postgresql/secrets" "$version" "$agent" > "$work/vars.json" <<'END'
@@ -141,7 +142,8 @@ found = {name: pathlib.Path(sys.argv[1], file).read_text().rstrip("\n") for file
 print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent_path": sys.argv[3]}))
 END
     # As fast as it can be: no facts, no search for Python, no copies of modules on the host, one connection kept for all runs.
-    export ANSIBLE_CONFIG=/dev/null ANSIBLE_HOME=$work/ansible ANSIBLE_PIPELINING=True ANSIBLE_FORKS=10 ANSIBLE_GATHERING=explicit ANSIBLE_NOCOLOR=1 \
+    echo '[defaults]' > "$work/ansible.cfg"
+    export ANSIBLE_CONFIG=$work/ansible.cfg ANSIBLE_HOME=$work/ansible ANSIBLE_PIPELINING=True ANSIBLE_FORKS=10 ANSIBLE_GATHERING=explicit ANSIBLE_NOCOLOR=1 \
         ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_SSH_CONTROL_PATH_DIR=$work/ssh ANSIBLE_SSH_ARGS='-o ControlMaster=auto -o ControlPersist=120s'
     for ((run = 0; run < ansible_runs; run++)); do
         measured ansible 400 "$venv/bin/ansible-playbook" -i "$inventory" -e "@$root/playbooks/postgresql/vars/defaults.yml" -e "@$work/vars.json" \
