@@ -143,7 +143,7 @@ print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent
 END
     # As fast as it can be: no facts, no search for Python, no copies of modules on the host, one connection kept for all runs.
     echo '[defaults]' > "$work/ansible.cfg"
-    export ANSIBLE_CONFIG=$work/ansible.cfg ANSIBLE_HOME=$work/ansible ANSIBLE_PIPELINING=True ANSIBLE_FORKS=10 ANSIBLE_GATHERING=explicit ANSIBLE_NOCOLOR=1 \
+    export ANSIBLE_CONFIG=$work/ansible.cfg ANSIBLE_HOME=$work/ansible.home ANSIBLE_PIPELINING=True ANSIBLE_FORKS=10 ANSIBLE_GATHERING=explicit ANSIBLE_NOCOLOR=1 \
         ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_SSH_CONTROL_PATH_DIR=$work/ssh ANSIBLE_SSH_ARGS='-o ControlMaster=auto -o ControlPersist=120s'
     for ((run = 0; run < ansible_runs; run++)); do
         measured ansible 400 "$venv/bin/ansible-playbook" -i "$inventory" -e "@$root/playbooks/postgresql/vars/defaults.yml" -e "@$work/vars.json" \
