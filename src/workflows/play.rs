@@ -220,9 +220,10 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
     }
     let files = wish.project.files();
     let fleet = SshFleet::new(options, wish.private_key.clone())?;
+    let given = given_secrets(&prepared.extra);
     let mut extra = additions.vars;
     extra.extend(prepared.extra);
-    let secrets = additions.secrets.into_iter().chain(wish.become_password.clone());
+    let secrets = additions.secrets.into_iter().chain(wish.become_password.clone()).chain(given);
     let options = RunOptions {
         inventory: prepared.inventory,
         inventory_sources: wish.inventories.clone(),
@@ -245,4 +246,11 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
     };
     let run = Run::new(options, Arc::new(fleet), Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())
+}
+
+/// Passwords and the like that came with `-e`.
+fn given_secrets(extra: &Vars) -> Vec<Secret> {
+    let secret = |name: &str| ["password", "passphrase", "secret", "token"].iter().any(|word| name.ends_with(word));
+    let chosen = extra.iter().filter(|(name, _)| secret(name));
+    chosen.filter_map(|(_, raw)| raw.as_written().as_str().map(Secret::new)).collect()
 }
