@@ -30,7 +30,12 @@ pub struct Member {
     pub scheduled_restart: Option<String>,
     /// Patroni's tags.
     pub tags: BTreeMap<String, Value>,
+    /// The version of its Patroni; `None` when it did not answer.
+    pub patroni: Option<String>,
 }
+
+/// The first version (major, minor) whose replicas are `streaming` where older ones only say `running`.
+const SAYS_STREAMING: (u32, u32) = (3, 1);
 
 impl Member {
     /// True for the leader of the cluster.
@@ -42,7 +47,17 @@ impl Member {
     /// True for a leader that runs and for a replica that streams.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        if self.is_leader() { self.state == "running" } else { self.state == "streaming" }
+        match self.state.as_str() {
+            "running" => self.is_leader() || !self.says_streaming(),
+            "streaming" => !self.is_leader(),
+            _ => false,
+        }
+    }
+
+    fn says_streaming(&self) -> bool {
+        let version = self.patroni.as_deref().unwrap_or_default();
+        let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+        numbers.next().zip(numbers.next()).is_none_or(|version| version >= SAYS_STREAMING)
     }
 }
 
@@ -114,7 +129,7 @@ impl ClusterView {
         let cluster = source.and_then(|answer| answer.body("cluster")).unwrap_or_default();
         let config = source.and_then(|answer| answer.body("config")).unwrap_or_default();
         let list = cluster.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut members: Vec<Member> = list.iter().map(member).collect();
+        let mut members: Vec<Member> = list.iter().map(|value| member(value, answers)).collect();
         members.sort_by(|left, right| (!left.is_leader(), &left.name).cmp(&(!right.is_leader(), &right.name)));
         let mut view = Self {
             name: text(&cluster, "scope").or_else(|| scope_of(answers)).unwrap_or_default(),
@@ -171,10 +186,13 @@ fn text(value: &Value, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn member(value: &Value) -> Member {
+fn member(value: &Value, answers: &[NodeAnswer]) -> Member {
+    let name = text(value, "name").unwrap_or_default();
+    let own = answers.iter().find(|answer| answer.node == name).and_then(|answer| answer.body("patroni"));
     let lag = ["replay_lag", "lag"].iter().find_map(|key| value.get(key)).and_then(Value::as_u64);
     Member {
-        name: text(value, "name").unwrap_or_default(),
+        patroni: own.and_then(|own| text(own.get("patroni")?, "version")),
+        name,
         host: text(value, "host").unwrap_or_default(),
         port: value.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         role: text(value, "role").unwrap_or_default(),

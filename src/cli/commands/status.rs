@@ -88,7 +88,7 @@ fn headline(view: &ClusterView) -> String {
 fn members(view: &ClusterView, wide: bool) -> Table {
     let mut header = vec!["Member", "Host", "Role", "State", "TL", "Lag", "Services"];
     if wide {
-        header.extend(["Port", "Tags"]);
+        header.extend(["Port", "Patroni", "Tags"]);
     }
     header.push("Notes");
     let mut table = Table::new(&header);
@@ -112,7 +112,7 @@ fn members(view: &ClusterView, wide: bool) -> Table {
         ];
         if wide {
             let tags: Vec<String> = member.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            cells.extend([member.port.to_string(), tags.join(" ")]);
+            cells.extend([member.port.to_string(), member.patroni.clone().unwrap_or_default(), tags.join(" ")]);
         }
         let mut notes = Vec::new();
         if member.pending_restart {

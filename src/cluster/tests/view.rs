@@ -76,3 +76,18 @@ fn nothing_that_answers_is_said_plainly() {
     let view = ClusterView::from_answers(&answers);
     assert!(view.findings[0].text.contains("no Patroni answers"), "{:?}", view.findings);
 }
+
+#[test]
+fn replicas_of_an_old_patroni_say_running() {
+    let members = [member("a", "leader", "running", Value::Null), member("b", "replica", "running", json!(0))];
+    let with_version = |version: &str| {
+        let mut answers = vec![answer("a", "primary", &members), answer("b", "replica", &members)];
+        if let Ok(probe) = &mut answers[1].probe {
+            probe["http"]["patroni"]["body"] =
+                json!({"role": "replica", "patroni": {"scope": "demo", "version": version}}).to_string().into();
+        }
+        ClusterView::from_answers(&answers)
+    };
+    let well = |view: &ClusterView| view.members[1].is_well();
+    assert!(well(&with_version("3.0.2")) && !well(&with_version("3.1.0")) && !well(&with_version("4.0.7")));
+}
