@@ -100,7 +100,7 @@ fetched() { everywhere 'ls /var/cache/apt/archives' > "$work/$1.fetched"; }
 # --- Cold deploy -----------------------------------------------------------------------------------------------------
 
 deploy_with_pgfleet() { measured pgfleet 600 "$pgfleet" --project "$work/project" deploy -i "$inventory"; }
-deploy_with_script() { measured script 600 "$here/deploy.sh" -i "$lab/id_ed25519" -k "$lab/known_hosts" -v "$version" "${targets[@]}"; }
+deploy_with_script() { measured script 600 env TMPDIR="$work" "$here/deploy.sh" -i "$lab/id_ed25519" -k "$lab/known_hosts" -v "$version" "${targets[@]}"; }
 
 cold_deploy() {
     local name=$1
