@@ -1,13 +1,15 @@
 # Looks at one host before a deploy; changes nothing. Prints one JSON document: facts, and checks as [name, verdict, message].
-# The settings come as PF_* variables. Bash alone where possible, since this also runs when nothing is to be done.
+# The settings come as PF_* variables. This also runs when nothing is to be done, on all hosts at once: so it is bash alone where
+# that will do, and few other processes. Functions leave their answer in `text`.
 export LC_ALL=C
 checks=() facts=()
-clean() { local t=${1//[^[:print:]]/ }; t=${t//\\/}; printf '%s' "${t//\"/\'}"; }
-check() { checks+=("[\"$1\",\"$2\",\"$(clean "$3")\"]"); }
-fact() { facts+=("\"$1\":\"$(clean "$2")\""); }
+clean() { text=${1//[^[:print:]]/ }; text=${text//\\/}; text=${text//\"/\'}; }
+join() { local IFS=,; text="$*"; }
+check() { clean "$3"; checks+=("[\"$1\",\"$2\",\"$text\"]"); }
+fact() { clean "$2"; facts+=("\"$1\":\"$text\""); }
 raw() { facts+=("\"$1\":$2"); }
+list() { local name=$1; shift; join "$@"; raw "$name" "[$text]"; }
 has() { [[ " $PF_ROLES " == *" $1 "* ]]; }
-join() { local IFS=,; printf '%s' "$*"; }
 
 raw clock "${EPOCHREALTIME:-$(date +%s)}"
 
@@ -54,31 +56,33 @@ while IFS='=' read -r key value; do
     ActiveEnterTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
     ExecReload) t=${value#*start_time=[}; t=${t%%]*}; t=${t#@}
       [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
-    '') active[$id]=$state since[$id]=$entered; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 reload= ;;
+    '') [ -n "$id" ] && active[$id]=$state since[$id]=$entered; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 reload= ;;
   esac
 done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-; echo)
-newer() {  # newer UNIT FILE...: is a file younger than the running service?
-  local unit=$1 t; shift
-  [ "${active[$unit]}" = active ] || return 1
-  while read -r t; do (( t > ${since[$unit]:-0} )) && { stale+=("\"$unit\""); return; }; done < <(stat -L -c %Y "$@" 2>&-)
-}
-newer etcd /etc/default/etcd
-newer patroni /etc/patroni/config.yml
-newer haproxy /etc/haproxy/haproxy.cfg
-newer pgfleet-agent /etc/systemd/system/pgfleet-agent.service /usr/local/lib/pgfleet/pgfleet-agent
+# Is a file younger than the service that reads it?
+while read -r t file; do
+  case $file in
+    */etcd) unit=etcd ;;
+    */config.yml) unit=patroni ;;
+    */haproxy.cfg) unit=haproxy ;;
+    *) unit=pgfleet-agent ;;
+  esac
+  [[ ${active[$unit]} == active && " ${stale[*]} " != *"\"$unit\""* ]] && (( t > ${since[$unit]:-0} )) && stale+=("\"$unit\"")
+done < <(stat -L -c '%Y %n' /etc/default/etcd /etc/patroni/config.yml /etc/haproxy/haproxy.cfg \
+  /etc/systemd/system/pgfleet-agent.service /usr/local/lib/pgfleet/pgfleet-agent 2>&-)
 for unit in etcd patroni haproxy; do fact "$unit" "${active[$unit]:-unknown}"; done
-raw stale "[$(join "${stale[@]}")]"
-raw daemon_reload "[$(join "${needs_reload[@]}")]"
+list stale "${stale[@]}"
+list daemon_reload "${needs_reload[@]}"
 
 # Disk and memory.
 if has node || has voter; then
   folder=$PF_DATA_FOLDER; has node || folder=/var/lib
   while [ ! -d "$folder" ]; do folder=${folder%/*}; folder=${folder:-/}; done
-  read -r _ _ _ free _ < <(df -Pm "$folder" | { read -r _; cat; })
-  text="$free MB free for $PF_DATA_FOLDER"
-  if [[ ! -d $PF_DATA_DIR/base ]] && (( free < PF_DISK )); then check "disk" Fail "$text, $PF_DISK needed"
-  elif (( free < PF_DISK_WARN )); then check "disk" Warn "$text"
-  else check "disk" Pass "$text"; fi
+  read -r blocks size < <(stat -f -c '%a %S' "$folder")
+  free=$(( blocks * size / 1048576 )) room="$free MB free for $PF_DATA_FOLDER"
+  if [[ ! -d $PF_DATA_DIR/base ]] && (( free < PF_DISK )); then check "disk" Fail "$room, $PF_DISK needed"
+  elif (( free < PF_DISK_WARN )); then check "disk" Warn "$room"
+  else check "disk" Pass "$room"; fi
   while read -r key value _; do [ "$key" = MemTotal: ] && { memory=$(( value / 1024 )); break; }; done < /proc/meminfo
   if (( memory < PF_MEMORY )); then check "memory" Fail "$memory MB, $PF_MEMORY needed"
   elif (( memory < PF_MEMORY_WARN )); then check "memory" Warn "$memory MB"
@@ -87,21 +91,33 @@ fi
 
 # Our own address, and the names.
 if has node || has voter; then
-  own=" $(hostname -I) "
+  read -r own < <(hostname -I); own=" $own "
   if [[ ! $PF_ADDRESS =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]]; then
     check "address" Fail "$PF_ADDRESS is a name: set ansible_host or postgresql_address to this node's IPv4 address"
   elif [[ $own != *" $PF_ADDRESS "* ]]; then check "address" Fail "$PF_ADDRESS is not an address of this host, which has$own"
   else check "address" Pass "$PF_ADDRESS"; fi
 fi
-wrong=()
-while read -r line; do wrong+=("$line"); done < <(
+# What /etc/hosts says first counts; only names that it lacks are asked for.
+declare -A known
+while read -r address names; do
+  [[ $address == [0-9]*.* ]] || continue
+  for name in ${names%%#*}; do known[$name]=${known[$name]:-$address}; done
+done < /etc/hosts
+wrong=() asked=
+while read -r name address; do
+  [ -n "$name" ] || continue
+  seen=${known[$name]:-}
+  if [ -z "$seen" ]; then asked+="$name $address"$'\n'
+  elif [ "$seen" != "$address" ]; then wrong+=("$name is $seen here, not $address;"); fi
+done <<< "$PF_NAMES"
+[ -n "$asked" ] && while read -r line; do wrong+=("$line"); done < <(
   while read -r name address; do
     [ -n "$name" ] || continue
     (
       read -r seen _ < <(timeout 1 getent ahostsv4 "$name")
       [ -z "$seen" ] || [ "$seen" = "$address" ] || echo "$name is $seen here, not $address;"
     ) &
-  done <<< "$PF_NAMES"
+  done <<< "$asked"
   wait
 )
 if [ ${wrong[0]+x} ]; then check "name resolution" Warn "${wrong[*]} /etc/hosts will say so"
@@ -127,16 +143,24 @@ if has node; then
   for p in $PF_HAPROXY_PORTS; do port "$p" haproxy haproxy; done
 fi
 if has voter; then for p in $PF_ETCD_PORTS; do port "$p" etcd etcd; done; fi
-if [ ${busy[0]+x} ]; then check "ports" Fail "$(join "${busy[@]}")"; else check "ports" Pass "free, or ours already"; fi
+if [ ${busy[0]+x} ]; then join "${busy[@]}"; check "ports" Fail "$text"; else check "ports" Pass "free, or ours already"; fi
 
-# Peers: a refusal is an answer, silence is a firewall or a host that is down.
+# Peers: a refusal is an answer, silence is a firewall or a host that is down. In a cluster that works every port is open, so
+# one process tries them in turn; what it could not connect to within a second is then tried again, all at once.
+closed=$PF_PEERS
 if [ -n "$PF_PEERS" ]; then
+  exec {open}< <(for target in $PF_PEERS; do { exec 3<> "/dev/tcp/${target%:*}/${target#*:}"; } 2>&- && echo "$target" || break; done) && trying=$!
+  while read -rt 1 -u "$open" target; do closed=" $closed "; closed=${closed/ $target / }; done
+  exec {open}<&-; kill "$trying" 2>&-
+  closed=${closed# }; closed=${closed% }
+fi
+if [ -n "${closed// }" ]; then
   silent=()
   while read -r target verdict; do
     [ "$verdict" = ok ] || silent+=("$target ($verdict)")
   done < <(
     pids=()
-    for target in $PF_PEERS; do
+    for target in $closed; do
       (
         answer=$( { exec 3<>"/dev/tcp/${target%:*}/${target#*:}"; } 2>&1 ) && answer=ok
         case $answer in ok|*"Connection refused"*) echo "$target ok" ;; *) echo "$target ${answer##*: }" ;; esac
@@ -146,9 +170,9 @@ if [ -n "$PF_PEERS" ]; then
     for entry in "${pids[@]}"; do wait "${entry%%:*}" 2>&-; done
     kill "$watchdog" 2>&-
   )
-  if [ ${silent[0]+x} ]; then check "reachability" Fail "no way to $(join "${silent[@]}")"
-  else check "reachability" Pass "every peer answers on its ports"; fi
 fi
+if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no way to $text"
+elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster.
 scope= bootstrap=null
@@ -173,7 +197,8 @@ if has voter; then
 fi
 raw etcd_member "$member"
 fact etcd_state "$state"
-if [ ${left[0]+x} ]; then check "leftovers" Fail "$(join "${left[@]}"). Move it away if it is not needed any more"
+if [ ${left[0]+x} ]; then join "${left[@]}"; check "leftovers" Fail "$text. Move it away if it is not needed any more"
 else check "leftovers" Pass "none of another cluster"; fi
 
-printf '{"facts":{%s},"checks":[%s]}\n' "$(join "${facts[@]}")" "$(join "${checks[@]}")"
+join "${facts[@]}"; printf '{"facts":{%s},' "$text"
+join "${checks[@]}"; printf '"checks":[%s]}\n' "$text"
