@@ -51,6 +51,13 @@ impl NodeAnswer {
         }
     }
 
+    /// True when the node's own Patroni says that PostgreSQL is a primary.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        let role = self.body("patroni").and_then(|patroni| patroni.get("role").and_then(Value::as_str).map(str::to_owned));
+        matches!(role.as_deref(), Some("primary" | "master"))
+    }
+
     /// Why an HTTP question has no answer.
     #[must_use]
     pub fn error(&self, question: &str) -> Option<String> {

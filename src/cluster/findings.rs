@@ -33,9 +33,14 @@ const LAG: u64 = 1_048_576;
 /// Everything found, worst first.
 pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     let mut findings = Findings::default();
-    findings.members(view);
-    findings.missing(view, answers);
-    findings.etcd(view);
+    if !answers.is_empty() && answers.iter().all(|answer| answer.probe.is_err()) {
+        let hint = "are the hosts up, and does a network lead there from here?";
+        findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
+    } else {
+        findings.members(view);
+        findings.missing(view, answers);
+        findings.etcd(view);
+    }
     findings.nodes(view, answers);
     findings.switches(view);
     findings.0.sort_by_key(|finding| finding.severity);
@@ -119,7 +124,8 @@ impl Findings {
                 Some(hint),
             );
         }
-        for member in view.etcd.iter().filter(|member| !member.healthy) {
+        let unreachable = |name: &str| view.nodes.iter().any(|node| node.name == name && node.unreachable.is_some());
+        for member in view.etcd.iter().filter(|member| !member.healthy && !unreachable(&member.name)) {
             let reason = member.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
             self.add(Severity::Warning, format!("etcd on {} is not healthy{reason}", member.name), None);
         }
@@ -131,10 +137,16 @@ impl Findings {
     fn nodes(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {
         for node in &view.nodes {
             if let Some(reason) = &node.unreachable {
+                let reason = reason.strip_prefix(&format!("{}: ", node.name)).unwrap_or(reason);
                 self.add(Severity::Warning, format!("{} cannot be reached: {reason}", node.name), None);
                 continue;
             }
             let answer = answers.iter().find(|answer| answer.node == node.name);
+            let leader = view.leader().map(|leader| leader.name.as_str());
+            if leader.is_some_and(|leader| leader != node.name) && answer.is_some_and(NodeAnswer::is_primary) {
+                let text = format!("{} says that it leads too, beside {}", node.name, leader.unwrap_or_default());
+                self.add(Severity::Critical, text, Some("is it cut off from etcd? Patroni demotes it when its time is over"));
+            }
             let expected = |unit: &str| match unit {
                 "etcd" => answer.is_some_and(|answer| answer.is_voter),
                 "patroni" | "haproxy" => answer.is_some_and(|answer| answer.is_database),

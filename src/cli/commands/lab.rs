@@ -52,6 +52,8 @@ fn act(project: &Project, args: LabArgs) -> Result<Exit, LabError> {
     }
     settings.state_dir = args.state.unwrap_or_else(|| project.state().join("lab").join(&args.name));
     if let LabCommand::Up { subnet, suite } = &args.command {
+        // What is not said stays as it is.
+        settings = Lab::existing(settings)?.settings().clone();
         if let Some(subnet) = subnet {
             settings.subnet = subnet.parse()?;
         }

@@ -72,7 +72,7 @@ fn no_leader_and_no_quorum_are_critical() {
 
 #[test]
 fn nothing_that_answers_is_said_plainly() {
-    let answers = [NodeAnswer { node: "a".to_owned(), is_voter: true, is_database: true, probe: Err("no route".to_owned()) }];
+    let answers = [NodeAnswer { node: "a".to_owned(), is_voter: true, is_database: true, probe: Ok(json!({"http": {}, "units": {}})) }];
     let view = ClusterView::from_answers(&answers);
     assert!(view.findings[0].text.contains("no Patroni answers"), "{:?}", view.findings);
 }
@@ -90,4 +90,25 @@ fn replicas_of_an_old_patroni_say_running() {
     };
     let well = |view: &ClusterView| view.members[1].is_well();
     assert!(well(&with_version("3.0.2")) && !well(&with_version("3.1.0")) && !well(&with_version("4.0.7")));
+}
+
+#[test]
+fn two_that_lead_are_critical() {
+    let mut answers = healthy();
+    if let Ok(probe) = &mut answers[2].probe {
+        probe["http"]["patroni"]["body"] = json!({"role": "primary", "patroni": {"scope": "demo"}}).to_string().into();
+    }
+    let view = ClusterView::from_answers(&answers);
+    let told: Vec<_> = view.findings.iter().map(|finding| (finding.severity, finding.text.as_str())).collect();
+    assert_eq!(told, [(Severity::Critical, "c says that it leads too, beside a")]);
+}
+
+#[test]
+fn hosts_that_cannot_be_reached_are_not_called_down() {
+    let mut answers = healthy();
+    answers.iter_mut().for_each(|answer| answer.probe = Err(format!("{}: no connection", answer.node)));
+    let view = ClusterView::from_answers(&answers);
+    let told: Vec<_> = view.findings.iter().map(|finding| finding.text.as_str()).collect();
+    let each = ["a cannot be reached: no connection", "b cannot be reached: no connection", "c cannot be reached: no connection"];
+    assert_eq!(told, [&["no host of the cluster can be reached"][..], &each].concat());
 }
