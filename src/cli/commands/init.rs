@@ -71,7 +71,8 @@ fn make(args: &InitArgs) -> Result<(), String> {
     }
     let shown = folder.display();
     screen::line(&format!("{shown} is a new project. Next:"));
-    screen::line(&format!("  1. cd {shown}, and name your hosts in inventory/hosts.yml"));
+    let inventory = if args.hosts.is_empty() { "name your hosts in" } else { "look at" };
+    screen::line(&format!("  1. cd {shown}, and {inventory} inventory/hosts.yml"));
     screen::line("  2. log in to each host once with ssh, so that its key is known");
     screen::line("  3. pgfleet deploy --check     what would be done");
     screen::line("  4. pgfleet deploy");
