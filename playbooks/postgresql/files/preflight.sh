@@ -174,16 +174,16 @@ fi
 if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no way to $text"
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
-# Leftovers of an earlier cluster.
-scope= bootstrap=null
+# Leftovers of an earlier cluster, and data that is elsewhere.
+scope= bootstrap=null data=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value; break ;; esac
+  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/}; break ;; esac
 done < /etc/patroni/config.yml
 raw bootstrap "${bootstrap:-null}"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then
-  [ -n "$scope" ] && [ "$scope" != "$PF_CLUSTER" ] && left+=("/etc/patroni/config.yml belongs to the cluster $scope")
+  [ -n "$scope" ] && [ "$scope" != "$PF_CLUSTER" ] && left+=("/etc/patroni/config.yml belongs to the cluster $scope, not to $PF_CLUSTER")
   [ -z "$scope" ] && filled "$PF_DATA_DIR" && left+=("$PF_DATA_DIR is not empty and no Patroni of ours keeps it")
 fi
 member=false
@@ -197,6 +197,9 @@ if has voter; then
 fi
 raw etcd_member "$member"
 fact etcd_state "$state"
+if [[ $scope == "$PF_CLUSTER" && -n $data && $data != "$PF_DATA_DIR" && -d $data/base ]]; then
+  check "data" Fail "the cluster's data is in $data, and the variables say $PF_DATA_DIR. A deploy moves no data and changes no major version: set postgresql_version and postgresql_data_folder back"
+fi
 if [ ${left[0]+x} ]; then join "${left[@]}"; check "leftovers" Fail "$text. Move it away if it is not needed any more"
 else check "leftovers" Pass "none of another cluster"; fi
 

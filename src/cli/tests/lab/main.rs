@@ -26,6 +26,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("modules check, apply and then have nothing to do", modules::tour),
     ("sudo asks for a password and gets it", trouble::sudo_with_a_password),
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
+    ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),

@@ -45,6 +45,18 @@ pub(crate) fn refuses_without_secrets(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
+/// With another version, Patroni would look for its data in an empty folder.
+pub(crate) fn refuses_another_place_for_the_data(rig: &Rig) {
+    for (setting, words) in
+        [("postgresql_version=15", "changes no major version"), ("postgresql_cluster_name=other", "belongs to the cluster")]
+    {
+        let refused = rig.deploy(&["-e", setting]).expect(2);
+        assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
+        assert!(refused.out.contains(words), "{}", refused.out);
+    }
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
 pub(crate) fn unknown_host_key(rig: &Rig) {
     let file = rig.project().join("strangers.yml");
     let own = fs::read_to_string(std::path::Path::new(&rig.inventory()).join("hosts.yml")).expect("the lab's inventory");
