@@ -38,6 +38,14 @@ struct Origin<'c> {
     keep_local_ids: bool,
 }
 
+/// How filters and tests differ.
+struct Plugin {
+    make: fn(&'static str, Option<u16>, u8) -> Instruction<'static>,
+    /// The filter that checks several arguments, then calls the plugin.
+    checked: &'static str,
+    tolerant: bool,
+}
+
 impl<'r> Rewriter<'r> {
     pub(crate) fn new(name: &'static str, source: &'static str, includes: Option<&'r dyn Includes>) -> Self {
         Self {
@@ -142,32 +150,12 @@ impl<'r> Rewriter<'r> {
             Instruction::StringConcat => self.push(origin, index, Instruction::ApplyFilter("__concat__", Some(2), !0)),
             Instruction::Rem => self.push(origin, index, Instruction::CallFunction("__mod__", Some(2))),
             Instruction::ApplyFilter(name, count, id) => {
-                let id = if origin.keep_local_ids { *id } else { !0 };
-                match count {
-                    Some(1) if !TOLERANT_FILTERS.contains(name) => {
-                        self.call_with_top(origin, index, Value::from_object(Checked));
-                        self.push(origin, index, Instruction::ApplyFilter(name, Some(1), id));
-                    }
-                    Some(count) if !TOLERANT_FILTERS.contains(name) => {
-                        self.push(origin, index, Instruction::LoadConst(Value::from(*name)));
-                        self.push(origin, index, Instruction::ApplyFilter("__filter__", Some(count + 1), !0));
-                    }
-                    count => self.push(origin, index, Instruction::ApplyFilter(name, *count, id)),
-                }
+                let plugin = Plugin { make: Instruction::ApplyFilter, checked: "__filter__", tolerant: TOLERANT_FILTERS.contains(name) };
+                self.call_plugin(origin, index, &plugin, (name, *count, *id));
             }
             Instruction::PerformTest(name, count, id) => {
-                let id = if origin.keep_local_ids { *id } else { !0 };
-                match count {
-                    Some(1) if !TOLERANT_TESTS.contains(name) => {
-                        self.call_with_top(origin, index, Value::from_object(Checked));
-                        self.push(origin, index, Instruction::PerformTest(name, Some(1), id));
-                    }
-                    Some(count) if !TOLERANT_TESTS.contains(name) => {
-                        self.push(origin, index, Instruction::LoadConst(Value::from(*name)));
-                        self.push(origin, index, Instruction::ApplyFilter("__test__", Some(count + 1), !0));
-                    }
-                    count => self.push(origin, index, Instruction::PerformTest(name, *count, id)),
-                }
+                let plugin = Plugin { make: Instruction::PerformTest, checked: "__test__", tolerant: TOLERANT_TESTS.contains(name) };
+                self.call_plugin(origin, index, &plugin, (name, *count, *id));
             }
             // An inline `if` without `else` gives a silent undefined in minijinja, a loud one in Ansible.
             Instruction::LoadConst(value) if value.is_undefined() => {
@@ -179,6 +167,22 @@ impl<'r> Rewriter<'r> {
                 }
                 self.push(origin, index, other.clone());
             }
+        }
+    }
+
+    /// Calls a filter or a test; undefined arguments are errors unless it can bear them.
+    fn call_plugin(&mut self, origin: &Origin<'_>, index: u32, plugin: &Plugin, (name, count, id): (&'static str, Option<u16>, u8)) {
+        let id = if origin.keep_local_ids { id } else { !0 };
+        match count {
+            Some(1) if !plugin.tolerant => {
+                self.call_with_top(origin, index, Value::from_object(Checked));
+                self.push(origin, index, (plugin.make)(name, Some(1), id));
+            }
+            Some(count) if !plugin.tolerant => {
+                self.push(origin, index, Instruction::LoadConst(Value::from(name)));
+                self.push(origin, index, Instruction::ApplyFilter(plugin.checked, Some(count + 1), !0));
+            }
+            count => self.push(origin, index, (plugin.make)(name, count, id)),
         }
     }
 

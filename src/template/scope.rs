@@ -112,12 +112,6 @@ impl Scope {
         Self { language: language.clone(), search: search.into(), top: None, rendered: Arc::default() }
     }
 
-    /// The same names with other folders in which lookups and includes look for files.
-    #[must_use]
-    pub fn searching(&self, search: Vec<PathBuf>) -> Self {
-        Self { language: self.language.clone(), search: search.into(), top: self.top.clone(), rendered: Arc::default() }
-    }
-
     fn above(&self, content: Content) -> Self {
         let top = Some(Arc::new(Layer { content, below: self.top.clone() }));
         Self { language: self.language.clone(), search: self.search.clone(), top, rendered: Arc::default() }

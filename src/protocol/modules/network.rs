@@ -51,8 +51,6 @@ arguments! {
         exclude_hosts: Items = Vec::new();
         /// What to say when it does not come.
         msg: Option<String>;
-        /// Units whose state and journal explain why it did not come.
-        _diagnose: Items = Vec::new();
     }
     rules [Rule::AtMostOne(&["port", "path"])]
 }

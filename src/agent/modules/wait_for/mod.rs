@@ -11,7 +11,6 @@ use pgfleet_protocol::modules::network::{WaitFor, WaitState};
 use serde_json::json;
 
 use crate::module::{Context, Failure, Plan, Planned, reason};
-use crate::modules::systemd;
 use crate::python_regex;
 use crate::tcp_table;
 
@@ -220,11 +219,7 @@ fn diagnose(wish: &WaitFor, context: &Context, last: &str) -> Vec<String> {
             lines.push(format!("port {port} of this host is held by {}", holders.join(", ")));
         }
     }
-    for unit in &wish._diagnose {
-        lines.push(systemd::state_line(context, unit));
-        lines.extend(systemd::last_lines(context, unit, 10).into_iter().map(|line| format!("  {line}")));
-    }
-    if is_local && !wish._diagnose.is_empty() {
+    if is_local {
         lines.extend(full_disks(context));
     }
     lines
