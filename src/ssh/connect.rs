@@ -119,6 +119,10 @@ impl Connector {
             hops.push(connection);
         }
         let (handle, farewell) = self.open(target, hops.last()).await?;
+        if self.handshakes.available_permits() == 0 {
+            // Others wait. sshd admits a user before its listener stops counting the connection; once the session answers, it has stopped.
+            let _unanswered = timeout(self.options.login_timeout, handle.send_ping()).await;
+        }
         drop(permit);
         let hops = hops.into_iter().map(|(handle, _)| handle).collect();
         Ok(Session::new(target, handle, hops, farewell, self.options.start_timeout))
