@@ -38,6 +38,11 @@ pub(crate) enum Command {
     /// Show the cluster: members, lag, etcd, units. Exit code 0 only when it is healthy.
     #[command(after_help = "Examples:\n  pgfleet status -i inventory/dev\n  pgfleet status -i inventory/dev -o json | jq .members")]
     Status(StatusArgs),
+    /// Let another node lead, with writes measured meanwhile.
+    #[command(
+        after_help = "Examples:\n  pgfleet switchover -i inventory/dev --target app-server-2.lan\n  pgfleet switchover -i inventory/dev --check\n  pgfleet switchover -i inventory/dev --target app-server-2.lan --at 2030-01-01T03:00:00Z"
+    )]
+    Switchover(SwitchoverArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"
@@ -150,6 +155,18 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SwitchoverArgs {
+    /// The node that shall lead; otherwise the replica that is best for it.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) target: Option<String>,
+    /// Not now but then: a time with its zone, as 2030-01-01T03:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pgfleet_engine::Finished;
+use pgfleet_engine::{Finished, Verdict};
 use pgfleet_state::StateError;
 use pgfleet_workflows::WorkflowError;
 
@@ -51,7 +51,12 @@ impl From<&WorkflowError> for Exit {
 impl Exit {
     /// How a run of a playbook ends the program.
     pub(crate) fn of_run(finished: &Finished, tell_changes: bool) -> Self {
-        if finished.recap.failed_hosts().next().is_some() {
+        if let Some(verdict) = finished.verdict {
+            match verdict {
+                Verdict::Refused => Self::Refused,
+                Verdict::Unverified => Self::NotHealthy,
+            }
+        } else if finished.recap.failed_hosts().next().is_some() {
             Self::HostFailed
         } else if finished.recap.unreachable_hosts().next().is_some() {
             Self::Unreachable

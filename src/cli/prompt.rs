@@ -19,3 +19,13 @@ pub(crate) fn secret(question: &str) -> io::Result<Secret> {
     terminal.write_str(question)?;
     terminal.read_secure_line().map(Secret::new)
 }
+
+/// Asks for a line.
+pub(crate) fn line(question: &str) -> io::Result<String> {
+    if !is_possible() {
+        return Err(io::Error::new(io::ErrorKind::NotConnected, "no terminal"));
+    }
+    let terminal = Term::stderr();
+    terminal.write_str(question)?;
+    terminal.read_line()
+}

@@ -9,5 +9,5 @@ mod view;
 
 pub use answers::{NodeAnswer, Unit};
 pub use findings::{Finding, Severity};
-pub use questions::{Questions, questions};
+pub use questions::{Questions, questions, questions_at};
 pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};

@@ -18,7 +18,12 @@ pub struct Questions {
 pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
     let patroni = format!("http://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
-    let etcd = format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}");
+    questions_at(&patroni, &format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}"))
+}
+
+/// The same questions for one node: the addresses of its Patroni and its etcd.
+#[must_use]
+pub fn questions_at(patroni: &str, etcd: &str) -> Questions {
     let post = |path: &str| json!({"url": format!("{etcd}{path}"), "method": "POST", "body": "{}"});
     Questions {
         http: json!({

@@ -187,6 +187,7 @@ impl Attempt<'_> {
         let work = async {
             match self.task.kind {
                 Kind::Engine(action) => self.act(action, scope).await,
+                Kind::Controller => self.control(scope).await,
                 kind => self.call(kind, scope, delegate).await,
             }
         };

@@ -32,7 +32,7 @@ impl Attempt<'_> {
             Kind::Transfer(_) if self.task.module.name == "template" => self.template(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "fetch" => self.fetch(arguments, &contact, scope).await,
             Kind::Transfer(_) => self.copy(arguments, &contact, scope).await,
-            Kind::Engine(_) => Err(Problem::new("this module touches no host")),
+            Kind::Engine(_) | Kind::Controller => Err(Problem::new("this module touches no host")),
         }
     }
 
@@ -57,7 +57,7 @@ impl Attempt<'_> {
     }
 
     /// Where the work is done, and as whom.
-    fn contact(&self, scope: &Scope, delegate: Option<&str>) -> Result<Contact, Problem> {
+    pub(crate) fn contact(&self, scope: &Scope, delegate: Option<&str>) -> Result<Contact, Problem> {
         let (name, outside) = match delegate {
             None => (self.host.name.as_str(), None),
             Some(name) => (name, Some(self.run.outside_scope(&*self.run.delegate_host(name)?)?)),
@@ -86,7 +86,7 @@ impl Attempt<'_> {
         otherwise("ansible_user", &settings.remote_user, self.run.options.remote_user.as_deref())?;
         otherwise("ansible_port", &settings.port, None)?;
         otherwise("ansible_connection", &settings.connection, crate::scopes::is_controller(name).then_some("local"))?;
-        Ok(Contact { host: name.to_owned(), variables, r#become: self.become_of(scope, there)? })
+        Ok(Contact { host: name.to_owned(), variables, r#become: self.become_of(scope, there)?, lane: 0 })
     }
 
     fn become_of(&self, scope: &Scope, there: &Scope) -> Result<Option<Become>, Problem> {

@@ -90,6 +90,24 @@ pub enum Event {
         /// Milliseconds that it took.
         milliseconds: u64,
     },
+    /// What a task has to tell while it works.
+    Said {
+        /// The task.
+        task: usize,
+        /// A sentence.
+        text: String,
+    },
+    /// How far a task is. It is shown, not kept.
+    Progress {
+        /// The task.
+        task: usize,
+        /// Of what.
+        what: String,
+        /// Bytes, or whatever is counted.
+        done: u64,
+        /// Of how many, where that is known.
+        total: Option<u64>,
+    },
     /// A file of tasks is included.
     Included {
         /// The file.

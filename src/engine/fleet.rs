@@ -27,6 +27,8 @@ pub struct Contact {
     pub variables: Map,
     /// As whom.
     pub r#become: Option<Become>,
+    /// Calls of one lane go one after the other; another lane does not wait for them.
+    pub lane: u8,
 }
 
 /// File content on its way to a host.

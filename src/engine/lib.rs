@@ -3,6 +3,7 @@
 mod actions;
 mod attempt;
 mod call;
+mod controller;
 mod event;
 mod fleet;
 mod handlers;
@@ -20,10 +21,11 @@ mod steps;
 mod task;
 mod transfer;
 
+pub use controller::{Action, ActionHost, Controller, Teller};
 pub use event::{Event, Report};
 pub use fleet::{Become, Contact, Content, Fleet, Incoming, Local, RawOutput, Unreachable};
 pub use link::Link;
 pub use recap::{Counts, Recap};
 pub use redact::Redactor;
 pub use result::{Ending, TaskResult};
-pub use run::{Finished, Run, RunOptions, Stop};
+pub use run::{Finished, Run, RunOptions, Stop, Verdict};

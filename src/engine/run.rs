@@ -12,7 +12,7 @@ use pgfleet_protocol::{Mode, Secret};
 use pgfleet_template::{Language, Problem, Vars};
 
 use crate::hosts::{Fate, HostState};
-use crate::{Event, Fleet, Local, Recap, Redactor, Report};
+use crate::{Controller, Event, Fleet, Local, Recap, Redactor, Report, TaskResult};
 
 /// Asks a run to end after the tasks that are running.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,17 @@ pub struct RunOptions {
     pub redactor: Redactor,
     /// Asks for an early end.
     pub stop: Stop,
+    /// Does the modules of the controller.
+    pub controller: Arc<dyn Controller>,
+}
+
+/// What a failure means beyond itself. A result says it under `verdict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It would have been unsafe, and nothing was touched.
+    Refused,
+    /// It was done, but what came of it is not what it should be.
+    Unverified,
 }
 
 /// How a run ended.
@@ -76,6 +87,8 @@ pub struct RunOptions {
 pub struct Finished {
     /// By host.
     pub recap: Recap,
+    /// What the first failure means, where it means more than a failure.
+    pub verdict: Option<Verdict>,
     /// It was asked to stop before its end.
     pub interrupted: bool,
 }
@@ -90,6 +103,7 @@ pub struct Run {
     pub(crate) numbers: AtomicUsize,
     /// Values computed once a run: the inventory's groups, say.
     pub(crate) constants: Mutex<Option<Arc<Vars>>>,
+    verdict: Mutex<Option<Verdict>>,
     report: Report,
 }
 
@@ -106,6 +120,7 @@ impl Run {
             hosts: RwLock::default(),
             numbers: AtomicUsize::new(0),
             constants: Mutex::default(),
+            verdict: Mutex::default(),
             report,
         })
     }
@@ -132,7 +147,7 @@ impl Run {
         }
         let recap = self.recap();
         self.tell(&Event::Finished { recap: recap.clone(), milliseconds: milliseconds(begin) });
-        Ok(Finished { recap, interrupted })
+        Ok(Finished { recap, verdict: *self.verdict.lock().unwrap_or_else(PoisonError::into_inner), interrupted })
     }
 
     /// What was done so far.
@@ -145,6 +160,20 @@ impl Run {
 
     pub(crate) fn tell(&self, event: &Event) {
         (self.report)(event);
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        self.report.clone()
+    }
+
+    /// Keeps what the first failure says of itself.
+    pub(crate) fn judge(&self, result: &TaskResult) {
+        let verdict = match result.data.get("verdict").and_then(serde_json::Value::as_str) {
+            Some("refused") => Verdict::Refused,
+            Some("unverified") => Verdict::Unverified,
+            _ => return,
+        };
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(verdict);
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {

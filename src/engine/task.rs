@@ -64,7 +64,7 @@ impl Run {
         let first_scope = self.scope(playing, first, Some(task))?;
         let flag =
             |raw: &Option<Raw>| raw.as_ref().map_or(Ok(false), |raw| truth(raw, &first_scope)).map_err(|problem| problem.at(&task.place));
-        let once = flag(&task.settings.run_once)?;
+        let once = task.kind == Kind::Controller || flag(&task.settings.run_once)?;
         let chosen = if once { &hosts[..1] } else { &hosts[..] };
         let throttle = task
             .settings
@@ -157,6 +157,7 @@ impl Run {
             Ending::Unreachable => counts.unreachable += 1,
         });
         if result.is_bad() && !ignored {
+            self.judge(&result);
             host.meet(if result.ending == Ending::Failed { Fate::Failed } else { Fate::Unreachable });
             let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.variables())));
             host.set_variable("ansible_failed_result", failed_result);

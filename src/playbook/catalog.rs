@@ -3,6 +3,8 @@
 use pgfleet_protocol::{ArgumentSpec, MODULES, ModuleSpec};
 use pgfleet_template::closest;
 
+use crate::controller::CONTROLLER;
+
 /// Where a module's work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -14,6 +16,8 @@ pub enum Kind {
     Engine(Engine),
     /// A command line sent over SSH, without the agent.
     Raw,
+    /// By the controller, once for all hosts of the play.
+    Controller,
 }
 
 /// Modules that move content between controller and host.
@@ -54,6 +58,7 @@ pub enum Engine {
     SetFact,
 }
 
+/// The arguments of a module that hosts do not know, by their names; `!true` marks what must be there.
 macro_rules! engine_spec {
     ($name:literal, $doc:literal, free $free:expr, [$($argument:literal $(as $alias:literal)* $(! $required:literal)?),*]) => {
         ModuleSpec {
@@ -71,6 +76,8 @@ macro_rules! engine_spec {
         }
     };
 }
+
+pub(crate) use engine_spec;
 
 /// Arguments of the modules that hosts do not know. `set_fact` takes any name and is checked by its reader.
 const OWN: &[(Kind, ModuleSpec)] = &[
@@ -134,6 +141,9 @@ pub fn lookup_module(name: &str) -> Result<(Kind, ModuleSpec), (String, Option<&
     if let Some((kind, spec)) = OWN.iter().find(|(_, spec)| spec.name == short) {
         return Ok((*kind, *spec));
     }
+    if let Some(spec) = CONTROLLER.iter().find(|spec| spec.name == short) {
+        return Ok((Kind::Controller, *spec));
+    }
     if let Some(spec) = MODULES.iter().find(|spec| spec.name == short) {
         let kind = match spec.name {
             "copy" => Kind::Transfer(Transfer::Copy),
@@ -147,7 +157,7 @@ pub fn lookup_module(name: &str) -> Result<(Kind, ModuleSpec), (String, Option<&
 
 /// Short names of all modules.
 pub fn module_names() -> impl Iterator<Item = &'static str> {
-    MODULES.iter().map(|spec| spec.name).chain(OWN.iter().map(|(_, spec)| spec.name))
+    MODULES.iter().map(|spec| spec.name).chain(OWN.iter().map(|(_, spec)| spec.name)).chain(CONTROLLER.iter().map(|spec| spec.name))
 }
 
 fn short_name(name: &str) -> &str {

@@ -3,6 +3,7 @@
 //! A task exists only with a known module and known argument names: what is parsed is checked. Nothing is rendered here.
 
 mod catalog;
+mod controller;
 mod keywords;
 mod load;
 mod play;

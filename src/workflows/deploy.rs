@@ -62,7 +62,7 @@ pub(crate) fn state_folder(wish: &Wish, prepared: &Prepared) -> Result<PathBuf, 
     Ok(wish.project.state().join(name))
 }
 
-fn additions(credentials: Credentials) -> Additions {
+pub(crate) fn additions(credentials: Credentials) -> Additions {
     let mut vars = credentials.vars;
     if let Some(agent) = carried_agent() {
         let path = format!("/var/lib/pgfleet/agent/{}/pgfleet-agent", agent.sha256);

@@ -34,7 +34,7 @@ pub(crate) struct SshFleet {
     agent: AgentBinary,
     key: Option<PathBuf>,
     sessions: Slots<String, Arc<Session>>,
-    channels: Slots<(String, String), Channel>,
+    channels: Slots<(String, String, u8), Channel>,
 }
 
 impl SshFleet {
@@ -102,7 +102,7 @@ impl SshFleet {
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<Outcome, Unreachable> {
         let user = contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default();
-        let slot = self.channels.get((key_of(contact), user));
+        let slot = self.channels.get((key_of(contact), user, contact.lane));
         let mut slot = slot.lock().await;
         if slot.as_ref().is_none_or(|channel| channel.link.is_spoiled()) {
             *slot = None;

@@ -1,5 +1,6 @@
 //! What a person asks for: deploy, status, a playbook. One file each, on top of everything but the screen.
 
+mod actions;
 mod carried;
 mod credentials;
 mod deploy;
@@ -7,6 +8,8 @@ mod error;
 mod fleet;
 mod groups;
 mod local;
+mod nodes;
+mod operate;
 mod play;
 mod project;
 mod reach;
@@ -17,6 +20,7 @@ mod status;
 pub use carried::{carried_agent, carried_files};
 pub use deploy::deploy;
 pub use error::WorkflowError;
+pub use operate::{Operated, Operation, cluster_name, operate};
 pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;
 pub use status::status;

@@ -11,6 +11,7 @@ use pgfleet_protocol::{Mode, Secret};
 use pgfleet_ssh::{Options, Passphrase};
 use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Vars, Vault, VaultPassword};
 
+use crate::actions::Actions;
 use crate::fleet::SshFleet;
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
@@ -243,6 +244,7 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
         remote_user: wish.remote_user.clone(),
         redactor: Redactor::new(secrets),
         stop: wish.stop.clone(),
+        controller: Arc::new(Actions::default()),
     };
     let run = Run::new(options, Arc::new(fleet), Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())

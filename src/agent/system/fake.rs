@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::glob::matches;
-use super::{Access, Connection, DiskSpace, Finished, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname};
+use super::{Access, Connection, DiskSpace, Finished, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname};
 
 /// The accounts that every fake host has, unless its files say otherwise.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\npostgres:x:105:110:PostgreSQL:/var/lib/postgresql:/bin/bash\n";
@@ -491,6 +491,11 @@ impl System for Fake {
         Ok(answer.finished)
     }
 
+    /// The program has ended already: all of its output is there at once.
+    fn start(&self, program: &Program) -> io::Result<Box<dyn Running>> {
+        self.run(program).map(|finished| Box::new(Ended { finished }) as Box<dyn Running>)
+    }
+
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(self.state().clock)
     }
@@ -524,4 +529,29 @@ impl System for Fake {
         let text = self.state().ports.get(&format!("{host}:{port}")).cloned().ok_or(ErrorKind::ConnectionRefused)?;
         Ok(Box::new(FakeConnection(Cursor::new(text))))
     }
+}
+
+/// A program of the fake that was started.
+struct Ended {
+    finished: Finished,
+}
+
+impl Running for Ended {
+    fn stdin(&mut self) -> Option<Box<dyn Write + Send>> {
+        Some(Box::new(io::sink()))
+    }
+
+    fn stdout(&mut self) -> Option<Box<dyn Read + Send>> {
+        Some(Box::new(io::Cursor::new(std::mem::take(&mut self.finished.stdout))))
+    }
+
+    fn stderr(&mut self) -> Option<Box<dyn Read + Send>> {
+        Some(Box::new(io::Cursor::new(std::mem::take(&mut self.finished.stderr))))
+    }
+
+    fn wait(&mut self) -> io::Result<i32> {
+        Ok(self.finished.status)
+    }
+
+    fn end(&mut self) {}
 }

@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::{
-    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, System, Temporary, Time, Uname,
+    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname,
     User,
 };
-use super::{accounts, netlink, process};
+use super::{accounts, netlink, process, running};
 
 /// The host that this process runs on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,6 +147,10 @@ impl System for Linux {
 
     fn run(&self, program: &Program) -> io::Result<Finished> {
         process::run(program)
+    }
+
+    fn start(&self, program: &Program) -> io::Result<Box<dyn Running>> {
+        running::start(program)
     }
 
     fn now(&self) -> SystemTime {

@@ -7,6 +7,7 @@ pub(crate) mod glob;
 mod linux;
 mod netlink;
 mod process;
+mod running;
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -180,6 +181,20 @@ pub enum Access {
 pub trait Connection: Read + Write + Send {}
 impl<T: Read + Write + Send> Connection for T {}
 
+/// A program that runs. Dropped, it is ended.
+pub trait Running: Send {
+    /// What it reads; once.
+    fn stdin(&mut self) -> Option<Box<dyn Write + Send>>;
+    /// What it prints; once.
+    fn stdout(&mut self) -> Option<Box<dyn Read + Send>>;
+    /// What it complains of; once.
+    fn stderr(&mut self) -> Option<Box<dyn Read + Send>>;
+    /// Waits for its end: its exit code, below zero for a signal.
+    fn wait(&mut self) -> io::Result<i32>;
+    /// Ends it and what it started.
+    fn end(&mut self);
+}
+
 /// Everything that modules do to a host.
 pub trait System: Send + Sync {
     /// The content of a file.
@@ -227,6 +242,8 @@ pub trait System: Send + Sync {
     fn disk_space(&self, path: &Path) -> io::Result<DiskSpace>;
     /// Runs a program to its end. An error means that it could not be started, or ran out of time ([`io::ErrorKind::TimedOut`]).
     fn run(&self, program: &Program) -> io::Result<Finished>;
+    /// Starts a program and gives both ends of it. Its input's text, its limit of time and its end are the caller's to see to.
+    fn start(&self, program: &Program) -> io::Result<Box<dyn Running>>;
     /// The time.
     fn now(&self) -> SystemTime;
     /// Rests.

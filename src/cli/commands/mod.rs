@@ -5,8 +5,10 @@ mod deploy;
 mod init;
 mod inventory;
 mod lab;
+mod operate;
 mod playbook;
 mod status;
+mod switchover;
 
 use pgfleet_workflows::WorkflowError;
 
@@ -20,6 +22,7 @@ pub(crate) fn run(args: Args) -> Exit {
     let result = match args.command {
         Command::Deploy(deploy) => with_runtime(deploy::run(project, deploy)),
         Command::Status(status) => with_runtime(status::run(project, status)),
+        Command::Switchover(switchover) => with_runtime(switchover::run(project, switchover)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),

@@ -91,7 +91,8 @@ impl Reporter for Lines {
                 words::recap(recap).iter().for_each(|line| screen::line(line));
                 screen::line("");
             }
-            Event::HostStarted { .. } => {}
+            Event::Said { text, .. } => screen::line(&format!("    {}", screen::plain(text))),
+            Event::HostStarted { .. } | Event::Progress { .. } => {}
         }
     }
 }

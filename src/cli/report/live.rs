@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use console::Style;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pgfleet_engine::{Ending, Event, TaskResult};
 
 use super::place::Places;
@@ -107,6 +107,20 @@ impl Live {
         }
     }
 
+    /// How far the task is: in bytes, where it counts them.
+    fn show_progress(&self, what: &str, done: u64, total: Option<u64>) {
+        let Some(task) = &self.task else { return };
+        let amount = match total {
+            Some(total) if total > 0 => {
+                let percent = (done.min(total) * 100) / total;
+                format!("  {} of about {} ({percent} %)", HumanBytes(done), HumanBytes(total))
+            }
+            _ if done > 0 => format!("  {}", HumanBytes(done)),
+            _ => String::new(),
+        };
+        self.bar.set_message(format!("{}  {}", task.name, Style::new().dim().apply_to(format!("{}{amount}", crate::screen::plain(what)))));
+    }
+
     fn show_busy(&self) {
         let Some(task) = &self.task else { return };
         let busy = match task.busy.len() {
@@ -194,6 +208,12 @@ impl Reporter for Live {
                 self.line(&format!("\n{} changed in {seconds:.1} s", recap.changed()));
             }
             Event::PlayEmpty { name } => self.line(&format!("\n{}  no hosts", Style::new().bold().apply_to(name))),
+            Event::Said { text, .. } => {
+                if let Some(task) = &mut self.task {
+                    task.details.push(crate::screen::plain(text));
+                }
+            }
+            Event::Progress { what, done, total, .. } => self.show_progress(what, *done, *total),
             Event::Included { .. } => {}
         }
     }

@@ -69,7 +69,9 @@ impl Reporting {
     pub(crate) fn report(&self) -> Report {
         let (reporter, journal) = (self.reporter.clone(), self.journal.clone());
         Arc::new(move |event| {
-            journal.add(event);
+            if !matches!(event, Event::Progress { .. }) {
+                journal.add(event);
+            }
             reporter.lock().unwrap_or_else(PoisonError::into_inner).event(event);
         })
     }

@@ -159,6 +159,7 @@ impl Rig {
             remote_user: None,
             redactor: Redactor::new(self.secrets.clone()),
             stop: self.stop.clone(),
+            controller: Arc::new(NoController),
         };
         let events = Arc::new(Mutex::new(Vec::new()));
         let report = {
@@ -190,4 +191,13 @@ pub(crate) fn assert_lines(what: &str, found: &str, expect: &str) {
     let trimmed = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     let (found, expect) = (trimmed(found), trimmed(expect));
     assert!(found == expect, "{what}\n--- found\n{found}\n--- expected\n{expect}\n");
+}
+
+/// The engine's own tests have no cluster.
+struct NoController;
+
+impl pgfleet_engine::Controller for NoController {
+    fn act(&self, action: pgfleet_engine::Action) -> futures::future::BoxFuture<'_, pgfleet_engine::TaskResult> {
+        Box::pin(async move { pgfleet_engine::TaskResult::failed(format!("nobody does '{}' here", action.module)) })
+    }
 }

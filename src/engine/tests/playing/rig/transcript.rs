@@ -56,7 +56,8 @@ pub(crate) fn transcript(events: &[Event]) -> String {
             Event::Warning { message } => lines.line(format!("WARNING {message}")),
             Event::NoHostsLeft => lines.line("NO HOSTS LEFT".to_owned()),
             Event::Interrupted => lines.line("INTERRUPTED".to_owned()),
-            Event::HostStarted { .. } | Event::Finished { .. } => {}
+            Event::Said { text, .. } => lines.line(format!("SAID {text}")),
+            Event::HostStarted { .. } | Event::Progress { .. } | Event::Finished { .. } => {}
         }
     }
     lines.close();

@@ -1,0 +1,64 @@
+//! A program that runs beside the agent: both its ends in hand, ended with its whole group when it is given up.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Program, Running};
+
+struct Group {
+    child: Child,
+    ended: bool,
+}
+
+/// Starts a program in a group of its own.
+pub(crate) fn start(program: &Program) -> io::Result<Box<dyn Running>> {
+    let (name, arguments) =
+        program.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program to run"))?;
+    let mut command = Command::new(name);
+    command.args(arguments).envs(program.env.iter().map(|(name, value)| (name, value)));
+    if let Some(folder) = &program.cwd {
+        command.current_dir(folder);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    Ok(Box::new(Group { child: command.spawn()?, ended: false }))
+}
+
+impl Running for Group {
+    fn stdin(&mut self) -> Option<Box<dyn Write + Send>> {
+        self.child.stdin.take().map(|pipe| Box::new(pipe) as Box<dyn Write + Send>)
+    }
+
+    fn stdout(&mut self) -> Option<Box<dyn Read + Send>> {
+        self.child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>)
+    }
+
+    fn stderr(&mut self) -> Option<Box<dyn Read + Send>> {
+        self.child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>)
+    }
+
+    fn wait(&mut self) -> io::Result<i32> {
+        let status = self.child.wait()?;
+        self.ended = true;
+        Ok(status.code().unwrap_or_else(|| -status.signal().unwrap_or(0)))
+    }
+
+    fn end(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended by itself meanwhile.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        let _ = self.wait();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

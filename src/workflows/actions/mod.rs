@@ -1,0 +1,32 @@
+//! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
+
+mod checkpoint;
+mod switchover;
+mod work;
+
+use futures::future::BoxFuture;
+use pgfleet_engine::{Action, Controller, TaskResult};
+
+pub(crate) use work::{Done, Trouble, Work};
+
+/// The modules of the controller. They share nothing between tasks but the cluster itself.
+#[derive(Default)]
+pub(crate) struct Actions;
+
+impl Controller for Actions {
+    fn act(&self, action: Action) -> BoxFuture<'_, TaskResult> {
+        Box::pin(async move {
+            let module = action.module;
+            let work = match Work::new(action) {
+                Ok(work) => work,
+                Err(trouble) => return TaskResult::from(trouble),
+            };
+            let done = match module {
+                "patroni_checkpoint" => checkpoint::run(&work).await,
+                "patroni_switchover" => switchover::run(&work).await,
+                other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
+            };
+            done.map_or_else(TaskResult::from, TaskResult::from)
+        })
+    }
+}
