@@ -4,13 +4,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-const NAME: &str = "test";
-const SUBNET: &str = "172.28.9";
+/// The lab's name; another one lets two stories be told side by side.
+static NAME: LazyLock<String> = LazyLock::new(|| std::env::var("PGFLEET_LAB_NAME").unwrap_or_else(|_| "test".to_owned()));
+/// The first three numbers of its addresses.
+static SUBNET: LazyLock<String> = LazyLock::new(|| std::env::var("PGFLEET_LAB_SUBNET").unwrap_or_else(|_| "172.28.9".to_owned()));
 
 /// The lab's hosts, with the last number of their addresses.
 pub(crate) const HOSTS: [(&str, u8); 4] = [("controller.lan", 10), ("app-server-1.lan", 20), ("app-server-2.lan", 21), ("builder.lan", 30)];
@@ -65,10 +68,10 @@ impl Rig {
         let kept = std::env::var_os("PGFLEET_LAB_KEEP").map(PathBuf::from);
         let temporary = kept.is_none().then(|| tempfile::tempdir().expect("a temporary folder"));
         let project = kept.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())).expect("one of them");
-        let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.join("state/lab").join(NAME), PathBuf::from);
+        let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.join("state/lab").join(&*NAME), PathBuf::from);
         std::fs::create_dir_all(project.join("inventory")).expect("the project's inventory");
         let rig = Self { project, lab, temporary };
-        rig.lab(&["up", "--subnet", &format!("{SUBNET}.0/24")]).expect(0);
+        rig.lab(&["up", "--subnet", &format!("{}.0/24", *SUBNET)]).expect(0);
         rig
     }
 
@@ -145,13 +148,13 @@ impl Rig {
 
     pub(crate) fn lab(&self, arguments: &[&str]) -> Ran {
         let lab = self.lab.display().to_string();
-        self.pgfleet(&[&["lab", "--name", NAME, "--state", &lab], arguments].concat())
+        self.pgfleet(&[&["lab", "--name", &NAME, "--state", &lab], arguments].concat())
     }
 
     /// Runs a shell command on a guest, with text on its standard input.
     pub(crate) fn on(&self, host: &str, script: &str, stdin: &str) -> Ran {
         let lab = self.lab.display().to_string();
-        let mut command = self.command(&["lab", "--name", NAME, "--state", &lab, "ssh", host, script]);
+        let mut command = self.command(&["lab", "--name", &NAME, "--state", &lab, "ssh", host, script]);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("ssh runs");
         child.stdin.take().expect("its input").write_all(stdin.as_bytes()).expect("it reads");
@@ -187,13 +190,13 @@ impl Drop for Rig {
             return;
         }
         let lab = self.lab.display().to_string();
-        let _ = self.command(&["lab", "--name", NAME, "--state", &lab, "down"]).output();
+        let _ = self.command(&["lab", "--name", &NAME, "--state", &lab, "down"]).output();
     }
 }
 
 pub(crate) fn address(host: &str) -> String {
     let (_, number) = HOSTS.iter().find(|(name, _)| *name == host).expect("a host of the lab");
-    format!("{SUBNET}.{number}")
+    format!("{}.{number}", *SUBNET)
 }
 
 /// Patroni's answer on a host; `None` when nothing answers there.
