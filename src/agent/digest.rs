@@ -83,6 +83,30 @@ impl Write for Sha256Writer<'_> {
     }
 }
 
+/// A reader that passes bytes on and keeps their SHA-256.
+pub(crate) struct Sha256Reader<R> {
+    source: R,
+    digest: sha2::Sha256,
+}
+
+impl<R: Read> Sha256Reader<R> {
+    pub(crate) fn new(source: R) -> Self {
+        Self { source, digest: sha2::Sha256::new() }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        hex(&self.digest.finalize())
+    }
+}
+
+impl<R: Read> Read for Sha256Reader<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(bytes)?;
+        self.digest.update(&bytes[..count]);
+        Ok(count)
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).map(char::from).collect()

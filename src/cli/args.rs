@@ -322,11 +322,13 @@ pub(crate) enum LabCommand {
     /// Keep the disks of all guests as they are now.
     Snapshot {
         /// The snapshot's name.
+        #[arg(id = "snapshot", value_name = "NAME")]
         name: String,
     },
     /// Bring the disks of all guests back.
     Revert {
         /// The snapshot's name.
+        #[arg(id = "snapshot", value_name = "NAME")]
         name: String,
     },
 }

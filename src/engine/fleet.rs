@@ -1,6 +1,6 @@
 //! How the engine reaches hosts and the controller's own files: traits that others implement.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,12 +32,21 @@ pub struct Contact {
 }
 
 /// File content on its way to a host.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// The bytes.
-    pub bytes: Arc<[u8]>,
-    /// Their SHA-256, hexadecimal.
-    pub sha256: String,
+#[derive(Clone)]
+pub enum Content {
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+    /// What is read piece by piece, and may be of any length.
+    Pieces(Arc<dyn Outgoing>),
+}
+
+/// Something of the controller that is sent to a host piece by piece.
+pub trait Outgoing: Send + Sync {
+    /// Begins to read it, from its beginning.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
 /// Why a host could not be reached, or was lost.

@@ -23,7 +23,7 @@ mod transfer;
 
 pub use controller::{Action, ActionHost, Controller, Teller};
 pub use event::{Event, Report};
-pub use fleet::{Become, Contact, Content, Fleet, Incoming, Local, RawOutput, Unreachable};
+pub use fleet::{Become, Contact, Content, Fleet, Incoming, Local, Outgoing, RawOutput, Unreachable};
 pub use link::Link;
 pub use recap::{Counts, Recap};
 pub use redact::Redactor;

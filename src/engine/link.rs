@@ -1,5 +1,6 @@
 //! One conversation with one agent over any stream.
 
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use pgfleet_protocol::{Chunk, Decoder, Frame, FromAgent, Outcome, Request, ToAgent, VERSION, encode};
@@ -88,11 +89,17 @@ impl Link {
         }
     }
 
+    /// Sends all of it. What cannot be read to its end must not look whole: the link is given up.
     async fn send_content(&mut self, id: u64, content: &Content) -> Result<(), Unreachable> {
-        let mut pieces = content.bytes.chunks(Chunk::SIZE).peekable();
+        let unreadable = |error: std::io::Error| format!("what shall be sent cannot be read: {error}");
+        let mut source: Box<dyn Read + Send> = match content {
+            Content::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
+            Content::Pieces(pieces) => pieces.open().map_err(|error| self.lost(&unreadable(error)))?,
+        };
         loop {
-            let bytes = pieces.next().unwrap_or_default().to_vec();
-            let last = pieces.peek().is_none();
+            let mut bytes = Vec::with_capacity(Chunk::SIZE);
+            source.by_ref().take(Chunk::SIZE as u64).read_to_end(&mut bytes).map_err(|error| self.lost(&unreadable(error)))?;
+            let last = bytes.len() < Chunk::SIZE;
             let frame = Chunk { id, last, bytes }.encode().map_err(|error| self.lost(&error.to_string()))?;
             self.write(&frame).await?;
             if last {

@@ -167,13 +167,12 @@ impl Attempt<'_> {
     ) -> Result<TaskResult, Problem> {
         let files = self.run.options.loader.files();
         let bytes = files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
-        let content = Content { sha256: sha256(&bytes), bytes: bytes.into() };
         arguments.shift_remove("src");
-        arguments.insert("_sha256".to_owned(), Value::from(content.sha256.clone()));
-        arguments.insert("_size".to_owned(), Value::from(content.bytes.len()));
+        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
+        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
         arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
         arguments.insert("_basename".to_owned(), Value::from(basename));
-        self.send("copy", arguments, contact, scope, Some(content), None).await
+        self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
     }
 
     pub(crate) async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {

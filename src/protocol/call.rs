@@ -1,6 +1,6 @@
 //! The modules that run on hosts, in one list.
 
-use crate::modules::{account, cluster, command, content, facts, files, network, packages, services, system};
+use crate::modules::{account, cluster, command, content, facts, files, network, packages, services, stream, system};
 use crate::{ArgumentProblem, Arguments, Map, ModuleSpec};
 
 macro_rules! calls {
@@ -52,6 +52,8 @@ calls! {
     Shell(command::Shell),
     Slurp(files::Slurp),
     Stat(files::Stat),
+    StreamIn(stream::StreamIn),
+    StreamOut(stream::StreamOut),
     Sysctl(system::Sysctl),
     Systemd(services::Systemd),
     Uri(network::Uri),

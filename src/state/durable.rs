@@ -38,6 +38,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     })
 }
 
+/// Makes durable which names a folder has.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), StateError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(StateError::write(path))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -1,12 +1,15 @@
 //! Durable files: secrets, the journal of runs, the lock of a project. Written whole or not at all.
 
+mod backups;
 mod durable;
 mod journal;
 mod lock;
 mod secrets;
+mod stamp;
 
 use std::path::{Path, PathBuf};
 
+pub use backups::{Backups, Database, Draft, DumpFile, Entry, Extension, Format, Manifest, Proof, Status, Table, seconds_of, time_of};
 pub use durable::{create_folder, write};
 pub use journal::{Journal, RunId};
 pub use lock::{Holder, Lock};
@@ -40,6 +43,14 @@ pub enum StateError {
         path: PathBuf,
         /// Why.
         reason: &'static str,
+    },
+    /// There is no such backup, or it is of no use.
+    #[error("backup '{id}': {reason}")]
+    Backup {
+        /// The id that was asked for.
+        id: String,
+        /// Why.
+        reason: String,
     },
     /// The operating system gives no random numbers.
     #[error("no random numbers from the operating system: {0}")]

@@ -27,6 +27,7 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+mod stream;
 mod sysctl;
 mod systemd;
 mod uri;
@@ -59,6 +60,8 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Shell(arguments) => shell::plan(arguments, context),
         Call::Slurp(arguments) => slurp::plan(arguments, context),
         Call::Stat(arguments) => stat::plan(arguments, context),
+        Call::StreamIn(arguments) => stream::plan_in(arguments),
+        Call::StreamOut(arguments) => stream::plan_out(arguments),
         Call::Sysctl(arguments) => sysctl::plan(arguments, context),
         Call::Systemd(arguments) => systemd::plan(arguments, context),
         Call::Uri(arguments) => uri::plan(arguments, context),

@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Program, Running};
 
@@ -15,15 +16,48 @@ struct Group {
 
 /// Starts a program in a group of its own.
 pub(crate) fn start(program: &Program) -> io::Result<Box<dyn Running>> {
-    let (name, arguments) =
-        program.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program to run"))?;
+    let (name, arguments) = program.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program to run"))?;
     let mut command = Command::new(name);
     command.args(arguments).envs(program.env.iter().map(|(name, value)| (name, value)));
     if let Some(folder) = &program.cwd {
         command.current_dir(folder);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    Ok(Box::new(Group { child: command.spawn()?, ended: false }))
+    let group = Group { child: command.spawn()?, ended: false };
+    if let Some(pid) = group.pid() {
+        end_with_the_controller(pid);
+    }
+    Ok(Box::new(group))
+}
+
+/// A program that says nothing for hours would not notice that nobody listens any more: when the agent's own output has no
+/// reader, it is ended. Without a pidfd (before Linux 5.3) that is left to the next thing it says.
+fn end_with_the_controller(pid: Pid) {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let watch = move || loop {
+        let output = std::io::stdout();
+        let mut watched = [PollFd::new(&process, PollFlags::IN), PollFd::new(&output, PollFlags::empty())];
+        match poll(&mut watched, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+        if !watched[0].revents().is_empty() {
+            return;
+        }
+        if !watched[1].revents().is_empty() {
+            // It may have ended by itself meanwhile.
+            let _ = kill_process_group(pid, Signal::KILL);
+            return;
+        }
+    };
+    // Without room for a thread it ends with the next thing it says.
+    drop(std::thread::Builder::new().stack_size(64 * 1024).spawn(watch));
+}
+
+impl Group {
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
 }
 
 impl Running for Group {
@@ -49,7 +83,7 @@ impl Running for Group {
         if self.ended {
             return;
         }
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             // It may have ended by itself meanwhile.
             let _ = kill_process_group(pid, Signal::KILL);
         }

@@ -9,6 +9,7 @@ pub mod files;
 pub mod network;
 pub mod packages;
 pub mod services;
+pub mod stream;
 pub mod system;
 
 /// Gives a module's arguments their [`crate::FileAttributes`].
