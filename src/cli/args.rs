@@ -43,6 +43,28 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet switchover -i inventory/dev --target app-server-2.lan\n  pgfleet switchover -i inventory/dev --check\n  pgfleet switchover -i inventory/dev --target app-server-2.lan --at 2030-01-01T03:00:00Z"
     )]
     Switchover(SwitchoverArgs),
+    /// Restart PostgreSQL: replicas first, then the leader after it has handed over.
+    #[command(
+        after_help = "Examples:\n  pgfleet restart --rolling -i inventory/dev\n  pgfleet restart --rolling --pending -i inventory/dev\n  pgfleet restart app-server-2.lan -i inventory/dev"
+    )]
+    Restart(RestartArgs),
+    /// Let Patroni and PostgreSQL read their configuration again.
+    #[command(after_help = "Examples:\n  pgfleet reload -i inventory/dev\n  pgfleet reload app-server-2.lan -i inventory/dev")]
+    Reload(ReloadArgs),
+    /// Let a replica throw its data away and copy the leader's.
+    #[command(
+        after_help = "Examples:\n  pgfleet reinit app-server-2.lan -i inventory/dev\n  pgfleet reinit app-server-2.lan -i inventory/dev --check"
+    )]
+    Reinit(ReinitArgs),
+    /// Switch automatic failover off.
+    #[command(after_help = "Example:\n  pgfleet pause -i inventory/dev")]
+    Pause(MemberArgs),
+    /// Switch automatic failover on again.
+    #[command(after_help = "Example:\n  pgfleet resume -i inventory/dev")]
+    Resume(MemberArgs),
+    /// Show which node led since when, and why that changed.
+    #[command(after_help = "Examples:\n  pgfleet history -i inventory/dev\n  pgfleet history -i inventory/dev -o json | jq .")]
+    History(HistoryArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"
@@ -171,6 +193,10 @@ pub(crate) struct SwitchoverArgs {
     pub(crate) run: RunArgs,
 }
 
+mod members;
+
+pub(crate) use members::*;
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlaybookArgs {
     /// The playbooks.
@@ -248,7 +274,7 @@ pub(crate) struct InventoryArgs {
 )]
 pub(crate) struct LabArgs {
     /// The lab's name.
-    #[arg(long, global = true, default_value = "dev", value_name = "NAME")]
+    #[arg(id = "lab_name", long = "name", global = true, default_value = "dev", value_name = "NAME")]
     pub(crate) name: String,
     /// Folder of the lab's state; state/lab/NAME of the project otherwise.
     #[arg(long, global = true, value_name = "DIR")]

@@ -57,7 +57,7 @@ impl Findings {
 
     fn members(&mut self, view: &ClusterView) {
         if view.members.is_empty() {
-            let hint = "look at 'journalctl -u patroni' on a node; 'pgfleet deploy' starts what does not run";
+            let hint = "'pgfleet logs --unit patroni' says why; 'pgfleet start' starts what does not run";
             return self.add(Severity::Critical, "no Patroni answers: the cluster is down, or was never deployed", Some(hint));
         }
         let leaders: Vec<_> = view.members.iter().filter(|member| member.is_leader()).collect();
@@ -65,7 +65,7 @@ impl Findings {
             [] => self.add(
                 Severity::Critical,
                 "the cluster has no leader: nothing can be written",
-                Some("etcd needs its quorum for an election; see etcd below"),
+                Some("etcd needs its quorum for an election; see etcd below. With quorum and still no leader: 'pgfleet failover'"),
             ),
             [leader] if leader.state != "running" => {
                 self.add(Severity::Critical, format!("the leader {} is {}", leader.name, leader.state), None)
@@ -82,7 +82,7 @@ impl Findings {
                 self.add(
                     Severity::Warning,
                     format!("{} is {}, not streaming", member.name, member.state),
-                    Some("look at 'journalctl -u patroni' on it"),
+                    Some(&format!("'pgfleet logs {0} --unit patroni' says why; 'pgfleet reinit {0}' copies it anew", member.name)),
                 );
             } else if member.lag.is_some_and(|lag| lag > LAG) {
                 let lag = member.lag.unwrap_or_default();
@@ -98,7 +98,7 @@ impl Findings {
             self.add(
                 Severity::Notice,
                 format!("{} waits for a restart to take up changed settings", member.name),
-                Some("deploy with -e postgresql_restart=true when it suits"),
+                Some("'pgfleet restart --rolling --pending' when it suits"),
             );
         }
     }
@@ -117,7 +117,8 @@ impl Findings {
     fn etcd(&mut self, view: &ClusterView) {
         let (healthy, all, needed) = view.quorum();
         if all == 0 || healthy < needed {
-            let hint = "start etcd on the other voters; until then Patroni keeps the leader only while all nodes answer";
+            let hint =
+                "start etcd on the other voters ('pgfleet start NODE'); until then Patroni keeps the leader only while all nodes answer";
             self.add(
                 Severity::Critical,
                 format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed"),
@@ -154,7 +155,7 @@ impl Findings {
             };
             for (name, unit) in node.units.iter().filter(|(name, unit)| expected(name) && !unit.is_active()) {
                 let state = if unit.active.is_empty() { "missing" } else { unit.active.as_str() };
-                let hint = format!("'systemctl status {name}' on {} says more", node.name);
+                let hint = format!("'pgfleet logs {0} --unit {name}' says why; 'pgfleet start {0}' starts it", node.name);
                 self.add(Severity::Warning, format!("{name} on {} is {state}", node.name), Some(&hint));
             }
         }
@@ -162,7 +163,7 @@ impl Findings {
 
     fn switches(&mut self, view: &ClusterView) {
         if view.paused {
-            self.add(Severity::Warning, "the cluster is paused: no automatic failover", Some("'patronictl resume' ends the pause"));
+            self.add(Severity::Warning, "the cluster is paused: no automatic failover", Some("'pgfleet resume' ends the pause"));
         }
         if let Some(scheduled) = &view.scheduled_switchover {
             let to = scheduled.to.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();

@@ -5,9 +5,13 @@
 mod answers;
 mod findings;
 mod questions;
+mod restart;
+mod safety;
 mod view;
 
 pub use answers::{NodeAnswer, Unit};
 pub use findings::{Finding, Severity};
 pub use questions::{Questions, questions, questions_at};
+pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};
+pub use safety::Objection;
 pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};

@@ -7,5 +7,10 @@ use crate::catalog::engine_spec;
 /// Their names and arguments. `src/workflows/actions` does them.
 pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
+    engine_spec!("patroni_history", "Tells which node led since when, and why that changed.", free None, []),
+    engine_spec!("patroni_pause", "Switches automatic failover off or on, and waits until every member has seen it.", free None, ["paused" !true]),
+    engine_spec!("patroni_reinit", "Lets a replica throw its data away and copy the leader's.", free None, ["node" !true, "force"]),
+    engine_spec!("patroni_reload", "Lets Patroni and PostgreSQL read their configuration again.", free None, ["node"]),
+    engine_spec!("patroni_restart", "Restarts PostgreSQL on one node after the other.", free None, ["node", "pending", "in_place", "force", "restarted"]),
     engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["candidate", "at", "probe"]),
 ];

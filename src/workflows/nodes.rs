@@ -145,8 +145,7 @@ impl Nodes {
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<Outcome, Unreachable> {
         let Value::Object(arguments) = arguments else { return Err(Unreachable::new("arguments are a mapping")) };
-        let request =
-            Request { id: 0, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new() };
+        let request = Request { id: 0, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new() };
         let contact = Contact { lane, ..node.contact.clone() };
         self.fleet.call(&contact, request, content, sink).await
     }
@@ -215,8 +214,23 @@ impl Nodes {
     pub(crate) async fn sql(&self, node: &Node, database: &str, sql: &str, limit: Duration) -> Result<String, String> {
         let port = node.port.to_string();
         let argv = [
-            "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=5", "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-p",
-            port.as_str(), "-d", database,
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            "env",
+            "PGCONNECT_TIMEOUT=5",
+            "psql",
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-p",
+            port.as_str(),
+            "-d",
+            database,
         ];
         // A statement that is given up must end on the server too.
         let sql = format!("SET statement_timeout = {};\n{sql}\n", limit.as_millis());
@@ -255,6 +269,7 @@ impl Nodes {
 
 /// What psql complained of, without its own name before it.
 fn complaint(stderr: &str) -> String {
-    let lines = stderr.lines().map(|line| line.strip_prefix("psql:<stdin>:").and_then(|line| line.split_once(": ")).map_or(line, |(_, rest)| rest));
+    let lines =
+        stderr.lines().map(|line| line.strip_prefix("psql:<stdin>:").and_then(|line| line.split_once(": ")).map_or(line, |(_, rest)| rest));
     lines.collect::<Vec<_>>().join(" ").trim().to_owned()
 }

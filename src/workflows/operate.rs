@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pgfleet_engine::{Event, Finished, Report};
+use pgfleet_engine::{Ending, Event, Finished, Report};
 use pgfleet_protocol::Map;
 use pgfleet_state::{Lock, Secrets};
 use pgfleet_template::{Problem, Raw, from_json};
@@ -82,7 +82,8 @@ fn listening(report: Report) -> (Report, Results) {
             Event::TaskStarted { task, module, .. } => {
                 modules.lock().unwrap_or_else(PoisonError::into_inner).insert(*task, module.clone());
             }
-            Event::HostDone { task, result, .. } => {
+            // A task that was skipped has found out nothing.
+            Event::HostDone { task, result, .. } if result.ending != Ending::Skipped => {
                 if let Some(module) = modules.lock().unwrap_or_else(PoisonError::into_inner).get(task) {
                     sink.lock().unwrap_or_else(PoisonError::into_inner).insert(module.clone(), result.data.clone());
                 }
@@ -100,7 +101,5 @@ fn listening(report: Report) -> (Report, Results) {
 /// Wrong input.
 pub fn cluster_name(wish: &Wish) -> Result<String, WorkflowError> {
     let prepared = prepare(wish, Path::new("playbooks/postgresql/status.yml"))?;
-    prepared
-        .global_text("postgresql_cluster_name")?
-        .ok_or_else(|| Problem::new("the variable postgresql_cluster_name is not set").into())
+    prepared.global_text("postgresql_cluster_name")?.ok_or_else(|| Problem::new("the variable postgresql_cluster_name is not set").into())
 }

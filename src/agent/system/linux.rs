@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::{
-    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname,
-    User,
+    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary,
+    Time, Uname, User,
 };
 use super::{accounts, netlink, process, running};
 

@@ -2,9 +2,12 @@
 
 mod completions;
 mod deploy;
+mod history;
 mod init;
 mod inventory;
 mod lab;
+mod look;
+mod members;
 mod operate;
 mod playbook;
 mod status;
@@ -23,6 +26,12 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Deploy(deploy) => with_runtime(deploy::run(project, deploy)),
         Command::Status(status) => with_runtime(status::run(project, status)),
         Command::Switchover(switchover) => with_runtime(switchover::run(project, switchover)),
+        Command::Restart(restart) => with_runtime(members::restart(project, restart)),
+        Command::Reload(reload) => with_runtime(members::reload(project, reload)),
+        Command::Reinit(reinit) => with_runtime(members::reinit(project, reinit)),
+        Command::Pause(pause) => with_runtime(members::pause(project, pause)),
+        Command::Resume(resume) => with_runtime(members::resume(project, resume)),
+        Command::History(history) => with_runtime(history::run(project, history)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),

@@ -14,7 +14,8 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if !work.is_check() {
         for name in &names {
             let node = work.node(name)?;
-            work.step(&format!("checkpoint on {name}"), async { Ok(work.nodes.sql(node, "postgres", "CHECKPOINT;", LIMIT).await?) }).await?;
+            work.step(&format!("checkpoint on {name}"), async { Ok(work.nodes.sql(node, "postgres", "CHECKPOINT;", LIMIT).await?) })
+                .await?;
         }
     }
     Ok(Done::unchanged())

@@ -1,6 +1,12 @@
 //! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
 
 mod checkpoint;
+mod history;
+mod pause;
+mod reinit;
+mod reload;
+mod restart;
+mod seen;
 mod switchover;
 mod work;
 
@@ -23,6 +29,11 @@ impl Controller for Actions {
             };
             let done = match module {
                 "patroni_checkpoint" => checkpoint::run(&work).await,
+                "patroni_history" => history::run(&work).await,
+                "patroni_pause" => pause::run(&work).await,
+                "patroni_reinit" => reinit::run(&work).await,
+                "patroni_reload" => reload::run(&work).await,
+                "patroni_restart" => restart::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,
                 other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
             };

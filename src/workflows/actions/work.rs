@@ -57,13 +57,13 @@ pub(crate) struct Trouble {
     verdict: &'static str,
     reason: String,
     hint: Option<String>,
-    data: Map,
+    data: Box<Map>,
 }
 
 impl Trouble {
     /// Something went wrong on the way.
     pub(crate) fn failed(reason: impl Into<String>) -> Self {
-        Self { verdict: "failed", reason: reason.into(), hint: None, data: Map::new() }
+        Self { verdict: "failed", reason: reason.into(), hint: None, data: Box::default() }
     }
 
     /// It would be unsafe, and nothing was touched.

@@ -1,0 +1,123 @@
+//! May a node's PostgreSQL, or a node as a whole, go away for a while? Decided on one view; nothing is done here.
+
+use crate::{ClusterView, Member};
+
+/// Why something would be unsafe, and what to do instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// Why.
+    pub reason: String,
+    /// The next step.
+    pub hint: String,
+}
+
+impl Objection {
+    pub(crate) fn new(reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { reason: reason.into(), hint: hint.into() }
+    }
+}
+
+type Verdict = Result<(), Objection>;
+
+impl ClusterView {
+    /// The member of that name.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// The leader, when it works.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn working_leader(&self) -> Result<&Member, Objection> {
+        let leader = self.leader().filter(|leader| leader.is_well());
+        leader.ok_or_else(|| {
+            Objection::new("the cluster has no leader that works", "see 'pgfleet status'; 'pgfleet failover' makes a new one")
+        })
+    }
+
+    /// May settings be changed? They are kept in etcd.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_decide(&self) -> Verdict {
+        let (healthy, all, needed) = self.quorum();
+        if all > 0 && healthy >= needed {
+            return Ok(());
+        }
+        let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed");
+        Err(Objection::new(reason, "start etcd on the other voters, with 'pgfleet start NODE' or 'systemctl start etcd'"))
+    }
+
+    /// May the PostgreSQL of this replica go away for a while?
+    ///
+    /// # Errors
+    /// Why not: it is what commits wait for.
+    pub fn may_rest(&self, name: &str) -> Verdict {
+        self.may_decide()?;
+        let counts = |member: &&Member| !member.is_leader() && member.is_well() && !member.has_tag("nosync");
+        let others = self.members.iter().filter(counts).filter(|member| member.name != name).count();
+        let is_one = self.member(name).is_some_and(|member| counts(&member));
+        if self.synchronous_mode == "off" || others > 0 || !is_one {
+            return Ok(());
+        }
+        let reason = format!("{name} is the last replica that commits can be safe on (synchronous mode {})", self.synchronous_mode);
+        Err(Objection::new(reason, "bring another replica back first; --force does it anyway, and writes may wait until it is back"))
+    }
+
+    /// May this node copy the leader's data anew?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_copy_anew(&self, name: &str, forced: bool) -> Verdict {
+        self.may_decide()?;
+        let leader = self.working_leader()?;
+        if leader.name == name {
+            let hint = format!("let another node lead first: 'pgfleet switchover', then 'pgfleet reinit {name}'");
+            return Err(Objection::new(format!("{name} is the leader: its data is what the others copy"), hint));
+        }
+        let is_copying = |member: &&Member| member.name != name && member.state.contains("creating replica");
+        if let Some(other) = self.members.iter().find(is_copying) {
+            let reason = format!("{} is being made anew right now, and one at a time keeps the leader free for its work", other.name);
+            return Err(Objection::new(reason, "wait until it streams; see 'pgfleet status --watch'"));
+        }
+        if forced { Ok(()) } else { self.may_rest(name) }
+    }
+
+    /// May this node be stopped as a whole: its router, PostgreSQL and voter?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_stop(&self, name: &str, forced: bool) -> Verdict {
+        if let Some(voter) = self.etcd.iter().find(|voter| voter.name == name && voter.healthy) {
+            let (healthy, all, needed) = self.quorum();
+            if healthy <= needed {
+                let reason = format!(
+                    "without {} etcd would lose its quorum: {healthy} of {all} voters are healthy, and {needed} are needed",
+                    voter.name
+                );
+                return Err(Objection::new(
+                    reason,
+                    "bring another voter back first; 'pgfleet stop' without a node stops the whole cluster",
+                ));
+            }
+        }
+        if forced {
+            return Ok(());
+        }
+        if self.leader().is_some_and(|leader| leader.name == name) {
+            let hint = "give --switchover to let another node lead first, or --force for a failover";
+            return Err(Objection::new(format!("{name} is the leader"), hint));
+        }
+        if self.member(name).is_some() { self.may_rest(name) } else { Ok(()) }
+    }
+}
+
+impl Member {
+    /// True when a tag of it is set to something true.
+    #[must_use]
+    pub fn has_tag(&self, name: &str) -> bool {
+        self.tags.get(name).is_some_and(|value| value == &serde_json::Value::Bool(true))
+    }
+}
