@@ -87,8 +87,8 @@ fn act(project: &Project, args: LabArgs) -> Result<Exit, LabError> {
             let slowness = Slowness { rate, delay };
             lab.slow(&host, (slowness.rate.is_some() || slowness.delay.is_some()).then_some(&slowness))?;
         }
-        LabCommand::Snapshot { snapshot } => lab.snapshot(&snapshot, &tell)?,
-        LabCommand::Revert { snapshot } => lab.revert(&snapshot, &tell)?,
+        LabCommand::Snapshot { name } => lab.snapshot(&name, &tell)?,
+        LabCommand::Revert { name } => lab.revert(&name, &tell)?,
     }
     Ok(Exit::Done)
 }
