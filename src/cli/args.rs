@@ -1,8 +1,12 @@
 //! The arguments that a person types.
 
+mod secrets;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use secrets::*;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +69,10 @@ pub(crate) enum Command {
     /// Show which node led since when, and why that changed.
     #[command(after_help = "Examples:\n  pgfleet history -i inventory/dev\n  pgfleet history -i inventory/dev -o json | jq .")]
     History(HistoryArgs),
+    /// Print what applications connect with: for libpq, JDBC, Rust, Python and Go.
+    Connection(WaysArgs),
+    /// Open psql on the leader or a replica.
+    Connect(ConnectArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"

@@ -9,6 +9,7 @@ mod report;
 mod screen;
 mod settings;
 mod table;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -19,6 +19,17 @@ pub(crate) fn text(text: &str) {
     drop(io::stdout().lock().write_all(text.as_bytes()));
 }
 
+/// Writes bytes to standard output at once, whatever they are.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Writes bytes to standard error, whatever they are.
+pub(crate) fn error_bytes(bytes: &[u8]) {
+    drop(io::stderr().lock().write_all(bytes));
+}
+
 /// Writes a line to standard error.
 pub(crate) fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));

@@ -3,6 +3,7 @@
 //! This crate performs no input or output: it says what to ask each node, and reads the answers.
 
 mod answers;
+mod connection;
 mod findings;
 mod questions;
 mod restart;
@@ -10,6 +11,7 @@ mod safety;
 mod view;
 
 pub use answers::{NodeAnswer, Unit};
+pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
 pub use findings::{Finding, Severity};
 pub use questions::{Questions, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};

@@ -14,13 +14,15 @@ mod privilege;
 mod process;
 mod session;
 mod target;
+mod terminal;
 
 pub use agent::AgentBinary;
 pub use config::{HostSettings, SshConfig, UnknownKeys};
 pub use connect::{Connector, Options, Passphrase};
 pub use error::{Phase, SshError};
 pub use known_hosts::{CertificateVerdict, KnownHosts, KnownName, Place, Verdict, fingerprint, pin};
-pub use privilege::Become;
+pub use privilege::{Become, quote};
 pub use process::{Exit, ExitStatus, Process, Stdin, Stdout};
 pub use session::{Finished, Session};
 pub use target::{Target, Wish};
+pub use terminal::{Conversation, Listener, Size, Speaker, Spoken};

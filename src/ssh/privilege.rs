@@ -199,7 +199,8 @@ fn prompt(host: &str) -> Result<String, SshError> {
 }
 
 /// A text as one word of a POSIX shell.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

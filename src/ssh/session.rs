@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use russh::Disconnect;
-use russh::client::Handle;
+use russh::client::{Handle, Msg};
+use russh::{Channel, Disconnect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -72,6 +72,14 @@ impl Session {
 
     pub(crate) fn start_timeout(&self) -> Duration {
         self.start_timeout
+    }
+
+    pub(crate) fn farewell(&self) -> Farewell {
+        self.farewell.clone()
+    }
+
+    pub(crate) async fn channel(&self) -> Result<Channel<Msg>, russh::Error> {
+        self.handle.channel_open_session().await
     }
 
     /// Runs a command (for the login shell) to its end, with all of `stdin` as its input.

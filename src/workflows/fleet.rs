@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use pgfleet_engine::{Become, Contact, Content, Fleet, Incoming, Link, RawOutput, Unreachable};
 use pgfleet_protocol::{Argument, Outcome, Request, Secret};
-use pgfleet_ssh::{AgentBinary, Connector, Exit, Options, Session, SshConfig, SshError, Target, Wish};
+use pgfleet_ssh::{AgentBinary, Connector, Conversation, Exit, Options, Session, Size, SshConfig, SshError, Target, Wish};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -46,6 +46,18 @@ impl SshFleet {
         let agent = crate::carried_agent().ok_or(WorkflowError::NoAgent)?;
         let config = SshConfig::standard().map_err(|error| WorkflowError::Ssh { message: said(&error), hint: error.hint() })?;
         Ok(Self { connector: Connector::new(options), config, agent, key, sessions: Slots::default(), channels: Slots::default() })
+    }
+
+    /// Starts a command on a host to speak with, as the user who logs in. It lives as long as this fleet.
+    pub(crate) async fn converse(
+        &self,
+        contact: &Contact,
+        command: &str,
+        terminal: Option<(&str, Size)>,
+    ) -> Result<Conversation, WorkflowError> {
+        let words = |unreachable: Unreachable| WorkflowError::Ssh { message: unreachable.message, hint: unreachable.hint };
+        let session = self.session(contact).await.map_err(words)?;
+        session.converse(command, terminal).await.map_err(|error| words(lost(error)))
     }
 
     async fn session(&self, contact: &Contact) -> Result<Arc<Session>, Unreachable> {

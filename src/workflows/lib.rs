@@ -2,6 +2,7 @@
 
 mod actions;
 mod carried;
+mod connection;
 mod credentials;
 mod deploy;
 mod error;
@@ -20,6 +21,7 @@ mod status;
 mod streams;
 
 pub use carried::{carried_agent, carried_files};
+pub use connection::{Connection, READY, Session, SessionWish, Tried, connection, session};
 pub use deploy::deploy;
 pub use error::WorkflowError;
 pub use operate::{Operated, Operation, cluster_name, operate};

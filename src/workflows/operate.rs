@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pgfleet_engine::{Ending, Event, Finished, Report};
+use pgfleet_engine::{Ending, Event, Finished, Fleet, Report};
 use pgfleet_protocol::Map;
 use pgfleet_state::{Lock, Secrets};
 use pgfleet_template::{Problem, Raw, from_json};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::credentials;
 use crate::deploy::{additions, state_folder};
 use crate::groups::{ClusterHosts, add_optional_groups};
-use crate::play::{Wish, prepare, run};
+use crate::play::{Additions, Prepared, Wish, prepare, run, run_on};
 use crate::{WorkflowError, carried_agent};
 
 /// What a person asks of a cluster that runs.
@@ -41,6 +41,24 @@ pub struct Operated {
 /// # Errors
 /// Wrong input, a lock that is held, a cluster whose secrets are not here. What fails later is in the recap.
 pub async fn operate(wish: &Wish, operation: &Operation, report: Report) -> Result<Operated, WorkflowError> {
+    let ready = ready(wish, operation)?;
+    let (report, results) = listening(report);
+    let finished = run(wish, ready.prepared, ready.additions, report).await?;
+    let results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Operated { finished, results })
+}
+
+/// An operation that may begin.
+pub(crate) struct Ready {
+    pub(crate) prepared: Prepared,
+    pub(crate) additions: Additions,
+    /// The folder of the cluster's state.
+    pub(crate) folder: PathBuf,
+    _lock: Option<Lock>,
+}
+
+/// Reads everything that an operation needs, and takes the lock.
+pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, WorkflowError> {
     let playbook = PathBuf::from(format!("playbooks/postgresql/{}.yml", operation.name));
     let mut prepared = prepare(wish, Path::new(&playbook))?;
     if ClusterHosts::of(&prepared.inventory).nodes.is_empty() {
@@ -58,16 +76,39 @@ pub async fn operate(wish: &Wish, operation: &Operation, report: Report) -> Resu
             hint: "work where the cluster was deployed, or deploy it first".to_owned(),
         });
     }
-    let _lock = if operation.looks_only { None } else { Some(Lock::take(&wish.project.state(), operation.name)?) };
+    let lock = if operation.looks_only { None } else { Some(Lock::take(&wish.project.state(), operation.name)?) };
     let mut additions = additions(credentials::read_or_make(&store, false)?);
     additions.vars.insert("cluster_state_folder".to_owned(), Raw::from(from_json(&Value::from(folder.display().to_string()))));
     for (name, value) in &operation.variables {
         additions.vars.insert(name.clone(), Raw::from(from_json(value)));
     }
+    Ok(Ready { prepared, additions, folder, _lock: lock })
+}
+
+/// Asks a module of the controller something, and shows nothing of it. Gives what it answers.
+pub(crate) async fn ask(fleet: Arc<dyn Fleet>, wish: &Wish, ready: Ready, module: &str) -> Result<Map, WorkflowError> {
+    let complaint: Arc<Mutex<Option<(String, Option<String>)>>> = Arc::default();
+    let sink = complaint.clone();
+    let report: Report = Arc::new(move |event: &Event| {
+        if let Event::HostDone { result, .. } = event
+            && result.is_bad()
+        {
+            let told = (result.message().unwrap_or("no reason was given").to_owned(), result.hint.clone());
+            sink.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
+        }
+    });
     let (report, results) = listening(report);
-    let finished = run(wish, prepared, additions, report).await?;
-    let results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Operated { finished, results })
+    run_on(fleet, wish, ready.prepared, ready.additions, report).await?;
+    if let Some((reason, hint)) = complaint.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(match reason.strip_prefix("refused: ") {
+            Some(reason) => {
+                WorkflowError::Refused { reason: reason.to_owned(), hint: hint.unwrap_or_else(|| "nothing was touched".to_owned()) }
+            }
+            None => WorkflowError::Failed(reason),
+        });
+    }
+    let answer = results.lock().unwrap_or_else(PoisonError::into_inner).remove(module);
+    answer.ok_or_else(|| WorkflowError::Failed("no host of the play was asked; see --limit".to_owned()))
 }
 
 type Results = Arc<Mutex<BTreeMap<String, Map>>>;

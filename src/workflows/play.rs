@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::{Finished, Redactor, Report, Run, RunOptions, Stop};
+use pgfleet_engine::{Finished, Fleet, Redactor, Report, Run, RunOptions, Stop};
 use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
@@ -210,7 +210,12 @@ pub async fn run_playbook(wish: &Wish, playbook: &Path, additions: Additions, re
 }
 
 pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
-    check_reach(wish, &prepared)?;
+    let fleet = Arc::new(fleet(wish)?);
+    run_on(fleet, wish, prepared, additions, report).await
+}
+
+/// The way to the hosts that a person wishes.
+pub(crate) fn fleet(wish: &Wish) -> Result<SshFleet, WorkflowError> {
     let mut options = Options::new(wish.project.state().join("known_hosts"));
     options.accept_new_host_keys = wish.accept_new_host_keys;
     if let Some(limit) = wish.connect_timeout {
@@ -219,8 +224,19 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
     if let Some(passphrase) = &wish.passphrase {
         options.passphrase = passphrase.clone();
     }
+    SshFleet::new(options, wish.private_key.clone())
+}
+
+/// Runs over a way to the hosts that is there already.
+pub(crate) async fn run_on(
+    fleet: Arc<dyn Fleet>,
+    wish: &Wish,
+    prepared: Prepared,
+    additions: Additions,
+    report: Report,
+) -> Result<Finished, WorkflowError> {
+    check_reach(wish, &prepared)?;
     let files = wish.project.files();
-    let fleet = SshFleet::new(options, wish.private_key.clone())?;
     let given = given_secrets(&prepared.extra);
     let mut extra = additions.vars;
     extra.extend(prepared.extra);
@@ -246,7 +262,7 @@ pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, r
         stop: wish.stop.clone(),
         controller: Arc::new(Actions::default()),
     };
-    let run = Run::new(options, Arc::new(fleet), Arc::new(Disk), report);
+    let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())
 }
 

@@ -1,6 +1,8 @@
 //! One file a command: its arguments become a wish, its result an exit code.
 
 mod completions;
+mod connect;
+mod connection;
 mod deploy;
 mod history;
 mod init;
@@ -32,6 +34,8 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Pause(pause) => with_runtime(members::pause(project, pause)),
         Command::Resume(resume) => with_runtime(members::resume(project, resume)),
         Command::History(history) => with_runtime(history::run(project, history)),
+        Command::Connection(connection) => with_runtime(connection::run(project, connection)),
+        Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),

@@ -1,6 +1,7 @@
 //! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
 
 mod checkpoint;
+mod connection;
 mod history;
 mod pause;
 mod reinit;
@@ -34,6 +35,7 @@ impl Controller for Actions {
                 "patroni_reinit" => reinit::run(&work).await,
                 "patroni_reload" => reload::run(&work).await,
                 "patroni_restart" => restart::run(&work).await,
+                "postgresql_connection" => connection::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,
                 other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
             };

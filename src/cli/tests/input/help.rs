@@ -15,6 +15,8 @@ const COMMANDS: &[&str] = &[
     "pause",
     "resume",
     "history",
+    "connection",
+    "connect",
     "playbook",
     "inventory",
     "lab",

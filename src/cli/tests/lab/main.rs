@@ -5,6 +5,7 @@
 mod cluster;
 mod modules;
 mod rig;
+mod secrets;
 mod trouble;
 
 use rig::Rig;
@@ -28,6 +29,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
+    ("each way of connecting leads where it says", secrets::connections),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
 ];

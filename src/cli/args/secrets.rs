@@ -1,0 +1,95 @@
+//! Arguments of what has to do with logging in: connections and secrets.
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::{ConnectionArgs, InventorySource};
+
+/// Text for a person, or JSON for a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LookOutput {
+    /// Text.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// Whom a connection shall reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// The node that takes writes.
+    Leader,
+    /// A node that only reads.
+    Replica,
+    /// Whichever answers.
+    Any,
+}
+
+/// Whose way of writing a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// A URI of libpq.
+    Libpq,
+    /// Java.
+    Jdbc,
+    /// tokio-postgres.
+    Rust,
+    /// psycopg.
+    Python,
+    /// pgx.
+    Go,
+    /// All of them.
+    All,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  pgfleet connection -i inventory/dev\n  pgfleet connection -i inventory/dev --format jdbc --role leader\n  pgfleet connection -i inventory/dev --test"
+)]
+pub(crate) struct WaysArgs {
+    /// Whose way of writing it.
+    #[arg(long, value_enum, default_value = "libpq")]
+    pub(crate) format: FormatArg,
+    /// Whom it shall reach; otherwise all are shown.
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<RoleArg>,
+    /// Write the password into it.
+    #[arg(long)]
+    pub(crate) show_password: bool,
+    /// Try each way with psql from a node, and say which node answered.
+    #[arg(long)]
+    pub(crate) test: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: LookOutput,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  pgfleet connect -i inventory/dev\n  pgfleet connect -i inventory/dev --role replica -c 'SELECT now()'\n  pgfleet connect -i inventory/dev -U postgres < changes.sql\n  pgfleet connect -i inventory/dev -- --csv -f -"
+)]
+pub(crate) struct ConnectArgs {
+    /// The node to open it on.
+    #[arg(long, value_enum, default_value = "leader")]
+    pub(crate) role: RoleArg,
+    /// The database's user; the application's otherwise. `postgres` needs root or sudo on the node.
+    #[arg(short = 'U', long = "username", value_name = "NAME")]
+    pub(crate) database_user: Option<String>,
+    /// The database; the application's otherwise.
+    #[arg(short = 'd', long = "dbname", value_name = "NAME")]
+    pub(crate) database: Option<String>,
+    /// Run this and end.
+    #[arg(short = 'c', long, value_name = "SQL")]
+    pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// What else psql is told.
+    #[arg(last = true, value_name = "PSQL-ARGUMENTS")]
+    pub(crate) arguments: Vec<String>,
+}
