@@ -6,7 +6,7 @@ use super::{ConnectionArgs, InventorySource};
 
 /// Text for a person, or JSON for a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LookOutput {
+pub(crate) enum TextOutput {
     /// Text.
     #[default]
     Text,
@@ -61,7 +61,7 @@ pub(crate) struct WaysArgs {
     pub(crate) test: bool,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: LookOutput,
+    pub(crate) output: TextOutput,
     #[command(flatten)]
     pub(crate) source: InventorySource,
     #[command(flatten)]

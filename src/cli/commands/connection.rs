@@ -5,7 +5,7 @@ use pgfleet_engine::Stop;
 use pgfleet_workflows::{Connection, Project, Tried, WorkflowError, connection};
 use serde_json::json;
 
-use crate::args::{FormatArg, LookOutput, RoleArg, WaysArgs};
+use crate::args::{FormatArg, TextOutput, RoleArg, WaysArgs};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
 use crate::table::Table;
@@ -19,7 +19,7 @@ pub(crate) async fn run(project: Project, args: WaysArgs) -> Result<Exit, Workfl
     let wanted = |way: &Way| args.role.is_none_or(|role| role_of(role) == way.role);
     let ways: Vec<Way> = ways(&connection.endpoints).into_iter().filter(wanted).collect();
     let tried: Vec<&Tried> = connection.tried.iter().filter(|tried| wanted(&tried.way)).collect();
-    if args.output == LookOutput::Json {
+    if args.output == TextOutput::Json {
         screen::line(&json(&connection, &ways, &tried, &args).to_string());
     } else {
         show(&connection, &ways, &args);
