@@ -13,7 +13,7 @@ PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client ope
 export PGFLEET_AGENT := $(AGENT)
 
 .PHONY: build agent check test test-lab bench clean packages
-.PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status
+.PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
 
 build: agent
 	cargo build --release --package pgfleet
@@ -53,6 +53,9 @@ dev-postgresql-deploy: dev-lab-up
 
 dev-postgresql-status: build
 	$(SUDO) $(PGFLEET) status $(DEV)
+
+dev-postgresql-backup: build
+	$(SUDO) $(PGFLEET) backup $(DEV)
 
 clean:
 	cargo clean

@@ -1,5 +1,6 @@
 //! The arguments that a person types.
 
+pub(crate) mod backup;
 mod secrets;
 
 use std::path::PathBuf;
@@ -73,6 +74,11 @@ pub(crate) enum Command {
     Connection(WaysArgs),
     /// Open psql on the leader or a replica.
     Connect(ConnectArgs),
+    /// Make a backup from a replica; list, show, verify and prune backups.
+    #[command(
+        after_help = "Examples:\n  pgfleet backup -i inventory/dev\n  pgfleet backup list -i inventory/dev\n  pgfleet backup verify latest -i inventory/dev --restore\n  pgfleet backup -i inventory/dev --format plain\n  pgfleet backup prune -i inventory/dev --keep 7"
+    )]
+    Backup(backup::BackupArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"

@@ -8,6 +8,7 @@ mod findings;
 mod questions;
 mod restart;
 mod safety;
+mod source;
 mod view;
 
 pub use answers::{NodeAnswer, Unit};
@@ -16,4 +17,5 @@ pub use findings::{Finding, Severity};
 pub use questions::{Questions, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};
 pub use safety::Objection;
+pub use source::backup_sources;
 pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};

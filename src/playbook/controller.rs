@@ -19,4 +19,5 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         ["replica_port", "any_port", "service_name", "user", "test", "choose"]
     ),
     engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["candidate", "at", "probe"]),
+    engine_spec!("postgresql_dump", "Dumps every database into a folder of this machine.", free None, ["folder" !true, "from", "format", "jobs", "lanes", "compress", "count_rows"]),
 ];

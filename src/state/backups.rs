@@ -1,6 +1,7 @@
 //! The catalogue of backups: a folder each, in progress under a name that nobody takes for a backup, final by one rename.
 
 mod manifest;
+mod retention;
 mod stamp;
 
 use std::fs::{File, OpenOptions};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use manifest::{Database, DumpFile, Extension, Format, Manifest, Proof, Status, Table};
-pub use stamp::{seconds_of, time_of};
+pub use retention::{Retention, surplus};
+pub use stamp::{seconds_of, time_now, time_of};
 
 use crate::{StateError, durable};
 
@@ -227,6 +229,14 @@ impl Draft {
         durable::sync_folder(&self.catalogue)?;
         Ok(to)
     }
+}
+
+/// Bytes that may still be written in a folder, or where it will be; `None` when that is not known.
+#[must_use]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let found = rustix::fs::statvfs(there).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 fn read(path: &Path) -> Result<Manifest, String> {

@@ -9,7 +9,10 @@ mod stamp;
 
 use std::path::{Path, PathBuf};
 
-pub use backups::{Backups, Database, Draft, DumpFile, Entry, Extension, Format, Manifest, Proof, Status, Table, seconds_of, time_of};
+pub use backups::{
+    Backups, Database, Draft, DumpFile, Entry, Extension, Format, Manifest, Proof, Retention, Status, Table, free_bytes, seconds_of,
+    surplus, time_now, time_of,
+};
 pub use durable::{create_folder, write};
 pub use journal::{Journal, RunId};
 pub use lock::{Holder, Lock};

@@ -1,6 +1,7 @@
 //! What a person asks for: deploy, status, a playbook. One file each, on top of everything but the screen.
 
 mod actions;
+mod backups;
 mod carried;
 mod connection;
 mod credentials;
@@ -15,11 +16,12 @@ mod play;
 mod project;
 mod reach;
 mod settings;
+mod sizes;
 mod slot;
 mod status;
-#[expect(dead_code, reason = "the backup uses it next")]
 mod streams;
 
+pub use backups::{backups, verify_files};
 pub use carried::{carried_agent, carried_files};
 pub use connection::{Connection, READY, Session, SessionWish, Tried, connection, session};
 pub use deploy::deploy;
@@ -27,4 +29,5 @@ pub use error::WorkflowError;
 pub use operate::{Operated, Operation, cluster_name, operate};
 pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;
+pub use sizes::bytes as shown_bytes;
 pub use status::status;

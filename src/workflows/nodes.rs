@@ -50,6 +50,8 @@ pub(crate) struct NodeSettings {
     pub(crate) app_password: String,
     /// The application's database.
     pub(crate) database: String,
+    /// Who reads backups; the user postgres may log in as it over the socket.
+    pub(crate) backup_user: String,
 }
 
 /// A node.

@@ -1,5 +1,6 @@
 //! One file a command: its arguments become a wish, its result an exit code.
 
+mod backup;
 mod completions;
 mod connect;
 mod connection;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::History(history) => with_runtime(history::run(project, history)),
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
+        Command::Backup(backup) => with_runtime(backup::run(project, backup)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),

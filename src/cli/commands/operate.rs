@@ -50,7 +50,7 @@ pub(crate) async fn run(
 }
 
 /// Asks for the cluster's name.
-fn agreed(name: &str, because: &str) -> Result<(), WorkflowError> {
+pub(super) fn agreed(name: &str, because: &str) -> Result<(), WorkflowError> {
     let refused = |reason: String, hint: &str| WorkflowError::Refused { reason, hint: hint.to_owned() };
     if !prompt::is_possible() {
         return Err(refused(format!("{because}, and nobody is here to agree to it"), "give --yes to agree beforehand"));

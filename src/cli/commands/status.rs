@@ -5,8 +5,10 @@ use std::time::Duration;
 use console::Style;
 use pgfleet_cluster::{ClusterView, Severity};
 use pgfleet_engine::Stop;
-use pgfleet_workflows::{Project, WorkflowError, status};
+use pgfleet_workflows::{Project, Wish, WorkflowError, backups, shown_bytes, status};
+use serde::Serialize;
 
+use super::backup::age_of;
 use crate::args::{StatusArgs, StatusOutput};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
@@ -20,8 +22,9 @@ pub(crate) async fn run(project: Project, args: StatusArgs) -> Result<Exit, Work
     wish.connect_timeout = wish.connect_timeout.or(Some(Duration::from_secs(4)));
     loop {
         let Some(view) = until_done(status(&wish), &stop).await else { return Ok(Exit::Interrupted) };
-        let view = view?;
+        let view = Shown { view: view?, last_backup: last_backup(&wish)? };
         let shown = show(&view, args.output)?;
+        let view = view.view;
         if args.watch.is_some() && console::Term::stdout().is_term() {
             screen::text("\x1b[2J\x1b[H");
         }
@@ -34,7 +37,34 @@ pub(crate) async fn run(project: Project, args: StatusArgs) -> Result<Exit, Work
     }
 }
 
-fn show(view: &ClusterView, output: StatusOutput) -> Result<String, WorkflowError> {
+/// The cluster, and what this machine knows of it beside.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    view: ClusterView,
+    last_backup: Option<LastBackup>,
+}
+
+/// The newest backup that is good.
+#[derive(Serialize)]
+struct LastBackup {
+    id: String,
+    bytes: u64,
+    source: String,
+    proven_at: Option<String>,
+}
+
+fn last_backup(wish: &Wish) -> Result<Option<LastBackup>, WorkflowError> {
+    let latest = backups(wish)?.latest()?;
+    Ok(latest.as_ref().and_then(|entry| entry.good()).map(|manifest| LastBackup {
+        id: manifest.id.clone(),
+        bytes: manifest.bytes(),
+        source: manifest.source.clone(),
+        proven_at: manifest.proven.as_ref().map(|proof| proof.at.clone()),
+    }))
+}
+
+fn show(view: &Shown, output: StatusOutput) -> Result<String, WorkflowError> {
     match output {
         StatusOutput::Table => Ok(tables(view, false)),
         StatusOutput::Wide => Ok(tables(view, true)),
@@ -45,7 +75,8 @@ fn show(view: &ClusterView, output: StatusOutput) -> Result<String, WorkflowErro
     }
 }
 
-fn tables(view: &ClusterView, wide: bool) -> String {
+fn tables(shown: &Shown, wide: bool) -> String {
+    let view = &shown.view;
     let mut lines = vec![headline(view), String::new()];
     lines.extend(members(view, wide).lines());
     lines.push(String::new());
@@ -60,7 +91,13 @@ fn tables(view: &ClusterView, wide: bool) -> String {
         }
         lines.extend(table.lines());
     }
-    lines.push("last backup: none".to_owned());
+    lines.push(shown.last_backup.as_ref().map_or_else(
+        || "last backup: none".to_owned(),
+        |last| {
+            let proven = last.proven_at.as_ref().map_or_else(|| "not proven".to_owned(), |at| format!("proven {at}"));
+            format!("last backup: {} ({} old), {}, from {}, {proven}", last.id, age_of(&last.id), shown_bytes(last.bytes), last.source)
+        },
+    ));
     if !view.findings.is_empty() {
         lines.push(String::new());
     }

@@ -105,6 +105,9 @@ pub struct Database {
     /// The role that read it.
     #[serde(default)]
     pub dumped_as: String,
+    /// The node that it was read from.
+    #[serde(default)]
+    pub source: String,
 }
 
 /// When and how a restore of the backup was tried.

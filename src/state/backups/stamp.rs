@@ -1,11 +1,22 @@
 //! Times as names of folders: `20261121T193000Z`.
 
+use std::time::SystemTime;
+
 use crate::stamp::stamp;
 
 /// Seconds since 1970 as a name.
 #[must_use]
 pub fn time_of(seconds: u64) -> String {
     format!("{}Z", stamp(seconds))
+}
+
+/// Now, as a time in UTC: `2026-11-21T19:30:00Z`.
+#[must_use]
+pub fn time_now() -> String {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let name = time_of(seconds);
+    let part = |from: usize, to: usize| name.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(9, 11), part(11, 13), part(13, 15))
 }
 
 /// The seconds since 1970 that a name stands for; `None` when it is none of ours.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod connection;
+mod dump;
 mod history;
 mod pause;
 mod reinit;
@@ -37,6 +38,7 @@ impl Controller for Actions {
                 "patroni_restart" => restart::run(&work).await,
                 "postgresql_connection" => connection::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,
+                "postgresql_dump" => dump::run(&work).await,
                 other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
             };
             done.map_or_else(TaskResult::from, TaskResult::from)

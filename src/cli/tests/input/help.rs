@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "history",
     "connection",
     "connect",
+    "backup",
     "playbook",
     "inventory",
     "lab",
