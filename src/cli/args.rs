@@ -34,6 +34,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub(crate) enum Command {
     /// Make a PostgreSQL cluster of the hosts, or keep it as its variables say.
     #[command(
@@ -48,6 +49,19 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet switchover -i inventory/dev --target app-server-2.lan\n  pgfleet switchover -i inventory/dev --check\n  pgfleet switchover -i inventory/dev --target app-server-2.lan --at 2030-01-01T03:00:00Z"
     )]
     Switchover(SwitchoverArgs),
+    /// Let a node take over where no leader works, or a named one in any case; what is lost is told first.
+    #[command(
+        after_help = "Examples:\n  pgfleet failover -i inventory/dev --check\n  pgfleet failover -i inventory/dev --target app-server-2.lan\n  pgfleet failover -i inventory/dev --target app-server-2.lan --force"
+    )]
+    Failover(FailoverArgs),
+    /// Start the cluster, or one node: etcd, PostgreSQL under Patroni, HAProxy.
+    #[command(after_help = "Examples:\n  pgfleet start -i inventory/dev\n  pgfleet start app-server-2.lan -i inventory/dev")]
+    Start(StartArgs),
+    /// Stop the cluster, or one node: HAProxy, PostgreSQL under Patroni, etcd.
+    #[command(
+        after_help = "Examples:\n  pgfleet stop app-server-2.lan -i inventory/dev --check\n  pgfleet stop app-server-2.lan -i inventory/dev --switchover\n  pgfleet stop -i inventory/dev --yes"
+    )]
+    Stop(StopArgs),
     /// Restart PostgreSQL: replicas first, then the leader after it has handed over.
     #[command(
         after_help = "Examples:\n  pgfleet restart --rolling -i inventory/dev\n  pgfleet restart --rolling --pending -i inventory/dev\n  pgfleet restart app-server-2.lan -i inventory/dev"
@@ -67,6 +81,17 @@ pub(crate) enum Command {
     /// Switch automatic failover on again.
     #[command(after_help = "Example:\n  pgfleet resume -i inventory/dev")]
     Resume(MemberArgs),
+    /// Show and change the settings that all nodes share: Patroni's, and PostgreSQL's parameters.
+    #[command(
+        after_help = "Examples:\n  pgfleet config show -i inventory/dev\n  pgfleet config set work_mem=9MB max_connections=120 -i inventory/dev --check\n  pgfleet config set postgresql.parameters.work_mem=null -i inventory/dev\n  EDITOR=nano pgfleet config edit -i inventory/dev"
+    )]
+    Config(ConfigArgs),
+    /// Show what the services of the nodes write, merged by time.
+    #[command(
+        mut_arg("forks", |forks| forks.short(None)),
+        after_help = "Examples:\n  pgfleet logs -i inventory/dev -f\n  pgfleet logs app-server-2.lan -i inventory/dev --unit patroni --unit postgresql\n  pgfleet logs -i inventory/dev --since '10 min ago' -o json"
+    )]
+    Logs(LogsArgs),
     /// Show which node led since when, and why that changed.
     #[command(after_help = "Examples:\n  pgfleet history -i inventory/dev\n  pgfleet history -i inventory/dev -o json | jq .")]
     History(HistoryArgs),

@@ -4,6 +4,8 @@
 
 mod answers;
 mod connection;
+mod dynamic;
+mod failover;
 mod findings;
 mod questions;
 mod restart;
@@ -13,6 +15,8 @@ mod view;
 
 pub use answers::{NodeAnswer, Unit};
 pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
+pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patch_between, plain, read_assignment};
+pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};
 pub use questions::{Questions, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};

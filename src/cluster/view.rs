@@ -189,6 +189,8 @@ fn text(value: &Value, key: &str) -> Option<String> {
 fn member(value: &Value, answers: &[NodeAnswer]) -> Member {
     let name = text(value, "name").unwrap_or_default();
     let own = answers.iter().find(|answer| answer.node == name).and_then(|answer| answer.body("patroni"));
+    // What a node says of itself is newer than what it has told etcd.
+    let pending = own.as_ref().unwrap_or(value).get("pending_restart").and_then(Value::as_bool).unwrap_or(false);
     let lag = ["replay_lag", "lag"].iter().find_map(|key| value.get(key)).and_then(Value::as_u64);
     Member {
         patroni: own.and_then(|own| text(own.get("patroni")?, "version")),
@@ -199,7 +201,7 @@ fn member(value: &Value, answers: &[NodeAnswer]) -> Member {
         state: text(value, "state").unwrap_or_default(),
         timeline: value.get("timeline").and_then(Value::as_u64),
         lag,
-        pending_restart: value.get("pending_restart").and_then(Value::as_bool).unwrap_or(false),
+        pending_restart: pending,
         scheduled_restart: value.get("scheduled_restart").and_then(|restart| text(restart, "schedule")),
         tags: value
             .get("tags")

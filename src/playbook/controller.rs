@@ -6,7 +6,12 @@ use crate::catalog::engine_spec;
 
 /// Their names and arguments. `src/workflows/actions` does them.
 pub(crate) const CONTROLLER: &[ModuleSpec] = &[
+    engine_spec!("cluster_logs", "Tells what the services of the nodes have written, merged by time.", free None, ["nodes", "units", "since", "lines", "follow"]),
+    engine_spec!("cluster_start", "Starts a node, or the whole cluster: etcd, Patroni, HAProxy.", free None, ["node"]),
+    engine_spec!("cluster_stop", "Stops a node, or the whole cluster: HAProxy, Patroni, etcd.", free None, ["node", "force", "switchover", "look_only"]),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
+    engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),
+    engine_spec!("patroni_failover", "Lets a node take over without the leader's help.", free None, ["candidate", "force", "agreed"]),
     engine_spec!("patroni_history", "Tells which node led since when, and why that changed.", free None, []),
     engine_spec!("patroni_pause", "Switches automatic failover off or on, and waits until every member has seen it.", free None, ["paused" !true]),
     engine_spec!("patroni_reinit", "Lets a replica throw its data away and copy the leader's.", free None, ["node" !true, "force"]),

@@ -1,6 +1,6 @@
 //! The arguments of the commands that act on the members of a cluster.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::{ConnectionArgs, InventorySource, RunArgs};
 
@@ -76,4 +76,124 @@ pub(crate) struct HistoryArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: LookOutput,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FailoverArgs {
+    /// The node that shall lead; otherwise, where no leader works, the one that has most of the data.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) target: Option<String>,
+    /// Do not ask: what the node lacks is lost.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StartArgs {
+    /// Only this node.
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StopArgs {
+    /// Only this node; otherwise the whole cluster.
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Let another node lead first, where this one does.
+    #[arg(long, requires = "node")]
+    pub(crate) switchover: bool,
+    /// A node: even the leader, or the last replica that commits can be safe on. The cluster: even when not every host can be reached.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Do not ask for the cluster's name.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// How log lines are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogsOutput {
+    /// Time, node, service and text.
+    #[default]
+    Text,
+    /// One JSON object a line; `at` in microseconds since 1970.
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogsArgs {
+    /// Only this node.
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Only this service; may be given several times.
+    #[arg(long, value_name = "UNIT", value_parser = ["etcd", "patroni", "postgresql", "haproxy", "pgfleet-agent"])]
+    pub(crate) unit: Vec<String>,
+    /// From when on, as journalctl has it: '10 min ago', '2030-01-01 03:00'. Otherwise the last lines.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// How many of the last lines [default: 100].
+    #[arg(short = 'n', long, value_name = "COUNT", conflicts_with = "since")]
+    pub(crate) lines: Option<u64>,
+    /// Go on with what comes, until Ctrl-C.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: LogsOutput,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show the settings, as YAML.
+    Show(ShowArgs),
+    /// Change settings. What needs a restart waits for 'pgfleet restart'.
+    Set(SetArgs),
+    /// Change the settings in your editor ($VISUAL, $EDITOR, or vi).
+    Edit(EditArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// How to print it; YAML otherwise.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: LookOutput,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SetArgs {
+    /// A path with dots or the name of a parameter, and its value; null takes it away.
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub(crate) settings: Vec<String>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EditArgs {
+    /// Do not ask before it is changed.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }

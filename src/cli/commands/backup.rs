@@ -206,7 +206,7 @@ fn prune(project: Project, args: &BackupPruneArgs) -> Result<Exit, WorkflowError
     }
     if !doomed.is_empty() && !args.check {
         if !args.yes {
-            operate::agreed(&cluster_name(&wish)?, "these backups will be removed for good")?;
+            operate::agreed(&cluster_name(&wish)?, "these backups will be removed for good", "--yes")?;
         }
         for entry in &doomed {
             catalogue.delete(entry)?;

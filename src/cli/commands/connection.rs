@@ -5,7 +5,7 @@ use pgfleet_engine::Stop;
 use pgfleet_workflows::{Connection, Project, Tried, WorkflowError, connection};
 use serde_json::json;
 
-use crate::args::{FormatArg, TextOutput, RoleArg, WaysArgs};
+use crate::args::{FormatArg, RoleArg, TextOutput, WaysArgs};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
 use crate::table::Table;

@@ -1,10 +1,10 @@
-//! `pgfleet restart`, `reload`, `reinit`, `pause`, `resume`: what is done to the members of a cluster.
+//! `pgfleet start`, `stop`, `restart`, `reload`, `reinit`, `pause`, `resume`: what is done to the members of a cluster.
 
 use pgfleet_workflows::{Operated, Operation, Project, WorkflowError};
 use serde_json::Value;
 
 use super::operate::{self, Consent};
-use crate::args::{MemberArgs, ReinitArgs, ReloadArgs, RestartArgs};
+use crate::args::{MemberArgs, ReinitArgs, ReloadArgs, RestartArgs, StartArgs, StopArgs};
 use crate::exit::Exit;
 
 pub(crate) async fn restart(project: Project, args: RestartArgs) -> Result<Exit, WorkflowError> {
@@ -15,6 +15,24 @@ pub(crate) async fn restart(project: Project, args: RestartArgs) -> Result<Exit,
         ("member_force", args.force.then_some(Value::Bool(true))),
     ];
     operate::run(project, &args.run, operation("restart", variables), Consent::NotNeeded, |done| summary(done, "patroni_restart")).await
+}
+
+pub(crate) async fn start(project: Project, args: StartArgs) -> Result<Exit, WorkflowError> {
+    let operation = operation("start", [("target_node", args.node.map(Value::from))]);
+    operate::run(project, &args.run, operation, Consent::NotNeeded, |done| summary(done, "cluster_start")).await
+}
+
+pub(crate) async fn stop(project: Project, args: StopArgs) -> Result<Exit, WorkflowError> {
+    let consent = match &args.node {
+        Some(_) => Consent::NotNeeded,
+        None => Consent::Typed { given: args.yes, because: "The whole cluster will be stopped: nobody can read or write" },
+    };
+    let variables = [
+        ("target_node", args.node.map(Value::from)),
+        ("stop_switchover", args.switchover.then_some(Value::Bool(true))),
+        ("member_force", args.force.then_some(Value::Bool(true))),
+    ];
+    operate::run(project, &args.run, operation("stop", variables), consent, |done| summary(done, "cluster_stop")).await
 }
 
 pub(crate) async fn reload(project: Project, args: ReloadArgs) -> Result<Exit, WorkflowError> {

@@ -2,13 +2,16 @@
 
 mod backup;
 mod completions;
+mod config;
 mod connect;
 mod connection;
 mod deploy;
+mod failover;
 mod history;
 mod init;
 mod inventory;
 mod lab;
+mod logs;
 mod look;
 mod members;
 mod operate;
@@ -29,11 +32,16 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Deploy(deploy) => with_runtime(deploy::run(project, deploy)),
         Command::Status(status) => with_runtime(status::run(project, status)),
         Command::Switchover(switchover) => with_runtime(switchover::run(project, switchover)),
+        Command::Failover(failover) => with_runtime(failover::run(project, failover)),
+        Command::Start(start) => with_runtime(members::start(project, start)),
+        Command::Stop(stop) => with_runtime(members::stop(project, stop)),
         Command::Restart(restart) => with_runtime(members::restart(project, restart)),
         Command::Reload(reload) => with_runtime(members::reload(project, reload)),
         Command::Reinit(reinit) => with_runtime(members::reinit(project, reinit)),
         Command::Pause(pause) => with_runtime(members::pause(project, pause)),
         Command::Resume(resume) => with_runtime(members::resume(project, resume)),
+        Command::Config(config) => with_runtime(config::run(project, config.command)),
+        Command::Logs(logs) => with_runtime(logs::run(project, logs)),
         Command::History(history) => with_runtime(history::run(project, history)),
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),

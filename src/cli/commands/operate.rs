@@ -36,7 +36,7 @@ pub(crate) async fn run(
     if let Consent::Typed { given: false, because } = consent
         && !args.check
     {
-        agreed(&cluster_name(&wish)?, because)?;
+        agreed(&cluster_name(&wish)?, because, "--yes")?;
     }
     let reporting = Reporting::begin(&wish.project, operation.name, args);
     let operated = until_done(operate(&wish, &operation, reporting.report()), &stop).await;
@@ -49,14 +49,19 @@ pub(crate) async fn run(
     Ok(Exit::of_run(&operated.finished, args.exit_code))
 }
 
-/// Asks for the cluster's name.
-pub(super) fn agreed(name: &str, because: &str) -> Result<(), WorkflowError> {
-    let refused = |reason: String, hint: &str| WorkflowError::Refused { reason, hint: hint.to_owned() };
+/// Asks for the cluster's name; `option` agrees beforehand.
+pub(super) fn agreed(name: &str, because: &str, option: &str) -> Result<(), WorkflowError> {
+    let refused = |reason: String, hint: String| WorkflowError::Refused { reason, hint };
+    let beforehand = format!("give {option} to agree beforehand");
     if !prompt::is_possible() {
-        return Err(refused(format!("{because}, and nobody is here to agree to it"), "give --yes to agree beforehand"));
+        return Err(refused(format!("{because}; and nobody is here to agree to it"), beforehand));
     }
     screen::note(&format!("{because}."));
     let typed = prompt::line(&format!("Type the cluster's name ({name}) to go on: "))
-        .map_err(|error| refused(format!("no answer: {error}"), "give --yes to agree beforehand"))?;
-    if typed.trim() == name { Ok(()) } else { Err(refused(format!("'{}' is not '{name}'", typed.trim()), "nothing was touched")) }
+        .map_err(|error| refused(format!("no answer: {error}"), beforehand))?;
+    if typed.trim() == name {
+        Ok(())
+    } else {
+        Err(refused(format!("'{}' is not '{name}'", typed.trim()), "nothing was touched".to_owned()))
+    }
 }

@@ -1,15 +1,21 @@
 //! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
 
 mod checkpoint;
+mod config;
 mod connection;
 mod dump;
+mod failover;
 mod history;
+mod logs;
 mod pause;
 mod reinit;
 mod reload;
 mod restart;
 mod seen;
+mod start;
+mod stop;
 mod switchover;
+mod units;
 mod work;
 
 use futures::future::BoxFuture;
@@ -30,7 +36,12 @@ impl Controller for Actions {
                 Err(trouble) => return TaskResult::from(trouble),
             };
             let done = match module {
+                "cluster_logs" => logs::run(&work).await,
+                "cluster_start" => start::run(&work).await,
+                "cluster_stop" => stop::run(&work).await,
                 "patroni_checkpoint" => checkpoint::run(&work).await,
+                "patroni_config" => config::run(&work).await,
+                "patroni_failover" => failover::run(&work).await,
                 "patroni_history" => history::run(&work).await,
                 "patroni_pause" => pause::run(&work).await,
                 "patroni_reinit" => reinit::run(&work).await,

@@ -93,6 +93,12 @@ fn foretold(plan: &RestartPlan) -> String {
 async fn restart(work: &Work, name: &str, pending: bool) -> Result<(), Trouble> {
     let node = work.node(name)?;
     let before = work.look().await;
+    let is_replica = before.view.member(name).is_some_and(|member| !member.is_leader() && member.is_well());
+    if let Some(position) = before.written().filter(|_| is_replica) {
+        // A setting that the leader has lowered reaches a replica with its log.
+        let what = format!("{name} has all that its leader wrote");
+        work.until(&what, LIMIT, async || work.look().await.well(name, position).map(drop)).await?;
+    }
     let started = before.started(name);
     let body = if pending { json!({"restart_pending": true}) } else { json!({}) };
     let asked = work.nodes.patroni(node, "POST", "/restart", &body, LIMIT);

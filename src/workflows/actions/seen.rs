@@ -65,6 +65,18 @@ impl Seen {
         self.answers.iter().find(|answer| answer.node == name).and_then(|answer| answer.body("patroni")).unwrap_or_default()
     }
 
+    /// The settings that all nodes share.
+    pub(crate) fn config(&self) -> Option<Value> {
+        let source = self.view.source.as_deref()?;
+        self.answers.iter().find(|answer| answer.node == source)?.body("config")
+    }
+
+    /// The systemd state of a unit on a node; empty when unknown or missing.
+    pub(crate) fn unit(&self, node: &str, unit: &str) -> String {
+        let answer = self.answers.iter().find(|answer| answer.node == node);
+        answer.and_then(|answer| answer.units().remove(unit)).map(|unit| unit.active).unwrap_or_default()
+    }
+
     /// Why a node cannot be reached.
     pub(crate) fn unreachable(&self, name: &str) -> Option<&str> {
         self.answers.iter().find(|answer| answer.node == name)?.probe.as_ref().err().map(String::as_str)

@@ -1,0 +1,74 @@
+//! systemd units on several nodes at once: told to start or stop, then awaited by their state.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::{Trouble, Work};
+use crate::nodes::Node;
+
+/// Long enough for a checkpoint of a large memory; systemd itself gives up after that.
+const LIMIT: Duration = Duration::from_secs(330);
+
+/// What a unit is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Run.
+    Start,
+    /// End.
+    Stop,
+}
+
+impl Order {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Whether the state of a unit is what was ordered; a unit that is on its way says so.
+    fn is_met(self, state: &str) -> bool {
+        match self {
+            Self::Start => state == "active",
+            Self::Stop => matches!(state, "inactive" | "failed" | ""),
+        }
+    }
+}
+
+impl Work {
+    /// Gives units of these nodes an order, and waits until it is met everywhere.
+    pub(crate) async fn order(&self, order: Order, unit: &str, nodes: &[&Node]) -> Result<(), Trouble> {
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        let what = format!("{} {unit} on {}", order.verb(), names.join(", "));
+        let done = async {
+            self.tell(order, unit, nodes).await?;
+            self.until(&what, LIMIT, async || {
+                let seen = self.look().await;
+                let states: Vec<(&str, String)> = names.iter().map(|name| (*name, seen.unit(name, unit))).collect();
+                let late: Vec<String> =
+                    states.iter().filter(|(_, state)| !order.is_met(state)).map(|(name, state)| format!("{name} {state}")).collect();
+                if late.is_empty() { Ok(()) } else { Err(late.join(", ")) }
+            })
+            .await
+            .map_err(|trouble| trouble.hint(format!("'pgfleet logs --unit {unit}' says why")))
+        };
+        self.step(&what, done).await
+    }
+
+    /// Gives the order alone.
+    pub(crate) async fn tell(&self, order: Order, unit: &str, nodes: &[&Node]) -> Result<(), Trouble> {
+        let argv = ["systemctl", "--no-block", order.verb(), unit];
+        let told = join_all(nodes.iter().map(|node| self.nodes.run(node, &argv, "", Duration::from_secs(30)))).await;
+        for (node, ended) in nodes.iter().zip(told) {
+            let ended = ended?;
+            if ended.rc != 0 {
+                return Err(Trouble::failed(format!("{}: systemctl {} {unit}: {}", node.name, order.verb(), ended.stderr.trim())));
+            }
+        }
+        Ok(())
+    }
+}
