@@ -93,7 +93,7 @@ fn edited(before: &Value) -> Result<Value, WorkflowError> {
     let path = std::env::temp_dir().join(format!("pgfleet-config-{}.yml", std::process::id()));
     let work = || {
         write_new(&path, &text).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
-        let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).filter(|editor| !editor.is_empty());
+        let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|editor| !editor.is_empty()));
         let editor = editor.unwrap_or_else(|| "vi".to_owned());
         // An editor may be written with arguments: the shell splits them, and the path is one word whatever it holds.
         let status = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&path).status();

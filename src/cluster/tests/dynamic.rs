@@ -59,6 +59,8 @@ fn each_change_says_what_it_takes() {
     check("max_connections=80", Ok(("postgresql.parameters.max_connections", json!(80), Takes::RestartLeaderFirst)));
     check("shared_buffers=64MB", Ok(("postgresql.parameters.shared_buffers", json!("64MB"), Takes::Restart)));
     check("wal_level=logical", Ok(("postgresql.parameters.wal_level", json!("logical"), Takes::Restart)));
+    // 16384 pages run already; only a restart would have been needed for another number.
+    check("shared_buffers=128MB", Ok(("postgresql.parameters.shared_buffers", json!("128MB"), Takes::Reload)));
     check("ttl=40", Ok(("ttl", json!(40), Takes::Patroni)));
     check("synchronous_mode=quorum", Ok(("synchronous_mode", json!("quorum"), Takes::Patroni)));
     check("ttl=null", Ok(("ttl", Value::Null, Takes::Patroni)));

@@ -64,6 +64,10 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
             };
             return Err(Trouble::failed(format!("{} has not begun to copy: {told}", node.name)));
         }
+        if begun && work.stop.is_asked() {
+            let trouble = Trouble::unverified(format!("{} goes on copying; nobody waits for it", node.name));
+            return Err(trouble.hint("'pgfleet status --watch' shows when it streams"));
+        }
         let now = format!("{state} {} {most}", progress.phase);
         if now != last {
             (last, news) = (now, Instant::now());

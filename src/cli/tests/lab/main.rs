@@ -3,6 +3,7 @@
 //! The stages stand on each other, so they are one test; each says what it tries.
 
 mod cluster;
+mod members;
 mod modules;
 mod rig;
 mod secrets;
@@ -30,6 +31,14 @@ const STAGES: &[(&str, Stage)] = &[
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
     ("each way of connecting leads where it says", secrets::connections),
+    ("automatic failover is switched off and on", members::pause_and_history),
+    ("shared settings are checked, changed and told", members::shared_settings),
+    ("a replica is made anew under load", members::a_replica_made_anew),
+    ("nodes restart under load", members::restarts),
+    ("a node and the whole cluster stop and start", members::stopped_and_started),
+    ("a failover by hand loses nothing", members::failed_over_by_hand),
+    ("a paused cluster fails over when somebody says so", members::failed_over_in_a_pause),
+    ("logs of all nodes are merged", members::logs_of_all),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
 ];

@@ -94,6 +94,11 @@ impl Rig {
         Ran::of(&self.command(arguments).output().expect("pgfleet runs"))
     }
 
+    /// The same with variables of the environment.
+    pub(crate) fn pgfleet_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        Ran::of(&self.command(arguments).envs(environment.iter().copied()).output().expect("pgfleet runs"))
+    }
+
     /// A command on the lab's inventory.
     pub(crate) fn on_fleet(&self, word: &str, arguments: &[&str]) -> Ran {
         let inventory = self.inventory();

@@ -1,0 +1,183 @@
+//! What is done to the members of a cluster, while a client writes: what it was told is written must be there afterwards.
+
+use serde_json::Value;
+
+use crate::rig::{HOSTS, Rig, leader, patroni};
+
+const LOAD: &str = "builder.lan";
+
+/// Begins to write numbered rows through the service name; each that was acknowledged is kept in a list on the guest.
+fn begin_load(rig: &Rig) {
+    let app = ("app_user", "app_password.txt");
+    rig.query(LOAD, "db.postgres.host.uk.com:5432", app, "CREATE TABLE IF NOT EXISTS load (n int); TRUNCATE load").expect(0);
+    let script = "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged; cat > /run/load.sh <<'END'\n\
+                  export PGCONNECT_TIMEOUT=3 HOME=/root; i=0\n\
+                  while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
+                  && echo $i >> /run/acknowledged; sleep 0.02; done\nEND\n\
+                  systemd-run --quiet --unit=load --property=RuntimeMaxSec=300 --property=StandardError=null bash /run/load.sh";
+    rig.on(LOAD, script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);
+}
+
+/// Ends it, and counts rows that were acknowledged and are gone: there must be none.
+fn end_load(rig: &Rig) {
+    let count = "systemctl stop load; psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application -c 'SELECT n FROM load' | sort > /run/there \
+                 && sort /run/acknowledged | comm -13 /run/there - | wc -l; wc -l < /run/acknowledged; rm /root/.pgpass";
+    let said = rig.said(LOAD, count);
+    let numbers: Vec<u64> = said.lines().filter_map(|line| line.trim().parse().ok()).collect();
+    let [missing, written] = numbers.as_slice() else { panic!("{said}") };
+    assert!(*missing == 0 && *written > 0, "{missing} of {written} acknowledged rows are gone");
+}
+
+fn leads(rig: &Rig) -> String {
+    leader(&rig.status().1).expect("a leader")
+}
+
+fn a_replica(rig: &Rig) -> String {
+    let leads = leads(rig);
+    // One that votes, and is not where the load comes from.
+    HOSTS.iter().map(|(host, _)| *host).find(|host| *host != leads && *host != LOAD).expect("a replica").to_owned()
+}
+
+fn healthy(rig: &Rig) {
+    rig.status_becomes("the cluster is healthy", 120, |code, _| code == Some(0));
+}
+
+pub(crate) fn pause_and_history(rig: &Rig) {
+    rig.on_fleet("pause", &["-o", "json", "--check"]).expect(0);
+    assert_eq!(rig.status().1["paused"], false, "a check pauses nothing");
+    rig.on_fleet("pause", &["-o", "json"]).expect(0);
+    for (host, _) in HOSTS {
+        assert_eq!(patroni(host, "/patroni").expect("Patroni answers")["pause"], true, "{host}");
+    }
+    rig.on_fleet("pause", &["-o", "json"]).expect(0).expect_unchanged();
+    let told = rig.on_fleet("status", &[]);
+    assert!(told.out.contains("'pgfleet resume'"), "{}", told.out);
+    rig.on_fleet("resume", &["-o", "json"]).expect(0);
+    rig.on_fleet("resume", &["-o", "json"]).expect(0).expect_unchanged();
+    healthy(rig);
+    let history: Value = serde_json::from_str(&rig.on_fleet("history", &["-o", "json"]).expect(0).out).expect("JSON");
+    assert!(history.is_array(), "{history:#}");
+}
+
+/// Settings are checked before anything is changed; what counts at once does, and what needs a restart waits for one.
+pub(crate) fn shared_settings(rig: &Rig) {
+    let inventory = rig.inventory();
+    let config = |arguments: &[&str]| rig.pgfleet(&[&["config"], arguments, &["-i", &inventory]].concat());
+    let refused = config(&["set", "wrok_mem=9MB"]).expect(6);
+    assert!(refused.out.contains("'work_mem'"), "{}", refused.out);
+    config(&["set", "work_mem=9 apples"]).expect(6);
+    let show = || config(&["show"]).expect(0).out;
+    let before = show();
+    config(&["set", "work_mem=9MB", "max_connections=120", "--check"]).expect(0);
+    assert_eq!(show(), before, "a check changes nothing");
+    let ran = config(&["set", "work_mem=9MB", "max_connections=120"]).expect(0);
+    assert!(ran.out.contains("+postgresql.parameters.work_mem: 9MB") && ran.out.contains("restart --rolling --pending"), "{}", ran.out);
+    for (host, _) in HOSTS {
+        assert_eq!(rig.said(host, "sudo -u postgres psql -X -A -t -c 'SHOW work_mem' -c 'SHOW max_connections'"), "9MB\n100");
+    }
+    config(&["set", "work_mem=9MB", "-o", "json"]).expect(0).expect_unchanged();
+    // What a person does in an editor is a patch too.
+    let edited = rig
+        .pgfleet_with(&["config", "edit", "--yes", "-i", &inventory], &[("EDITOR", "sed -i -e /work_mem/d -e s/120/100/"), ("VISUAL", "")]);
+    edited.expect(0);
+    assert_eq!(show(), before);
+    rig.deploy(&[]).expect(0).expect_unchanged();
+    let reloaded = rig.on_fleet("reload", &["-o", "lines"]).expect(0);
+    assert!(reloaded.out.contains("Reloaded: "), "{}", reloaded.out);
+    healthy(rig);
+}
+
+pub(crate) fn a_replica_made_anew(rig: &Rig) {
+    let (leads, replica) = (leads(rig), a_replica(rig));
+    rig.on_fleet("reinit", &[&leads, "--yes"]).expect(6);
+    rig.on_fleet("reinit", &[&replica]).expect(6);
+    begin_load(rig);
+    let before = rig.said(&replica, "stat -c %i /var/lib/postgresql/*/*/PG_VERSION");
+    let ran = rig.on_fleet("reinit", &[&replica, "--yes", "-o", "lines"]).expect(0);
+    assert!(ran.out.contains("is made anew"), "{}", ran.out);
+    assert_ne!(rig.said(&replica, "stat -c %i /var/lib/postgresql/*/*/PG_VERSION"), before);
+    end_load(rig);
+    healthy(rig);
+}
+
+pub(crate) fn restarts(rig: &Rig) {
+    let (leads, replica) = (leads(rig), a_replica(rig));
+    let since = |host: &str| patroni(host, "/patroni").expect("Patroni answers")["postmaster_start_time"].clone();
+    let nothing = rig.on_fleet("restart", &["--rolling", "--pending", "-o", "json"]).expect(0);
+    nothing.expect_unchanged();
+    begin_load(rig);
+    let before: Vec<Value> = [&replica, &leads].map(|host| since(host)).to_vec();
+    rig.on_fleet("restart", &[&replica, "-o", "json"]).expect(0);
+    rig.on_fleet("restart", &[&leads, "--in-place", "-o", "json"]).expect(0);
+    let after: Vec<Value> = [&replica, &leads].map(|host| since(host)).to_vec();
+    assert!(before.iter().zip(&after).all(|(before, after)| before != after), "{before:?} {after:?}");
+    end_load(rig);
+    healthy(rig);
+}
+
+/// A voter that etcd's quorum needs is not stopped, nor the leader unasked; a whole cluster stops and comes back as it was.
+pub(crate) fn stopped_and_started(rig: &Rig) {
+    let (leads, replica) = (leads(rig), a_replica(rig));
+    rig.on_fleet("stop", &[&leads]).expect(6);
+    rig.on_fleet("stop", &[&replica, "-o", "json"]).expect(0);
+    let voters = ["controller.lan", "app-server-1.lan", "app-server-2.lan"];
+    let other = voters.iter().find(|voter| **voter != replica).expect("another voter");
+    let refused = rig.on_fleet("stop", &[other, "--force"]).expect(6);
+    assert!(refused.out.contains("quorum"), "{}", refused.out);
+    rig.on_fleet("start", &[&replica, "-o", "json"]).expect(0);
+    healthy(rig);
+    rig.on_fleet("stop", &[]).expect(6);
+    begin_load(rig);
+    rig.on_fleet("stop", &["--yes", "-o", "json"]).expect(0);
+    for (host, _) in HOSTS {
+        let running = rig.on(host, "systemctl is-active etcd patroni haproxy", "");
+        assert!(!running.out.lines().any(|state| state == "active"), "{host}: {}", running.out);
+    }
+    rig.on_fleet("stop", &["--yes", "-o", "json"]).expect(0).expect_unchanged();
+    rig.on_fleet("start", &["-o", "json"]).expect(0);
+    rig.on_fleet("start", &["-o", "json"]).expect(0).expect_unchanged();
+    assert_eq!(self::leads(rig), leads, "the one that led leads again");
+    end_load(rig);
+    healthy(rig);
+}
+
+pub(crate) fn failed_over_by_hand(rig: &Rig) {
+    let (leads, target) = (leads(rig), a_replica(rig));
+    let refused = rig.on_fleet("failover", &[]).expect(6);
+    assert!(refused.out.contains("switchover") || refused.err.contains("switchover"), "{}{}", refused.out, refused.err);
+    let refused = rig.on_fleet("failover", &["--target", &target]).expect(6);
+    assert!(refused.err.contains(&target) && refused.err.contains("--force"), "{}", refused.err);
+    assert_eq!(self::leads(rig), leads, "nothing was touched");
+    begin_load(rig);
+    let ran = rig.on_fleet("failover", &["--target", &target, "--force", "-o", "lines"]).expect(0);
+    assert!(ran.out.contains(&format!("{target} leads instead of {leads}")), "{}", ran.out);
+    assert_eq!(self::leads(rig), target);
+    end_load(rig);
+    healthy(rig);
+}
+
+/// The leader dies while the cluster is paused: nobody takes over until somebody says so.
+pub(crate) fn failed_over_in_a_pause(rig: &Rig) {
+    let leads = leads(rig);
+    rig.on_fleet("pause", &["-o", "json"]).expect(0);
+    rig.lab(&["kill", &leads]).expect(0);
+    let early = rig.on_fleet("failover", &["--force"]).expect(6);
+    assert!(early.out.contains("cannot be reached"), "{}", early.out);
+    rig.status_becomes("its time is over, and nobody leads", 90, |_, view| leader(view).is_none());
+    let ran = rig.on_fleet("failover", &["--force", "-o", "lines"]).expect(0);
+    assert!(ran.out.contains(" leads on timeline "), "{}", ran.out);
+    rig.lab(&["start", &leads]).expect(0);
+    rig.on_fleet("resume", &["-o", "json"]).expect(0);
+    rig.status_becomes("the crashed node streams again", 180, |code, _| code == Some(0));
+}
+
+pub(crate) fn logs_of_all(rig: &Rig) {
+    let ran = rig.on_fleet("logs", &["-n", "200", "-o", "json"]).expect(0);
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let times: Vec<u64> = lines.iter().filter_map(|line| line["at"].as_u64()).collect();
+    assert!(times.is_sorted() && times.len() == 200, "{} lines", times.len());
+    let of = |key: &str| lines.iter().filter_map(|line| line[key].as_str()).collect::<std::collections::BTreeSet<_>>();
+    assert!(of("node").len() > 1 && of("unit").len() > 1, "{:?} {:?}", of("node"), of("unit"));
+    let one = rig.on_fleet("logs", &["builder.lan", "--unit", "patroni", "--since", "1 hour ago"]).expect(0);
+    assert!(!one.out.is_empty() && one.out.lines().all(|line| line.contains("builder.lan") && line.contains(" patroni ")), "{}", one.out);
+}
