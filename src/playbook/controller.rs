@@ -25,4 +25,5 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     ),
     engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["candidate", "at", "probe"]),
     engine_spec!("postgresql_dump", "Dumps every database into a folder of this machine.", free None, ["folder" !true, "from", "format", "jobs", "lanes", "compress", "count_rows"]),
+    engine_spec!("postgresql_prove", "Restores a backup beside the cluster and compares it.", free None, ["folder" !true, "backup", "node"]),
 ];

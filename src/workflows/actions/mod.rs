@@ -8,6 +8,7 @@ mod failover;
 mod history;
 mod logs;
 mod pause;
+mod prove;
 mod reinit;
 mod reload;
 mod restart;
@@ -50,6 +51,7 @@ impl Controller for Actions {
                 "postgresql_connection" => connection::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,
                 "postgresql_dump" => dump::run(&work).await,
+                "postgresql_prove" => prove::run(&work).await,
                 other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
             };
             done.map_or_else(TaskResult::from, TaskResult::from)

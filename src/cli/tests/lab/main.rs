@@ -2,6 +2,7 @@
 //!
 //! The stages stand on each other, so they are one test; each says what it tries.
 
+mod backup;
 mod cluster;
 mod members;
 mod modules;
@@ -41,6 +42,9 @@ const STAGES: &[(&str, Stage)] = &[
     ("logs of all nodes are merged", members::logs_of_all),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
+    ("a backup is made from a replica and proven by a restore", backup::made_and_proven),
+    ("a backup that fails is marked and never taken for good", backup::failures_are_marked),
+    ("a backup survives a conflict with the log and a failover", backup::survives_conflict_and_failover),
 ];
 
 #[test]

@@ -162,7 +162,7 @@ const SNAPSHOT: &str = "SELECT 'pgfleet:' || json_build_object('snapshot', json_
     'lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END));";
 
 /// Rows of every table that a dump has data of: not what belongs to an extension, not what no replica has.
-pub(super) const COUNT: &str = "SELECT format('SELECT ''pgfleet:'' || json_build_object(''schema'', %L, ''name'', %L, ''rows'', count(*)) FROM ONLY %I.%I', \
+pub(in super::super) const COUNT: &str = "SELECT format('SELECT ''pgfleet:'' || json_build_object(''schema'', %L, ''name'', %L, ''rows'', count(*)) FROM ONLY %I.%I', \
     nspname, relname, nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
     WHERE relkind = 'r' AND relpersistence = 'p' AND nspname !~ '^pg_' AND nspname <> 'information_schema' \
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \

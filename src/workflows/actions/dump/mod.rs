@@ -17,6 +17,7 @@ use super::{Done, Trouble, Work};
 use crate::nodes::Node;
 use crate::sizes;
 use crate::streams::Meter;
+pub(super) use database::COUNT;
 use survey::{Found, Server};
 
 /// Lanes below are used by others.
