@@ -116,7 +116,7 @@ pub(crate) fn failures_are_marked(rig: &Rig) {
     let (_, before) = rig.status();
     let source = members_as(&before, &["quorum_standby", "sync_standby", "replica"]).pop().expect("a replica");
     let leader = leads(rig);
-    held(rig, &leader, 20);
+    held(rig, &leader, &source, 20);
     let killed = std::thread::scope(|scope| {
         let backup = scope.spawn(|| rig.on_fleet("backup", &["--from", &source, "-o", "lines"]));
         until(rig, &source, WAITING, "pg_dump waits for the lock");
@@ -137,18 +137,17 @@ const WAITING: &str =
 const RELEASE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'";
 
 /// Locks a table on the leader, and so on every replica, in the background.
-fn held(rig: &Rig, leader: &str, seconds: u64) {
+fn held(rig: &Rig, leader: &str, source: &str, seconds: u64) {
     let text = format!("BEGIN; LOCK TABLE backup_z; SELECT pg_sleep({seconds});");
     let script = format!(
         "PGAPPNAME=holder setsid nohup runuser -u postgres -- psql -X -q -d application -c '{text}' > /dev/null 2>&1 < /dev/null &"
     );
     rig.on(leader, &script, "").expect(0);
-    until(
-        rig,
-        leader,
-        "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'backup_z'::regclass AND mode = 'AccessExclusiveLock'",
-        "the lock is held",
-    );
+    let query = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'backup_z'::regclass AND mode = 'AccessExclusiveLock'";
+    until(rig, leader, query, "the lock is held");
+    // The replica hears of it with the next write of the log.
+    sql(rig, leader, "SELECT pg_switch_wal()");
+    until(rig, source, query, "the replica knows of it");
 }
 
 /// A dump in the way of the log is cancelled and read again; and one whose cluster fails over meanwhile goes on to its end.
@@ -159,7 +158,7 @@ pub(crate) fn survives_conflict_and_failover(rig: &Rig) {
     let on_source = |text: &str| sql(rig, &source, text);
     on_source("ALTER SYSTEM SET max_standby_streaming_delay = 500");
     on_source("SELECT pg_reload_conf()");
-    held(rig, &old, 60);
+    held(rig, &old, &source, 60);
     let ran = std::thread::scope(|scope| {
         let backup = scope.spawn(|| rig.on_fleet("backup", &["--from", &source, "-o", "lines"]));
         until(rig, &source, WAITING, "pg_dump waits for the lock");
@@ -172,7 +171,7 @@ pub(crate) fn survives_conflict_and_failover(rig: &Rig) {
     on_source("ALTER SYSTEM RESET max_standby_streaming_delay");
     on_source("SELECT pg_reload_conf()");
 
-    held(rig, &old, 90);
+    held(rig, &old, &source, 90);
     let ran = std::thread::scope(|scope| {
         let backup = scope.spawn(|| rig.on_fleet("backup", &["--from", &source, "-o", "lines"]));
         until(rig, &source, WAITING, "pg_dump waits for the lock");
