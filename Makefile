@@ -14,6 +14,8 @@ export PGFLEET_AGENT := $(AGENT)
 
 .PHONY: build agent check test test-lab bench clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
+.PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status
+.PHONY: dev-postgresql-switchover patroni-status patroni-switchover
 
 build: agent
 	cargo build --release --package pgfleet
@@ -56,6 +58,11 @@ dev-postgresql-status: build
 
 dev-postgresql-backup: build
 	$(SUDO) $(PGFLEET) backup $(DEV)
+# make dev-postgresql-switchover TARGET=app-server-2.lan; without TARGET the best replica leads.
+dev-postgresql-switchover patroni-switchover: build
+	$(SUDO) $(PGFLEET) switchover $(DEV) $(if $(TARGET),--target $(TARGET))
+
+patroni-status: dev-postgresql-status
 
 clean:
 	cargo clean

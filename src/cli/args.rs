@@ -228,6 +228,15 @@ pub(crate) struct SwitchoverArgs {
     /// Not now but then: a time with its zone, as 2030-01-01T03:00:00Z.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
+    /// Take a scheduled switchover back.
+    #[arg(long, conflicts_with_all = ["target", "at", "force"])]
+    pub(crate) cancel: bool,
+    /// Break off long transactions, and do not wait for a failing archive.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write no rows meanwhile: the gap is not measured then.
+    #[arg(long)]
+    pub(crate) no_probe: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

@@ -59,6 +59,7 @@ calls! {
     Uri(network::Uri),
     User(account::User),
     WaitFor(network::WaitFor),
+    WriteProbe(cluster::WriteProbe),
 }
 
 /// The module of that short name.

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// Above a program's own limits, so that those speak first.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// Where HAProxy takes commands; `templates/haproxy.cfg.j2` says so too.
+const HAPROXY: &str = "/run/haproxy/admin.sock";
+
 /// What the variable `cluster_node` says of a node; `playbooks/postgresql/vars/cluster.yml` makes it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct NodeSettings {
@@ -189,6 +192,22 @@ impl Nodes {
                 body: answer["body"].as_str().unwrap_or_default().to_owned(),
             }),
             error => Err(format!("{}: {}", node.name, error.unwrap_or("no answer"))),
+        }
+    }
+
+    /// Speaks to HAProxy on a node through its socket; gives its answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn haproxy(&self, node: &Node, commands: &str) -> Result<String, String> {
+        let question = json!({"sockets": {"it": {"path": HAPROXY, "send": format!("{commands}\n")}}, "timeout": 5});
+        // In a lane of its own: it must not wait for what is asked meanwhile.
+        let call = tokio::time::timeout(GRACE, self.call_with(node, 2, "probe", question, None, None)).await;
+        let outcome = call.map_err(|_| format!("{} does not answer", node.name))?.map_err(|error| error.message)?;
+        let answer = &outcome.data["sockets"]["it"];
+        match answer["error"].as_str() {
+            Some("") => Ok(answer["answer"].as_str().unwrap_or_default().to_owned()),
+            error => Err(format!("{}: HAProxy: {}", node.name, error.unwrap_or("no answer"))),
         }
     }
 

@@ -33,6 +33,7 @@ mod systemd;
 mod uri;
 mod user;
 mod wait_for;
+mod write_probe;
 
 /// Lets the call's module look at the host and say what is to be done.
 pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
@@ -67,5 +68,6 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Uri(arguments) => uri::plan(arguments, context),
         Call::User(arguments) => user::plan(arguments, context),
         Call::WaitFor(arguments) => wait_for::plan(arguments, context),
+        Call::WriteProbe(arguments) => write_probe::plan(arguments, context),
     }
 }

@@ -1,5 +1,7 @@
-//! `probe`: HTTP answers, commands and units of a node, all asked side by side. What does not answer is an answer too.
+//! `probe`: HTTP answers, commands, sockets and units of a node, all asked side by side. What does not answer is an answer too.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ enum Question {
     Http(Result<Box<Request>, String>),
     Command(Program),
     Units(Vec<String>, Program),
+    Socket(PathBuf, String, Duration),
 }
 
 pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
@@ -34,6 +37,13 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
         let mut program = Program::new(argv(name, value)?).timeout(wait);
         program.env.extend(context.environment.iter().cloned());
         questions.push((name.clone(), Question::Command(program)));
+    }
+    for (name, value) in entries("sockets", arguments.sockets.as_ref())? {
+        let part = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let (Some(path), Some(send)) = (part("path"), part("send")) else {
+            return Err(Failure::new(format!("'{name}' in 'sockets' of module 'probe' must be a mapping with 'path' and 'send'")));
+        };
+        questions.push((name.clone(), Question::Socket(PathBuf::from(path), send, wait)));
     }
     if !arguments.units.is_empty() {
         let program = show(&arguments.units, wait);
@@ -52,15 +62,17 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
         };
         asked.into_iter().zip(&questions).map(|(asked, (_, question))| answer(asked, question)).collect()
     });
-    let (mut http, mut commands, mut units) = (Map::new(), Map::new(), json!({}));
+    let (mut http, mut commands, mut sockets, mut units) = (Map::new(), Map::new(), Map::new(), json!({}));
     for ((name, question), answer) in questions.into_iter().zip(answers) {
         match question {
             Question::Http(_) => drop(http.insert(name, answer)),
             Question::Command(_) => drop(commands.insert(name, answer)),
+            Question::Socket(..) => drop(sockets.insert(name, answer)),
             Question::Units(..) => units = answer,
         }
     }
-    Ok(Plan::Done(Outcome::unchanged().with("http", http).with("commands", commands).with("units", units)))
+    let outcome = Outcome::unchanged().with("http", http).with("commands", commands).with("units", units);
+    Ok(Plan::Done(if sockets.is_empty() { outcome } else { outcome.with("sockets", sockets) }))
 }
 
 /// One question for all units; those that are not there are told too.
@@ -154,6 +166,10 @@ impl Question {
                 let told = system.run(program).map(|finished| finished.stdout_text()).unwrap_or_default();
                 units(names, &told)
             }
+            Self::Socket(path, send, wait) => match said_on(system, path, send, *wait) {
+                Ok(answer) => json!({"answer": answer, "error": ""}),
+                Err(error) => self.without(&reason(&error)),
+            },
         }
     }
 
@@ -163,8 +179,18 @@ impl Question {
             Self::Http(_) => json!({"status": 0, "body": "", "error": why}),
             Self::Command(_) => json!({"rc": -1, "stdout": "", "stderr": why}),
             Self::Units(names, _) => units(names, ""),
+            Self::Socket(..) => json!({"answer": "", "error": why}),
         }
     }
+}
+
+/// What a daemon answers on its socket, until it closes it.
+fn said_on(system: &dyn System, path: &Path, send: &str, wait: Duration) -> std::io::Result<String> {
+    let mut socket = system.connect_local(path, wait)?;
+    socket.write_all(send.as_bytes())?;
+    let mut answer = Vec::new();
+    socket.take(MOST).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// The units of one answer of systemd, one paragraph each, under the names that were asked for.

@@ -529,6 +529,11 @@ impl System for Fake {
         let text = self.state().ports.get(&format!("{host}:{port}")).cloned().ok_or(ErrorKind::ConnectionRefused)?;
         Ok(Box::new(FakeConnection(Cursor::new(text))))
     }
+
+    fn connect_local(&self, path: &Path, _timeout: Duration) -> io::Result<Box<dyn Connection>> {
+        let text = self.state().ports.get(&path.display().to_string()).cloned().ok_or(ErrorKind::ConnectionRefused)?;
+        Ok(Box::new(FakeConnection(Cursor::new(text))))
+    }
 }
 
 /// A program of the fake that was started.

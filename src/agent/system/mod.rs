@@ -272,6 +272,8 @@ pub trait System: Send + Sync {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
     /// Connects to a port; reads and writes take no longer than `timeout` either.
     fn connect(&self, host: &str, port: u16, timeout: Duration) -> io::Result<Box<dyn Connection>>;
+    /// Connects to a socket of this host; reads and writes take no longer than `timeout`.
+    fn connect_local(&self, path: &Path, timeout: Duration) -> io::Result<Box<dyn Connection>>;
 
     /// A file's content as text.
     fn read_text(&self, path: &Path) -> io::Result<String> {

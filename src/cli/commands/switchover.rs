@@ -13,6 +13,11 @@ pub(crate) async fn run(project: Project, args: SwitchoverArgs) -> Result<Exit, 
             operation.variables.insert(name.to_owned(), value.into());
         }
     }
+    for (name, value) in [("switchover_cancel", args.cancel), ("switchover_force", args.force), ("switchover_no_probe", args.no_probe)] {
+        if value {
+            operation.variables.insert(name.to_owned(), true.into());
+        }
+    }
     operate::run(project, &args.run, operation, Consent::NotNeeded, summary).await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::Items;
+use crate::{HostPath, Items, Secret};
 use crate::arguments::arguments;
 
 arguments! {
@@ -12,6 +12,8 @@ arguments! {
         http: Option<Value>;
         /// Commands to run, by name: `{"etcd": ["etcdctl", "member", "list"]}`. Answers are `{rc, stdout, stderr}`.
         commands: Option<Value>;
+        /// Sockets of daemons to speak to, by name: `{"haproxy": {"path": "/run/haproxy/admin.sock", "send": "show stat\n"}}`. Answers are `{answer, error}`.
+        sockets: Option<Value>;
         /// Units whose state is wanted. Answers are `{active, sub, enabled, since}`.
         units: Items = Vec::new();
         /// Seconds that any of it may take.
@@ -30,5 +32,27 @@ arguments! {
         data_dir: Option<String>;
         /// Journal lines a unit.
         lines: u64 = 20;
+    }
+}
+
+arguments! {
+    /// Writes numbered rows through several ways at once until it is told to end, and says which were acknowledged and when.
+    pub struct WriteProbe = "write_probe" {
+        /// The ways, by name: `{"leader port": {"host": "127.0.0.1", "port": 5000}}`.
+        ways: Value;
+        /// Who writes.
+        user: String;
+        /// The password; it goes through the environment.
+        password: Secret;
+        /// Database of the table.
+        database: String = "postgres".to_owned();
+        /// A table with the columns `way text, n int`.
+        table: String;
+        /// Milliseconds between two rows.
+        interval: u64 = 20;
+        /// It ends when this file is there.
+        until: HostPath;
+        /// Seconds after which it ends all the same.
+        limit: u64 = 120;
     }
 }

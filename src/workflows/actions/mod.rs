@@ -15,9 +15,12 @@ mod restart;
 mod seen;
 mod start;
 mod stop;
+mod may_switch_over;
+mod routers;
 mod switchover;
 mod units;
 mod work;
+mod writes;
 
 use futures::future::BoxFuture;
 use pgfleet_engine::{Action, Controller, TaskResult};
@@ -49,6 +52,7 @@ impl Controller for Actions {
                 "patroni_reload" => reload::run(&work).await,
                 "patroni_restart" => restart::run(&work).await,
                 "postgresql_connection" => connection::run(&work).await,
+                "patroni_may_switch_over" => may_switch_over::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,
                 "postgresql_dump" => dump::run(&work).await,
                 "postgresql_prove" => prove::run(&work).await,

@@ -1,6 +1,230 @@
-use super::{Done, Trouble, Work};
+//! `patroni_switchover`: another node leads. Patroni does it; the cluster's own state says whether it is done.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::writes::{Witness, Writes};
+use super::{Done, Trouble, Work, routers};
+use crate::nodes::{Answer, Node};
+
+/// Patroni itself gives up before that.
+const REQUEST: Duration = Duration::from_secs(60);
+/// Until the candidate leads.
+const PROMOTION: Duration = Duration::from_secs(90);
+/// Until the old leader streams from the new one.
+const RETURN: Duration = Duration::from_secs(180);
+/// Until a scheduled switchover is seen by all.
+const SCHEDULE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
-    let _ = work;
-    Ok(Done::changed())
+    let leader = work.node(&work.argument::<String>("leader")?.unwrap_or_default())?;
+    let name = work.argument::<String>("candidate")?.unwrap_or_default();
+    if work.argument("cancel")?.unwrap_or(false) {
+        return cancel(work, leader).await;
+    }
+    let candidate = work.node(&name)?;
+    let at: Option<String> = work.argument("at")?;
+    if work.is_check() {
+        let when = at.map(|at| format!(" at {at}")).unwrap_or_default();
+        return Ok(Done::changed().with("summary", format!("{name} would lead instead of {}{when}.", leader.name)));
+    }
+    match at {
+        Some(at) => schedule(work, leader, candidate, &at).await,
+        None => now(work, leader, candidate).await,
+    }
+}
+
+async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Trouble> {
+    let timeline: u64 = work.argument("timeline")?.unwrap_or_default();
+    if !work.argument("probe")?.unwrap_or(true) {
+        let seconds = hand_over(work, leader, candidate, timeline).await?;
+        return Ok(Done::changed().with("summary", led(candidate, timeline, seconds)).with("seconds", seconds));
+    }
+    let writes = Writes::prepare(work, leader, candidate).await?;
+    let (told, handed) = tokio::join!(writes.go(work), async {
+        let handed = match writes.begun(work, leader).await {
+            Ok(()) => hand_over(work, leader, candidate, timeline).await,
+            Err(trouble) => Err(trouble),
+        };
+        writes.end(work).await;
+        handed
+    });
+    let seconds = match handed {
+        Ok(seconds) => seconds,
+        Err(trouble) => {
+            writes.clear(work, leader).await;
+            return Err(trouble);
+        }
+    };
+    let witnesses = writes.compare(work, &told?, candidate).await?;
+    judged(candidate, timeline, seconds, &witnesses)
+}
+
+/// Asks for it and waits until the cluster says that it is done; seconds from the request until the candidate led.
+async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<f64, Trouble> {
+    let begin = Instant::now();
+    let body = json!({"leader": leader.name, "candidate": candidate.name});
+    let request = work.nodes.patroni(leader, "POST", "/switchover", &body, REQUEST);
+    tokio::pin!(request);
+    let mut answer: Option<Result<Answer, String>> = None;
+    let title = format!("{} takes over", candidate.name);
+    let promoted = work.step(&title, async {
+        let promotion = leads(work, candidate);
+        tokio::pin!(promotion);
+        loop {
+            tokio::select! {
+                said = &mut request, if answer.is_none() => {
+                    refusal(&said)?;
+                    answer = Some(said);
+                }
+                led = &mut promotion => break led,
+            }
+        }
+    });
+    if let Err(trouble) = promoted.await {
+        let words = answer.map(|answer| answer.map_or_else(|reason| reason, |answer| answer.body)).unwrap_or_default();
+        return Err(instead(work, candidate, trouble, &words).await);
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    routers::turn_to(work, &candidate.name, &leader.name).await;
+    work.step(&format!("{} follows the new leader", leader.name), settled(work, leader, candidate, timeline)).await?;
+    if answer.is_none() {
+        // Its words change nothing any more, but the next request shall find the way free.
+        let _ = request.await;
+    }
+    Ok(seconds)
+}
+
+/// Whether Patroni has refused; what is neither a refusal nor done may still be in progress.
+fn refusal(said: &Result<Answer, String>) -> Result<(), Trouble> {
+    match said {
+        Ok(Answer { status: 400 | 401 | 403 | 409 | 412 | 422, body }) => {
+            Err(Trouble::refused(format!("Patroni refuses: {}", body.trim())).hint("nothing was changed; 'pgfleet status' shows the cluster"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Looks at the candidate until its Patroni says that it leads.
+async fn leads(work: &Work, candidate: &Node) -> Result<(), Trouble> {
+    let url = format!("{}/primary", candidate.patroni_url);
+    let begin = Instant::now();
+    loop {
+        let seen = match work.nodes.get(candidate, &url).await {
+            Ok(Answer { status: 200, .. }) => return Ok(()),
+            Ok(_) => format!("{} does not lead yet", candidate.name),
+            Err(reason) => reason,
+        };
+        if begin.elapsed() > PROMOTION {
+            return Err(Trouble::unverified(format!("after {} s: {seen}", PROMOTION.as_secs())));
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// The trouble, with who leads in place of the candidate.
+async fn instead(work: &Work, candidate: &Node, trouble: Trouble, words: &str) -> Trouble {
+    let (view, _) = work.nodes.view().await;
+    let words = if words.is_empty() { String::new() } else { format!("; Patroni said: {}", words.trim()) };
+    match view.leader() {
+        _ if trouble.is_refusal() => trouble,
+        Some(leader) if leader.name == candidate.name => trouble,
+        Some(leader) => Trouble::unverified(format!("{} leads, not {}{words}", leader.name, candidate.name))
+            .hint("the cluster works; 'pgfleet status' shows it, and the switchover can be asked for again"),
+        None => Trouble::unverified(format!("the cluster has no leader at the moment{words}")).hint("'pgfleet status --watch' shows what becomes of it"),
+    }
+}
+
+/// Waits until the old leader streams from the new one, and no router leads to it any more.
+async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<(), Trouble> {
+    work.until("the cluster is whole again", RETURN, || async {
+        let (view, _) = work.nodes.view().await;
+        let new = view.leader().filter(|new| new.name == candidate.name && new.timeline.unwrap_or_default() > timeline);
+        let new = new.ok_or_else(|| format!("{} does not lead on a new timeline", candidate.name))?;
+        let old = view.members.iter().find(|member| member.name == leader.name).ok_or_else(|| format!("{} is no member", leader.name))?;
+        if !old.is_well() || old.timeline != new.timeline {
+            return Err(format!("{} is {}", old.name, old.state));
+        }
+        if view.scheduled_switchover.is_some() {
+            return Err("a switchover is still scheduled".to_owned());
+        }
+        match routers::sessions_to(work, &leader.name).await.first() {
+            None => Ok(()),
+            Some((router, count)) => Err(format!("{count} sessions on {router} still go to {}", leader.name)),
+        }
+    })
+    .await
+}
+
+fn led(candidate: &Node, timeline: u64, seconds: f64) -> String {
+    format!("{} leads on timeline {}, {seconds:.1} s after it was asked for.", candidate.name, timeline + 1)
+}
+
+/// The summary; lost rows are the one thing that must not be.
+fn judged(candidate: &Node, timeline: u64, seconds: f64, witnesses: &[Witness]) -> Result<Done, Trouble> {
+    let mut lines = vec![led(candidate, timeline, seconds)];
+    for Witness { way, longest_gap_ms, errors, acknowledged, unsure, missing, first_error } in witnesses {
+        let unsure = if *unsure > 0 { format!(", {unsure} without a clear answer") } else { String::new() };
+        let first = if first_error.is_empty() { String::new() } else { format!(" ({first_error})") };
+        lines.push(format!(
+            "Writes through the {way}: longest gap {longest_gap_ms} ms, {errors} failed{first}, {acknowledged} acknowledged{unsure}, {missing} of them missing."
+        ));
+    }
+    let missing: usize = witnesses.iter().map(|witness| witness.missing).sum();
+    let longest = witnesses.iter().map(|witness| witness.longest_gap_ms).max().unwrap_or_default();
+    let summary = lines.join("\n");
+    let ways: Value = witnesses
+        .iter()
+        .map(|one| {
+            let told = json!({
+                "longest_gap_ms": one.longest_gap_ms, "errors": one.errors, "acknowledged": one.acknowledged,
+                "unsure": one.unsure, "missing": one.missing,
+            });
+            (one.way.clone(), told)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    if missing > 0 {
+        let trouble = Trouble::unverified(format!("{missing} acknowledged rows are missing on the new leader"));
+        return Err(trouble.hint("is synchronous_mode off? Then writes acknowledged just before may be lost").with("summary", summary).with("ways", ways));
+    }
+    Ok(Done::changed().with("summary", summary).with("seconds", seconds).with("longest_gap_ms", longest).with("missing", missing).with("ways", ways))
+}
+
+async fn schedule(work: &Work, leader: &Node, candidate: &Node, at: &str) -> Result<Done, Trouble> {
+    let body = json!({"leader": leader.name, "candidate": candidate.name, "scheduled_at": at});
+    let said = work.nodes.patroni(leader, "POST", "/switchover", &body, REQUEST).await;
+    if let Ok(Answer { status: 400 | 422, body }) = &said {
+        let hint = "give a time to come with its zone, as 2030-01-01T03:00:00Z";
+        return Err(Trouble::refused(format!("Patroni does not take the time '{at}': {}", body.trim())).hint(hint));
+    }
+    refusal(&said)?;
+    let scheduled = work.until("the switchover is scheduled", SCHEDULE, || async {
+        let (view, _) = work.nodes.view().await;
+        view.scheduled_switchover.ok_or_else(|| said.as_ref().map_or_else(Clone::clone, |answer| answer.body.clone()))
+    });
+    let scheduled = scheduled.await?;
+    let summary = format!(
+        "{} will lead instead of {} at {}. 'pgfleet switchover --cancel' takes it back.",
+        candidate.name, leader.name, scheduled.at
+    );
+    Ok(Done::changed().with("summary", summary).with("at", scheduled.at))
+}
+
+async fn cancel(work: &Work, leader: &Node) -> Result<Done, Trouble> {
+    let (view, _) = work.nodes.view().await;
+    let Some(scheduled) = view.scheduled_switchover else {
+        return Ok(Done::unchanged().with("summary", "No switchover is scheduled."));
+    };
+    let summary = format!("The switchover of {} is taken back.", scheduled.at);
+    if !work.is_check() {
+        refusal(&work.nodes.patroni(leader, "DELETE", "/switchover", &Value::Null, REQUEST).await)?;
+        let gone = || async {
+            let (view, _) = work.nodes.view().await;
+            view.scheduled_switchover.map_or(Ok(()), |scheduled| Err(format!("it is still scheduled for {}", scheduled.at)))
+        };
+        work.until("nothing is scheduled any more", SCHEDULE, gone).await?;
+    }
+    Ok(Done::changed().with("summary", summary))
 }

@@ -76,6 +76,11 @@ impl Trouble {
         Self { verdict: "unverified", ..Self::failed(reason) }
     }
 
+    /// True for what was refused before anything was touched.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.verdict == "refused"
+    }
+
     /// The same with the next step.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

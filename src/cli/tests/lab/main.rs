@@ -5,6 +5,7 @@
 mod backup;
 mod cluster;
 mod members;
+mod leadership;
 mod modules;
 mod rig;
 mod secrets;
@@ -40,6 +41,10 @@ const STAGES: &[(&str, Stage)] = &[
     ("a failover by hand loses nothing", members::failed_over_by_hand),
     ("a paused cluster fails over when somebody says so", members::failed_over_in_a_pause),
     ("logs of all nodes are merged", members::logs_of_all),
+    ("a switchover that is unsafe is refused", leadership::unsafe_switchovers_are_refused),
+    ("switchovers there and back lose nothing", leadership::there_and_back),
+    ("a switchover is planned and taken back", leadership::planned_and_taken_back),
+    ("a leader that crashes in a switchover costs nothing", leadership::the_leader_crashes_meanwhile),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),

@@ -111,21 +111,39 @@ impl Rig {
 
     /// Starts a deploy, sends it a signal when this task begins, and waits for its end.
     pub(crate) fn deploy_interrupted(&self, task: &str, signal: &str) -> Ran {
+        self.interrupted(&["deploy"], task, signal)
+    }
+
+    /// The same with any command on the fleet.
+    pub(crate) fn interrupted(&self, arguments: &[&str], task: &str, signal: &str) -> Ran {
+        let begins = |line: &str| line.contains("\"task_started\"") && line.contains(task);
+        self.during(arguments, begins, |id| {
+            let status = Command::new("kill").args([signal, &id.to_string()]).status().expect("kill runs");
+            assert!(status.success(), "it has ended before it could be interrupted");
+        })
+    }
+
+    /// Runs a command on the fleet, and does something when it prints a line.
+    pub(crate) fn meanwhile(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce()) -> Ran {
+        self.during(arguments, when, |_| act())
+    }
+
+    fn during(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
         let inventory = self.inventory();
-        let mut command = self.command(&["deploy", "-i", &inventory, "-o", "json"]);
+        let mut command = self.command(&[arguments, &["-i", &inventory, "-o", "json"]].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pgfleet runs");
         let mut out = String::new();
-        let mut sent = false;
+        let mut act = Some(act);
         for line in BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok) {
-            if !sent && line.contains("\"task_started\"") && line.contains(task) {
-                let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
-                assert!(status.success(), "the deploy has ended before it could be interrupted");
-                sent = true;
+            if when(&line)
+                && let Some(act) = act.take()
+            {
+                act(child.id());
             }
             out.push_str(&line);
             out.push('\n');
         }
-        assert!(sent, "the task '{task}' never began:\n{out}");
+        assert!(act.is_none(), "the line never came:\n{out}");
         let mut err = String::new();
         child.stderr.take().expect("its errors").read_to_string(&mut err).expect("text");
         Ran { code: child.wait().expect("it ends").code(), out, err }

@@ -1,0 +1,230 @@
+//! `write_probe`: a client that writes a row every few milliseconds through each way to the leader, and keeps what was acknowledged.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pgfleet_protocol::modules::cluster::WriteProbe;
+use pgfleet_protocol::Outcome;
+use serde_json::{Map, Value, json};
+
+use crate::module::{Context, Failure, Plan, Planned};
+use crate::system::{Program, Running, System};
+
+/// How often the end is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+/// A write that has no answer for so long is given up, and the session with it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What the client prints behind each row's answer.
+const MARK: &str = "pgfleet-row-done";
+
+/// One way to the leader.
+struct Way {
+    name: String,
+    program: Program,
+    table: String,
+    interval: Duration,
+    client: Mutex<Client>,
+}
+
+/// The psql of a way, in view of whoever must end it when it waits for ever.
+#[derive(Default)]
+struct Client {
+    running: Option<Box<dyn Running>>,
+    asked: Option<Instant>,
+}
+
+/// Both ends of a client.
+struct Session {
+    stdin: Box<dyn Write + Send>,
+    lines: BufReader<Box<dyn Read + Send>>,
+}
+
+/// What came of one way.
+#[derive(Default)]
+struct Tally {
+    sent: u32,
+    acknowledged: Vec<u32>,
+    unsure: u32,
+    errors: u32,
+    first_error: String,
+    longest: Duration,
+    last: Option<Instant>,
+}
+
+pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
+    let Value::Object(ways) = &arguments.ways else { return Err(Failure::new("argument 'ways' of module 'write_probe' must be a mapping")) };
+    let ways = ways.iter().map(|(name, way)| read(name, way, arguments)).collect::<Result<Vec<Way>, Failure>>()?;
+    let until = PathBuf::from(arguments.until.as_str());
+    let end = Instant::now() + Duration::from_secs(arguments.limit);
+    let over = AtomicBool::new(false);
+    let tallies: Vec<Tally> = thread::scope(|scope| {
+        let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(context.system, &over))).collect();
+        while writers.iter().any(|writer| !writer.is_finished()) {
+            if context.system.exists(&until) || Instant::now() > end {
+                over.store(true, Ordering::SeqCst);
+            }
+            ways.iter().for_each(Way::end_if_stuck);
+            thread::sleep(LOOK);
+        }
+        writers.into_iter().map(|writer| writer.join().unwrap_or_default()).collect()
+    });
+    // Nobody needs the sign any more; that it is gone already is as good.
+    let _ = context.system.remove_file(&until);
+    let told: Map<String, Value> = ways.iter().zip(tallies).map(|(way, tally)| (way.name.clone(), tally.told())).collect();
+    Ok(Plan::Done(Outcome::unchanged().with("ways", told)))
+}
+
+fn read(name: &str, way: &Value, arguments: &WriteProbe) -> Result<Way, Failure> {
+    let host = way["host"].as_str().ok_or_else(|| Failure::new(format!("the way '{name}' has no 'host'")))?;
+    let port = way["port"].as_u64().ok_or_else(|| Failure::new(format!("the way '{name}' has no 'port'")))?;
+    // Complaints come in the same stream as answers, so that each is told with its row.
+    let program = Program::new(["sh", "-c", "exec psql -X -q -A -t 2>&1"])
+        .env("PGHOST", host)
+        .env("PGPORT", &port.to_string())
+        .env("PGUSER", &arguments.user)
+        .env("PGPASSWORD", arguments.password.reveal())
+        .env("PGDATABASE", &arguments.database)
+        .env("PGCONNECT_TIMEOUT", "5")
+        .env("PGAPPNAME", "pgfleet write probe")
+        .env("LC_ALL", "C.UTF-8");
+    let interval = Duration::from_millis(arguments.interval.max(1));
+    Ok(Way { name: name.to_owned(), program, table: arguments.table.clone(), interval, client: Mutex::default() })
+}
+
+impl Way {
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until it is over. A session that breaks is replaced at once.
+    fn write(&self, system: &dyn System, over: &AtomicBool) -> Tally {
+        let mut tally = Tally::default();
+        let mut session: Option<Session> = None;
+        let mut next = Instant::now();
+        while !over.load(Ordering::SeqCst) {
+            if session.is_none() {
+                session = self.open(system).map_err(|error| tally.fail(&error.to_string())).ok();
+            }
+            if let Some(open) = &mut session {
+                tally.sent += 1;
+                let (row, text) = (tally.sent, self.ask(open, tally.sent));
+                let whole = text.is_ok();
+                tally.judge(row, &text.unwrap_or_else(|text| text));
+                if !whole {
+                    session = None;
+                }
+            }
+            next = (next + self.interval).max(Instant::now());
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        self.client().running = None;
+        tally
+    }
+
+    fn open(&self, system: &dyn System) -> io::Result<Session> {
+        let mut running = system.start(&self.program)?;
+        let missing = || io::Error::other("psql has no streams");
+        let session = Session { stdin: running.stdin().ok_or_else(missing)?, lines: BufReader::new(running.stdout().ok_or_else(missing)?) };
+        *self.client() = Client { running: Some(running), asked: None };
+        Ok(session)
+    }
+
+    /// Sends a row; gives what was printed until its mark, or until the client's end, which is an error.
+    fn ask(&self, session: &mut Session, row: u32) -> Result<Vec<String>, Vec<String>> {
+        self.client().asked = Some(Instant::now());
+        let name = self.name.replace('\'', "''");
+        let insert = format!("INSERT INTO {} VALUES ('{name}', {row}) RETURNING n;\n\\echo {MARK}\n", self.table);
+        // Why a client has ended stands in what it printed.
+        let _ = session.stdin.write_all(insert.as_bytes()).and_then(|()| session.stdin.flush());
+        let mut text = Vec::new();
+        let mut line = String::new();
+        while session.lines.read_line(&mut line).is_ok_and(|count| count > 0) {
+            if line.trim_end() == MARK {
+                self.client().asked = None;
+                return Ok(text);
+            }
+            text.push(line.trim_end().to_owned());
+            line.clear();
+        }
+        self.client().asked = None;
+        Err(text)
+    }
+
+    /// Ends a client that has waited too long for an answer.
+    fn end_if_stuck(&self) {
+        let mut client = self.client();
+        if client.asked.is_some_and(|asked| asked.elapsed() > PATIENCE)
+            && let Some(running) = &mut client.running
+        {
+            running.end();
+        }
+    }
+}
+
+impl Tally {
+    /// Judges a row by what the client printed.
+    fn judge(&mut self, row: u32, text: &[String]) {
+        let number = row.to_string();
+        if text.iter().any(|line| line.contains("canceling wait for synchronous replication")) {
+            // The leader has it, but may be alone with it.
+            self.unsure += 1;
+        } else if text.contains(&number) {
+            self.acknowledge(row);
+        } else {
+            self.fail(text.iter().find(|line| !line.is_empty()).map_or("the session ended", String::as_str));
+        }
+    }
+
+    fn acknowledge(&mut self, row: u32) {
+        let now = Instant::now();
+        self.acknowledged.push(row);
+        if let Some(last) = self.last.replace(now) {
+            self.longest = self.longest.max(now - last);
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.errors += 1;
+        if self.first_error.is_empty() {
+            why.clone_into(&mut self.first_error);
+        }
+    }
+
+    fn told(&self) -> Value {
+        json!({
+            "sent": self.sent,
+            "acknowledged": ranges(&self.acknowledged),
+            "unsure": self.unsure,
+            "errors": self.errors,
+            "first_error": self.first_error,
+            "longest_gap_ms": u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Rising numbers as ranges of neighbours, first and last of each.
+fn ranges(numbers: &[u32]) -> Vec<[u32; 2]> {
+    let mut ranges: Vec<[u32; 2]> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some([_, last]) if *last + 1 == *number => *last = *number,
+            _ => ranges.push([*number, *number]),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ranges;
+
+    #[test]
+    fn neighbours_make_a_range() {
+        assert_eq!(ranges(&[]), Vec::<[u32; 2]>::new());
+        assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), [[1, 3], [7, 7], [9, 10]]);
+    }
+}

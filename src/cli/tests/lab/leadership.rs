@@ -1,0 +1,106 @@
+//! Who leads: switchovers that are refused, done, planned, and hit by a crash, with a client that writes all the while.
+
+use serde_json::{Value, json};
+
+use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
+
+/// The result of the last task of a module, from `-o json`.
+fn result(ran: &Ran, module: &str) -> Value {
+    let events: Vec<Value> = ran.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let task = events.iter().rfind(|event| event["event"] == "task_started" && event["module"] == module).expect("the task began");
+    let done = events.iter().rfind(|event| event["event"] == "host_done" && event["task"] == task["task"]).expect("the task ended");
+    done["result"]["data"].clone()
+}
+
+fn switchover(rig: &Rig, arguments: &[&str]) -> Ran {
+    rig.on_fleet("switchover", &[&["-o", "json"], arguments].concat())
+}
+
+fn leads(rig: &Rig) -> String {
+    leader(&rig.status().1).expect("a leader")
+}
+
+fn a_replica(rig: &Rig) -> String {
+    members_as(&rig.status().1, &["quorum_standby"]).into_iter().next().expect("a replica")
+}
+
+/// Each refusal names its reason, has exit code 6, and leaves the leader where it is.
+pub(crate) fn unsafe_switchovers_are_refused(rig: &Rig) {
+    let before = leads(rig);
+    let target = a_replica(rig);
+    let refused = |target: &str, words: &str| {
+        let ran = switchover(rig, &["--target", target]).expect(6);
+        assert!(ran.out.contains(words), "{words}:\n{}", ran.out);
+        assert_eq!(leads(rig), before);
+    };
+    refused(&before, "leads already");
+    refused("nobody.lan", "no member");
+    // A target that lags: its replay is held while the leader writes.
+    let psql = |host: &str, sql: &str| rig.said(host, &format!("sudo -u postgres psql -X -A -t -c \"{sql}\""));
+    psql(&target, "SELECT pg_wal_replay_pause()");
+    psql(&before, "CREATE TABLE much AS SELECT n, repeat('x', 500) AS text FROM generate_series(1, 8000) AS n");
+    refused(&target, "bytes to replay");
+    psql(&target, "SELECT pg_wal_replay_resume()");
+    psql(&before, "DROP TABLE much");
+    // A target whose Patroni was stopped, and PostgreSQL with it.
+    rig.said(&target, "systemctl stop patroni");
+    refused(&target, &target);
+    rig.said(&target, "systemctl start patroni");
+    rig.status_becomes("the target is back", 120, |code, _| code == Some(0));
+    // etcd without its quorum.
+    let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != "builder.lan").collect();
+    voters.iter().skip(1).for_each(|voter| drop(rig.said(voter, "systemctl stop etcd")));
+    refused(&target, "etcd has no quorum");
+    voters.iter().skip(1).for_each(|voter| drop(rig.said(voter, "systemctl start --no-block etcd")));
+    rig.status_becomes("etcd has its quorum again", 120, |code, _| code == Some(0));
+    assert_eq!(leads(rig), before);
+}
+
+/// There and back, each with a client that writes every 20 ms through both ways: nothing acknowledged is lost.
+pub(crate) fn there_and_back(rig: &Rig) {
+    let (before, target) = (leads(rig), a_replica(rig));
+    let check = switchover(rig, &["--target", &target, "--check"]).expect(0);
+    assert!(result(&check, "patroni_switchover")["summary"].as_str().is_some_and(|text| text.contains("would lead")));
+    assert_eq!(leads(rig), before);
+    for (from, to) in [(&before, &target), (&target, &before)] {
+        let ran = switchover(rig, &["--target", to]).expect(0);
+        let told = result(&ran, "patroni_switchover");
+        assert_eq!((told["missing"].as_u64(), leads(rig)), (Some(0), to.clone()), "{told:#}");
+        for way in ["leader port", "service name"] {
+            assert!(told["ways"][way]["acknowledged"].as_u64().is_some_and(|rows| rows > 50), "{told:#}");
+        }
+        let (code, view) = rig.status();
+        assert_eq!(code, Some(0), "{view:#}");
+        assert_ne!(from, to);
+    }
+    // Nothing is left of the client.
+    let left = rig.said(&before, "sudo -u postgres psql -X -A -t -c \"SELECT count(*) FROM pg_class WHERE relname = 'write_probe'\"");
+    assert_eq!(left, "0");
+}
+
+pub(crate) fn planned_and_taken_back(rig: &Rig) {
+    let target = a_replica(rig);
+    let wrong = switchover(rig, &["--target", &target, "--at", "yesterday"]).expect(6);
+    assert!(wrong.out.contains("yesterday"), "{}", wrong.out);
+    switchover(rig, &["--target", &target, "--at", "2099-01-01T03:00:00Z"]).expect(0);
+    assert_eq!(rig.status().1["scheduled_switchover"]["to"], json!(target));
+    let second = switchover(rig, &["--target", &target]).expect(6);
+    assert!(second.out.contains("scheduled"), "{}", second.out);
+    switchover(rig, &["--cancel"]).expect(0);
+    assert!(rig.status().1["scheduled_switchover"].is_null());
+    assert!(switchover(rig, &["--cancel"]).expect(0).out.contains("No switchover is scheduled"));
+}
+
+/// The leader crashes when the switchover has begun: it says who leads instead, or that the target does, and loses nothing.
+pub(crate) fn the_leader_crashes_meanwhile(rig: &Rig) {
+    let (before, target) = (leads(rig), a_replica(rig));
+    let ran = rig.meanwhile(
+        &["switchover", "--target", &target],
+        |line| line.contains("\"task_started\"") && line.contains("Hand the leadership over"),
+        || drop(rig.lab(&["kill", &before]).expect(0)),
+    );
+    assert!(ran.code.is_some_and(|code| [0, 2, 8].contains(&code)), "{:?}\n{}\n{}", ran.code, ran.out, ran.err);
+    rig.status_becomes("another node leads", 120, |_, view| leader(view).is_some_and(|new| new != before));
+    rig.lab(&["start", &before]).expect(0);
+    rig.status_becomes("the crashed node streams again", 180, |code, _| code == Some(0));
+}

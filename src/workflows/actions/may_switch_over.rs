@@ -1,0 +1,48 @@
+//! `patroni_may_switch_over`: whether another node may lead now, and which, judged from one look at the cluster.
+
+use std::time::Duration;
+
+use pgfleet_cluster::{LeaderFacts, SwitchoverLimits, may_switch_over};
+
+use super::{Done, Trouble, Work};
+
+/// What the leader's answer may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
+    let limits = SwitchoverLimits {
+        lag: work.argument("maximum_lag")?.unwrap_or(1_048_576),
+        transaction: work.argument("maximum_transaction")?.unwrap_or(60.0),
+        forced: work.argument("force")?.unwrap_or(false),
+    };
+    let wanted: Option<String> = work.argument("candidate")?;
+    let (view, _) = work.nodes.view().await;
+    if view.members.is_empty() {
+        let reason = view.findings.first().map_or("no Patroni answers".to_owned(), |finding| finding.text.clone());
+        return Err(Trouble::refused(reason).hint("'pgfleet status' says more"));
+    }
+    let facts = match view.leader() {
+        Some(leader) => {
+            let text = work.nodes.sql(work.node(&leader.name)?, "postgres", LeaderFacts::QUERY, LIMIT).await?;
+            serde_json::from_str(&text).map_err(|error| Trouble::failed(format!("{}: an answer that is no JSON: {error}", leader.name)))?
+        }
+        None => LeaderFacts::default(),
+    };
+    let plan = may_switch_over(&view, &facts, wanted.as_deref(), &limits).map_err(|reasons| {
+        let text = reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("; ");
+        let trouble = Trouble::refused(text);
+        reasons.first().map_or(Trouble::refused("the cluster is not ready"), |first| trouble.hint(first.hint.as_str()))
+    })?;
+    for warning in &plan.warnings {
+        work.teller.say(&format!("accepted by --force: {warning}"));
+    }
+    work.teller.say(&format!(
+        "{} leads on timeline {}; {} is {} bytes behind in replaying",
+        plan.leader, plan.timeline, plan.candidate, plan.lag
+    ));
+    Ok(Done::unchanged()
+        .with("leader", plan.leader)
+        .with("candidate", plan.candidate)
+        .with("timeline", plan.timeline)
+        .with("lag", plan.lag))
+}
