@@ -14,7 +14,6 @@ export PGFLEET_AGENT := $(AGENT)
 
 .PHONY: build agent check test test-lab bench clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
-.PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status
 .PHONY: dev-postgresql-switchover patroni-status patroni-switchover
 
 build: agent

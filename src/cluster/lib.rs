@@ -23,5 +23,5 @@ pub use questions::{Questions, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};
 pub use safety::Objection;
 pub use source::backup_sources;
-pub use switchover::{LeaderFacts, Reason, Standby, Switchover, SwitchoverLimits, may_switch_over};
+pub use switchover::{LeaderFacts, Standby, Switchover, SwitchoverLimits, may_switch_over};
 pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};

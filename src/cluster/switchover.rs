@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterView, Member};
+use crate::{ClusterView, Member, Objection};
 
 /// A standby as the leader sees it, in bytes behind the leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,21 +73,6 @@ pub struct Switchover {
     pub warnings: Vec<String>,
 }
 
-/// Why not, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// Why.
-    pub text: String,
-    /// The next step.
-    pub hint: String,
-}
-
-impl Reason {
-    fn new(text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: hint.into() }
-    }
-}
-
 /// Judges a switchover, to the node wanted or to the best one.
 ///
 /// # Errors
@@ -97,21 +82,24 @@ pub fn may_switch_over(
     facts: &LeaderFacts,
     wanted: Option<&str>,
     limits: &SwitchoverLimits,
-) -> Result<Switchover, Vec<Reason>> {
+) -> Result<Switchover, Vec<Objection>> {
     let Some(leader) = view.leader() else {
-        return Err(vec![Reason::new("the cluster has no leader", "'pgfleet status' says why; without a leader it is a failover: 'pgfleet failover'")]);
+        return Err(vec![Objection::new(
+            "the cluster has no leader",
+            "'pgfleet status' says why; without a leader it is a failover: 'pgfleet failover'",
+        )]);
     };
     let mut reasons = whole_cluster(view, leader);
     let mut warnings = Vec::new();
     for reason in interrupted_work(facts, limits) {
-        if limits.forced { warnings.push(reason.text) } else { reasons.push(reason) }
+        if limits.forced { warnings.push(reason.reason) } else { reasons.push(reason) }
     }
     let candidate = match wanted {
         Some(name) if name == leader.name => {
-            return Err(vec![Reason::new(format!("{name} leads already"), "name another node, or none")]);
+            return Err(vec![Objection::new(format!("{name} leads already"), "name another node, or none")]);
         }
-        Some(name) => match view.members.iter().find(|member| member.name == name) {
-            None => return Err(vec![Reason::new(format!("{name} is no member of the cluster"), known_members(view))]),
+        Some(name) => match view.member(name) {
+            None => return Err(vec![Objection::new(format!("{name} is no member of the cluster"), known_members(view))]),
             Some(member) => match unfit(view, facts, member, limits) {
                 Some(reason) => {
                     reasons.push(reason);
@@ -144,39 +132,42 @@ pub fn may_switch_over(
     }
 }
 
-fn whole_cluster(view: &ClusterView, leader: &Member) -> Vec<Reason> {
+fn whole_cluster(view: &ClusterView, leader: &Member) -> Vec<Objection> {
     let mut reasons = Vec::new();
     if leader.state != "running" {
-        reasons.push(Reason::new(format!("the leader {} is {}", leader.name, leader.state), "wait until it runs; 'pgfleet status' shows it"));
+        reasons.push(Objection::new(
+            format!("the leader {} is {}", leader.name, leader.state),
+            "wait until it runs; 'pgfleet status' shows it",
+        ));
     }
     if view.paused {
-        reasons.push(Reason::new("the cluster is paused", "'pgfleet resume' ends the pause"));
+        reasons.push(Objection::new("the cluster is paused", "'pgfleet resume' ends the pause"));
     }
     if let Some(scheduled) = &view.scheduled_switchover {
         let text = format!("a switchover is scheduled for {} already", scheduled.at);
-        reasons.push(Reason::new(text, "'pgfleet switchover --cancel' takes it back"));
+        reasons.push(Objection::new(text, "'pgfleet switchover --cancel' takes it back"));
     }
-    let (healthy, all, needed) = view.quorum();
-    if all == 0 || healthy < needed {
-        let text = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed");
-        reasons.push(Reason::new(text, "start etcd on the other voters first"));
-    }
+    reasons.extend(view.may_decide().err());
     reasons
 }
 
 /// What a switchover would break off or leave behind.
-fn interrupted_work(facts: &LeaderFacts, limits: &SwitchoverLimits) -> Vec<Reason> {
+fn interrupted_work(facts: &LeaderFacts, limits: &SwitchoverLimits) -> Vec<Objection> {
     let mut reasons = Vec::new();
     if facts.oldest_transaction > limits.transaction {
-        let text = format!("a transaction is open for {:.0} s, and would be broken off (limit {:.0} s)", facts.oldest_transaction, limits.transaction);
-        reasons.push(Reason::new(text, "wait for it to end, or break it off with --force"));
+        let text = format!(
+            "a transaction is open for {:.0} s, and would be broken off (limit {:.0} s)",
+            facts.oldest_transaction, limits.transaction
+        );
+        reasons.push(Objection::new(text, "wait for it to end, or break it off with --force"));
     }
     if facts.prepared > 0 {
-        let text = format!("{} prepared transactions wait for their decision, and would move to the new leader with their locks", facts.prepared);
-        reasons.push(Reason::new(text, "COMMIT PREPARED or ROLLBACK PREPARED them, or go on with --force"));
+        let text =
+            format!("{} prepared transactions wait for their decision, and would move to the new leader with their locks", facts.prepared);
+        reasons.push(Objection::new(text, "COMMIT PREPARED or ROLLBACK PREPARED them, or go on with --force"));
     }
     if let Some(file) = &facts.archive_failure {
-        reasons.push(Reason::new(
+        reasons.push(Objection::new(
             format!("the leader cannot archive its log: {file} failed, and a shutdown would wait for it"),
             "mend archive_command first; pg_stat_archiver on the leader has the details; --force goes on all the same",
         ));
@@ -185,20 +176,26 @@ fn interrupted_work(facts: &LeaderFacts, limits: &SwitchoverLimits) -> Vec<Reaso
 }
 
 /// Why a member cannot lead.
-fn unfit(view: &ClusterView, facts: &LeaderFacts, member: &Member, limits: &SwitchoverLimits) -> Option<Reason> {
+fn unfit(view: &ClusterView, facts: &LeaderFacts, member: &Member, limits: &SwitchoverLimits) -> Option<Objection> {
     let name = &member.name;
-    let because = |text: String, hint: &str| Some(Reason::new(text, hint));
+    let because = |text: String, hint: &str| Some(Objection::new(text, hint));
     if !member.is_well() {
-        return because(format!("{name} is {}, not streaming", member.state), "look at its log with 'pgfleet logs', or choose another node");
+        return because(
+            format!("{name} is {}, not streaming", member.state),
+            "look at its log with 'pgfleet logs', or choose another node",
+        );
     }
-    if member.tags.get("nofailover").is_some_and(|tag| tag == true) || priority(member) == 0 {
+    if member.has_tag("nofailover") || priority(member) == 0 {
         return because(format!("{name} is tagged to never lead"), "choose another node, or take its tag 'nofailover' away");
     }
     if view.synchronous_mode == "on" && member.role != "sync_standby" {
         return because(format!("{name} is not the synchronous standby, so it may lack acknowledged writes"), "choose the one that is");
     }
     if view.synchronous_mode == "quorum" && member.role != "quorum_standby" {
-        return because(format!("{name} is not in the quorum of synchronous standbys, so it may lack acknowledged writes"), "choose one that is");
+        return because(
+            format!("{name} is not in the quorum of synchronous standbys, so it may lack acknowledged writes"),
+            "choose one that is",
+        );
     }
     let leader = view.leader().and_then(|leader| leader.timeline);
     if member.timeline.is_some() && member.timeline != leader {
@@ -213,22 +210,25 @@ fn unfit(view: &ClusterView, facts: &LeaderFacts, member: &Member, limits: &Swit
     if standby.replay_lag > limits.lag {
         let Standby { write_lag, flush_lag, replay_lag, .. } = standby;
         return because(
-            format!("{name} is behind: {replay_lag} bytes to replay ({flush_lag} to flush, {write_lag} to write); at most {} are borne", limits.lag),
+            format!(
+                "{name} is behind: {replay_lag} bytes to replay ({flush_lag} to flush, {write_lag} to write); at most {} are borne",
+                limits.lag
+            ),
             "wait until it has caught up, or raise switchover_maximum_lag",
         );
     }
     None
 }
 
-fn none_is_fit(view: &ClusterView, facts: &LeaderFacts, limits: &SwitchoverLimits) -> Reason {
+fn none_is_fit(view: &ClusterView, facts: &LeaderFacts, limits: &SwitchoverLimits) -> Objection {
     let whys: Vec<String> = view
         .members
         .iter()
         .filter(|member| !member.is_leader())
-        .filter_map(|member| unfit(view, facts, member, limits).map(|reason| reason.text))
+        .filter_map(|member| unfit(view, facts, member, limits).map(|reason| reason.reason))
         .collect();
     let text = if whys.is_empty() { "there is no other member".to_owned() } else { whys.join("; ") };
-    Reason::new(format!("no member can take over: {text}"), "'pgfleet status' shows them")
+    Objection::new(format!("no member can take over: {text}"), "'pgfleet status' shows them")
 }
 
 /// Patroni's `failover_priority`: the highest goes first, 0 never.
@@ -243,4 +243,97 @@ fn replay_lag(facts: &LeaderFacts, name: &str) -> Option<u64> {
 fn known_members(view: &ClusterView) -> String {
     let names: Vec<&str> = view.members.iter().map(|member| member.name.as_str()).collect();
     format!("its members are {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LeaderFacts, Standby, SwitchoverLimits, may_switch_over};
+    use crate::{ClusterView, EtcdMember, Member, Scheduled};
+
+    const LIMITS: SwitchoverLimits = SwitchoverLimits { lag: 1000, transaction: 60.0, forced: false };
+
+    fn member(name: &str, role: &str) -> Member {
+        let state = if role == "leader" { "running" } else { "streaming" };
+        Member {
+            name: name.to_owned(),
+            host: name.to_owned(),
+            port: 5432,
+            role: role.to_owned(),
+            state: state.to_owned(),
+            timeline: Some(3),
+            lag: None,
+            pending_restart: false,
+            scheduled_restart: None,
+            tags: Default::default(),
+            patroni: Some("4.0.7".to_owned()),
+        }
+    }
+
+    fn cluster() -> (ClusterView, LeaderFacts) {
+        let mut view = ClusterView::from_answers(&[]);
+        view.members = vec![member("a", "leader"), member("b", "quorum_standby"), member("c", "quorum_standby")];
+        view.synchronous_mode = "quorum".to_owned();
+        let voter = |name: &str| EtcdMember { name: name.to_owned(), healthy: true, leader: false, version: None, error: None };
+        view.etcd = vec![voter("a"), voter("b"), voter("c")];
+        let standby =
+            |name: &str, replay_lag| Standby { name: name.to_owned(), state: "streaming".to_owned(), replay_lag, ..Standby::default() };
+        (view, LeaderFacts { standbys: vec![standby("b", 16), standby("c", 0)], ..LeaderFacts::default() })
+    }
+
+    fn candidate(wanted: Option<&str>, limits: &SwitchoverLimits, change: impl FnOnce(&mut ClusterView, &mut LeaderFacts)) -> String {
+        let (mut view, mut facts) = cluster();
+        change(&mut view, &mut facts);
+        match may_switch_over(&view, &facts, wanted, limits) {
+            Ok(plan) => plan.candidate,
+            Err(objections) => objections.into_iter().map(|objection| objection.reason).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    #[test]
+    fn the_best_replica_is_chosen() {
+        assert_eq!(candidate(None, &LIMITS, |_, _| {}), "c");
+        assert_eq!(candidate(Some("b"), &LIMITS, |_, _| {}), "b");
+        let prefers_b =
+            |view: &mut ClusterView, _: &mut LeaderFacts| drop(view.members[1].tags.insert("failover_priority".to_owned(), 2.into()));
+        assert_eq!(candidate(None, &LIMITS, prefers_b), "b");
+        assert_eq!(candidate(None, &LIMITS, |_, facts| facts.standbys[1].replay_lag = 5000), "b");
+        assert_eq!(candidate(None, &LIMITS, |view, _| view.members[2].role = "replica".to_owned()), "b");
+    }
+
+    #[test]
+    fn what_is_unsafe_is_refused() {
+        type Change = fn(&mut ClusterView, &mut LeaderFacts);
+        let cases: [(Option<&str>, Change, &str); 12] = [
+            (Some("a"), |_, _| {}, "leads already"),
+            (Some("x"), |_, _| {}, "no member"),
+            (Some("b"), |_, facts| facts.standbys[0].replay_lag = 5000, "5000 bytes to replay"),
+            (Some("b"), |_, facts| facts.standbys[0].state = "catchup".to_owned(), "catchup"),
+            (Some("b"), |view, _| view.members[1].state = "stopped".to_owned(), "b is stopped"),
+            (Some("b"), |view, _| drop(view.members[1].tags.insert("nofailover".to_owned(), true.into())), "never lead"),
+            (Some("b"), |view, _| view.members[1].timeline = Some(2), "another timeline"),
+            (Some("b"), |view, _| view.paused = true, "paused"),
+            (Some("b"), |view, _| view.etcd.iter_mut().take(2).for_each(|voter| voter.healthy = false), "quorum: 1 of 3"),
+            (Some("b"), |view, _| view.members[0].role = "replica".to_owned(), "no leader"),
+            (Some("b"), |_, facts| facts.oldest_transaction = 61.0, "open for 61 s"),
+            (None, |_, facts| facts.standbys.clear(), "no member can take over"),
+        ];
+        for (wanted, change, expect) in cases {
+            let said = candidate(wanted, &LIMITS, change);
+            assert!(said.contains(expect), "{expect}: {said}");
+        }
+        let scheduled = |view: &mut ClusterView, _: &mut LeaderFacts| {
+            view.scheduled_switchover = Some(Scheduled { at: "then".to_owned(), from: None, to: None });
+        };
+        assert!(candidate(None, &LIMITS, scheduled).contains("scheduled for then"));
+    }
+
+    #[test]
+    fn only_what_is_lost_by_choice_can_be_forced() {
+        let forced = SwitchoverLimits { forced: true, ..LIMITS };
+        let busy = |_: &mut ClusterView, facts: &mut LeaderFacts| {
+            (facts.oldest_transaction, facts.prepared, facts.archive_failure) = (100.0, 1, Some("0001".to_owned()));
+        };
+        assert_eq!(candidate(None, &forced, busy), "c");
+        assert!(candidate(Some("b"), &forced, |_, facts| facts.standbys[0].replay_lag = 5000).contains("to replay"));
+    }
 }

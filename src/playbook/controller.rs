@@ -23,7 +23,6 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         free None,
         ["replica_port", "any_port", "service_name", "user", "test", "choose"]
     ),
-    engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["candidate", "at", "probe"]),
     engine_spec!("postgresql_dump", "Dumps every database into a folder of this machine.", free None, ["folder" !true, "from", "format", "jobs", "lanes", "compress", "count_rows"]),
     engine_spec!("postgresql_prove", "Restores a backup beside the cluster and compares it.", free None, ["folder" !true, "backup", "node"]),
     engine_spec!("patroni_may_switch_over", "Looks whether another node may lead now, and which.", free None, ["candidate", "maximum_lag", "maximum_transaction", "force"]),

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pgfleet_protocol::modules::cluster::WriteProbe;
 use pgfleet_protocol::Outcome;
+use pgfleet_protocol::modules::cluster::WriteProbe;
 use serde_json::{Map, Value, json};
 
 use crate::module::{Context, Failure, Plan, Planned};
@@ -56,7 +56,9 @@ struct Tally {
 }
 
 pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
-    let Value::Object(ways) = &arguments.ways else { return Err(Failure::new("argument 'ways' of module 'write_probe' must be a mapping")) };
+    let Value::Object(ways) = &arguments.ways else {
+        return Err(Failure::new("argument 'ways' of module 'write_probe' must be a mapping"));
+    };
     let ways = ways.iter().map(|(name, way)| read(name, way, arguments)).collect::<Result<Vec<Way>, Failure>>()?;
     let until = PathBuf::from(arguments.until.as_str());
     let end = Instant::now() + Duration::from_secs(arguments.limit);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::{HostPath, Items, Secret};
 use crate::arguments::arguments;
+use crate::{HostPath, Items, Secret};
 
 arguments! {
     /// Looks at a node in one go: HTTP answers, commands, units and files, side by side.

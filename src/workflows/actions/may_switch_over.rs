@@ -29,17 +29,15 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         None => LeaderFacts::default(),
     };
     let plan = may_switch_over(&view, &facts, wanted.as_deref(), &limits).map_err(|reasons| {
-        let text = reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("; ");
+        let text = reasons.iter().map(|reason| reason.reason.as_str()).collect::<Vec<_>>().join("; ");
         let trouble = Trouble::refused(text);
         reasons.first().map_or(Trouble::refused("the cluster is not ready"), |first| trouble.hint(first.hint.as_str()))
     })?;
     for warning in &plan.warnings {
         work.teller.say(&format!("accepted by --force: {warning}"));
     }
-    work.teller.say(&format!(
-        "{} leads on timeline {}; {} is {} bytes behind in replaying",
-        plan.leader, plan.timeline, plan.candidate, plan.lag
-    ));
+    work.teller
+        .say(&format!("{} leads on timeline {}; {} is {} bytes behind in replaying", plan.leader, plan.timeline, plan.candidate, plan.lag));
     Ok(Done::unchanged()
         .with("leader", plan.leader)
         .with("candidate", plan.candidate)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::writes::{Witness, Writes};
+use super::hold::{hold, release};
 use super::{Done, Trouble, Work, routers};
 use crate::nodes::{Answer, Node};
 
@@ -69,6 +70,8 @@ async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) 
     tokio::pin!(request);
     let mut answer: Option<Result<Answer, String>> = None;
     let title = format!("{} takes over", candidate.name);
+    let bystanders: Vec<&Node> =
+        work.nodes.databases().filter(|node| node.name != leader.name && node.name != candidate.name).collect();
     let promoted = work.step(&title, async {
         let promotion = leads(work, candidate);
         tokio::pin!(promotion);
@@ -82,12 +85,23 @@ async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) 
             }
         }
     });
-    if let Err(trouble) = promoted.await {
+    let (promoted, ()) = tokio::join!(
+        async {
+            let promoted = promoted.await;
+            if promoted.is_ok() {
+                tokio::join!(release(work, &bystanders), routers::turn_to(work, &candidate.name, &leader.name));
+            } else {
+                release(work, &bystanders).await;
+            }
+            promoted
+        },
+        hold(work, &bystanders),
+    );
+    if let Err(trouble) = promoted {
         let words = answer.map(|answer| answer.map_or_else(|reason| reason, |answer| answer.body)).unwrap_or_default();
         return Err(instead(work, candidate, trouble, &words).await);
     }
     let seconds = begin.elapsed().as_secs_f64();
-    routers::turn_to(work, &candidate.name, &leader.name).await;
     work.step(&format!("{} follows the new leader", leader.name), settled(work, leader, candidate, timeline)).await?;
     if answer.is_none() {
         // Its words change nothing any more, but the next request shall find the way free.
@@ -100,7 +114,8 @@ async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) 
 fn refusal(said: &Result<Answer, String>) -> Result<(), Trouble> {
     match said {
         Ok(Answer { status: 400 | 401 | 403 | 409 | 412 | 422, body }) => {
-            Err(Trouble::refused(format!("Patroni refuses: {}", body.trim())).hint("nothing was changed; 'pgfleet status' shows the cluster"))
+            Err(Trouble::refused(format!("Patroni refuses: {}", body.trim()))
+                .hint("nothing was changed; 'pgfleet status' shows the cluster"))
         }
         _ => Ok(()),
     }
@@ -132,7 +147,8 @@ async fn instead(work: &Work, candidate: &Node, trouble: Trouble, words: &str) -
         Some(leader) if leader.name == candidate.name => trouble,
         Some(leader) => Trouble::unverified(format!("{} leads, not {}{words}", leader.name, candidate.name))
             .hint("the cluster works; 'pgfleet status' shows it, and the switchover can be asked for again"),
-        None => Trouble::unverified(format!("the cluster has no leader at the moment{words}")).hint("'pgfleet status --watch' shows what becomes of it"),
+        None => Trouble::unverified(format!("the cluster has no leader at the moment{words}"))
+            .hint("'pgfleet status --watch' shows what becomes of it"),
     }
 }
 
@@ -187,9 +203,17 @@ fn judged(candidate: &Node, timeline: u64, seconds: f64, witnesses: &[Witness]) 
         .into();
     if missing > 0 {
         let trouble = Trouble::unverified(format!("{missing} acknowledged rows are missing on the new leader"));
-        return Err(trouble.hint("is synchronous_mode off? Then writes acknowledged just before may be lost").with("summary", summary).with("ways", ways));
+        return Err(trouble
+            .hint("is synchronous_mode off? Then writes acknowledged just before may be lost")
+            .with("summary", summary)
+            .with("ways", ways));
     }
-    Ok(Done::changed().with("summary", summary).with("seconds", seconds).with("longest_gap_ms", longest).with("missing", missing).with("ways", ways))
+    Ok(Done::changed()
+        .with("summary", summary)
+        .with("seconds", seconds)
+        .with("longest_gap_ms", longest)
+        .with("missing", missing)
+        .with("ways", ways))
 }
 
 async fn schedule(work: &Work, leader: &Node, candidate: &Node, at: &str) -> Result<Done, Trouble> {
