@@ -45,7 +45,8 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        drop(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before));
+        // Nobody is left to be told when the terminal is gone.
+        let _gone = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before);
     }
 }
 

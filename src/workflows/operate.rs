@@ -87,7 +87,7 @@ pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, Workflo
 
 /// Asks a module of the controller something, and shows nothing of it. Gives what it answers.
 pub(crate) async fn ask(fleet: Arc<dyn Fleet>, wish: &Wish, ready: Ready, module: &str) -> Result<Map, WorkflowError> {
-    let complaint: Arc<Mutex<Option<(String, Option<String>)>>> = Arc::default();
+    let complaint: Arc<Mutex<Option<Complaint>>> = Arc::default();
     let sink = complaint.clone();
     let report: Report = Arc::new(move |event: &Event| {
         if let Event::HostDone { result, .. } = event
@@ -110,6 +110,9 @@ pub(crate) async fn ask(fleet: Arc<dyn Fleet>, wish: &Wish, ready: Ready, module
     let answer = results.lock().unwrap_or_else(PoisonError::into_inner).remove(module);
     answer.ok_or_else(|| WorkflowError::Failed("no host of the play was asked; see --limit".to_owned()))
 }
+
+/// A failure and its next step.
+type Complaint = (String, Option<String>);
 
 type Results = Arc<Mutex<BTreeMap<String, Map>>>;
 

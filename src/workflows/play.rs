@@ -260,7 +260,7 @@ pub(crate) async fn run_on(
         remote_user: wish.remote_user.clone(),
         redactor: Redactor::new(secrets),
         stop: wish.stop.clone(),
-        controller: Arc::new(Actions::default()),
+        controller: Arc::new(Actions),
     };
     let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())

@@ -31,7 +31,6 @@ use pgfleet_engine::{Action, Controller, TaskResult};
 pub(crate) use work::{Done, Trouble, Work};
 
 /// The modules of the controller. They share nothing between tasks but the cluster itself.
-#[derive(Default)]
 pub(crate) struct Actions;
 
 impl Controller for Actions {

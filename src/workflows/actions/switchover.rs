@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::writes::{Witness, Writes};
 use super::hold::{hold, release};
+use super::writes::{Witness, Writes};
 use super::{Done, Trouble, Work, routers};
 use crate::nodes::{Answer, Node};
 
@@ -70,8 +70,7 @@ async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) 
     tokio::pin!(request);
     let mut answer: Option<Result<Answer, String>> = None;
     let title = format!("{} takes over", candidate.name);
-    let bystanders: Vec<&Node> =
-        work.nodes.databases().filter(|node| node.name != leader.name && node.name != candidate.name).collect();
+    let bystanders: Vec<&Node> = work.nodes.databases().filter(|node| node.name != leader.name && node.name != candidate.name).collect();
     let promoted = work.step(&title, async {
         let promotion = leads(work, candidate);
         tokio::pin!(promotion);
@@ -161,6 +160,10 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
         let old = view.members.iter().find(|member| member.name == leader.name).ok_or_else(|| format!("{} is no member", leader.name))?;
         if !old.is_well() || old.timeline != new.timeline {
             return Err(format!("{} is {}", old.name, old.state));
+        }
+        // Only then is the next switchover, or the loss of a node, as safe as it was before.
+        if view.synchronous_mode == "quorum" && old.role != "quorum_standby" && !old.has_tag("nosync") {
+            return Err(format!("{} is not in the quorum yet", old.name));
         }
         if view.scheduled_switchover.is_some() {
             return Err("a switchover is still scheduled".to_owned());

@@ -35,12 +35,12 @@ pub(crate) fn unsafe_switchovers_are_refused(rig: &Rig) {
     };
     refused(&before, "leads already");
     refused("nobody.lan", "no member");
-    // A target that lags: its replay is held while the leader writes.
+    // A target that lags: the process that replays is stopped while the leader writes.
     let psql = |host: &str, sql: &str| rig.said(host, &format!("sudo -u postgres psql -X -A -t -c \"{sql}\""));
-    psql(&target, "SELECT pg_wal_replay_pause()");
+    rig.said(&target, "pkill -STOP -f '^postgres: .*startup'");
     psql(&before, "CREATE TABLE much AS SELECT n, repeat('x', 500) AS text FROM generate_series(1, 8000) AS n");
     refused(&target, "bytes to replay");
-    psql(&target, "SELECT pg_wal_replay_resume()");
+    rig.said(&target, "pkill -CONT -f '^postgres: .*startup'");
     psql(&before, "DROP TABLE much");
     // A target whose Patroni was stopped, and PostgreSQL with it.
     rig.said(&target, "systemctl stop patroni");
