@@ -4,8 +4,8 @@
 
 mod backup;
 mod cluster;
-mod members;
 mod leadership;
+mod members;
 mod modules;
 mod rig;
 mod secrets;
