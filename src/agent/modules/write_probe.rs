@@ -66,7 +66,7 @@ pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
     let tallies: Vec<Tally> = thread::scope(|scope| {
         let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(context.system, &over))).collect();
         while writers.iter().any(|writer| !writer.is_finished()) {
-            if context.system.exists(&until) || Instant::now() > end {
+            if context.system.exists(&until) || Instant::now() > end || context.system.is_alone() {
                 over.store(true, Ordering::SeqCst);
             }
             ways.iter().for_each(Way::end_if_stuck);

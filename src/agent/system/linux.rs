@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::{
@@ -152,6 +153,14 @@ impl System for Linux {
 
     fn start(&self, program: &Program) -> io::Result<Box<dyn Running>> {
         running::start(program)
+    }
+
+    fn is_alone(&self) -> bool {
+        let stdin = io::stdin();
+        let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+        let asked = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let found = watched[0].revents();
+        asked.is_ok() && found.contains(PollFlags::HUP) && !found.contains(PollFlags::IN)
     }
 
     fn now(&self) -> SystemTime {
