@@ -104,6 +104,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet backup -i inventory/dev\n  pgfleet backup list -i inventory/dev\n  pgfleet backup verify latest -i inventory/dev --restore\n  pgfleet backup -i inventory/dev --format plain\n  pgfleet backup prune -i inventory/dev --keep 7"
     )]
     Backup(backup::BackupArgs),
+    /// The cluster's passwords: list them, show one, give the cluster new ones.
+    Secrets(SecretsArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"

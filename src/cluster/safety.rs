@@ -50,6 +50,26 @@ impl ClusterView {
         Err(Objection::new(reason, "start etcd on the other voters, with 'pgfleet start NODE' or 'systemctl start etcd'"))
     }
 
+    /// May passwords be changed? Every node has to learn them, so all of them must be there and well.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_change_passwords(&self) -> Verdict {
+        self.may_decide()?;
+        self.working_leader()?;
+        let hint = "see 'pgfleet status'; a node that misses the change could not come back";
+        if let Some(node) = self.nodes.iter().find(|node| node.unreachable.is_some()) {
+            return Err(Objection::new(format!("{} cannot be reached, and would not learn its new passwords", node.name), hint));
+        }
+        if let Some(member) = self.members.iter().find(|member| !member.is_well()) {
+            return Err(Objection::new(format!("{} is {}", member.name, member.state), hint));
+        }
+        if self.paused {
+            return Err(Objection::new("the cluster is paused", "'pgfleet resume' ends the pause"));
+        }
+        Ok(())
+    }
+
     /// May the PostgreSQL of this replica go away for a while?
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! Passwords: made once, kept in files of their own, never replaced unasked.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use pgfleet_protocol::Secret;
 
 use crate::{StateError, durable};
 
+/// The end of the name of a file that will replace a secret.
+const STAGED: &str = ".next";
 const LENGTH: usize = 32;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -75,6 +78,74 @@ impl Secrets {
         Ok(secret)
     }
 
+    /// What will replace a secret once everything uses it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn staged(&self, name: &str) -> Result<Option<Secret>, StateError> {
+        self.read(&format!("{name}{STAGED}"))
+    }
+
+    /// Keeps what will replace a secret, beside it.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub fn stage(&self, name: &str, secret: &Secret) -> Result<(), StateError> {
+        self.store(&format!("{name}{STAGED}"), secret)
+    }
+
+    /// What was staged becomes the secret. Nothing happens where nothing is staged.
+    ///
+    /// # Errors
+    /// When it cannot be done; the old secret and the staged one are then there as before.
+    pub fn commit(&self, name: &str) -> Result<(), StateError> {
+        let path = self.folder.join(name);
+        match std::fs::rename(self.folder.join(format!("{name}{STAGED}")), &path) {
+            Ok(()) => durable::sync_folder(&self.folder),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StateError::write(&path)(error)),
+        }
+    }
+
+    /// Throws away what was staged.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub fn discard(&self, name: &str) -> Result<(), StateError> {
+        let path = self.folder.join(format!("{name}{STAGED}"));
+        match std::fs::remove_file(&path) {
+            Ok(()) => durable::sync_folder(&self.folder),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StateError::write(&path)(error)),
+        }
+    }
+
+    /// The names of all secrets below the folder with the time each was made, sorted. Staged ones and hidden files are left out.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn names(&self) -> Result<Vec<(String, SystemTime)>, StateError> {
+        let mut found = Vec::new();
+        for prefix in ["", "users/"] {
+            let folder = self.folder.join(prefix);
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StateError::read(&folder)(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(StateError::read(&folder))?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let data = entry.metadata().map_err(StateError::read(&entry.path()))?;
+                if data.is_file() && !name.starts_with('.') && !name.ends_with(STAGED) {
+                    found.push((format!("{prefix}{name}"), data.modified().map_err(StateError::read(&entry.path()))?));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// Stores a secret.
     ///
     /// # Errors
@@ -102,6 +173,14 @@ mod tests {
         assert!(secrets.read("app").expect("reads").is_none());
         let made = secrets.read_or_make("app").expect("makes");
         assert!(secrets.read_or_make("app").expect("reads") == made);
+        let old = secrets.read("app").expect("reads");
+        let new = make_password().expect("random");
+        secrets.stage("app", &new).expect("stages");
+        assert!(secrets.read("app").expect("reads") == old && secrets.staged("app").expect("reads").as_ref() == Some(&new));
+        assert_eq!(secrets.names().expect("lists").into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["app"]);
+        secrets.commit("app").expect("commits");
+        secrets.commit("app").expect("has nothing left to do");
+        assert!(secrets.read("app").expect("reads") == Some(new) && secrets.staged("app").expect("reads").is_none());
         std::fs::write(folder.join("empty"), "\n").expect("writes");
         assert!(secrets.read_or_make("empty").is_err(), "an emptied secret is not silently replaced");
         std::fs::remove_dir_all(folder).expect("cleans up");

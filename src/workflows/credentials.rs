@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 const ITERATIONS: u32 = 4096;
 
 /// A secret's file and its variable.
-const PASSWORDS: [(&str, &str); 7] = [
+pub(crate) const PASSWORDS: [(&str, &str); 7] = [
     ("superuser", "postgresql_superuser_password"),
     ("replication", "postgresql_replication_password"),
     ("rewind", "postgresql_rewind_password"),
@@ -25,7 +25,7 @@ const PASSWORDS: [(&str, &str); 7] = [
 ];
 
 /// The passwords that PostgreSQL keeps as SCRAM verifiers, with the verifier's file and variable.
-const VERIFIERS: [(&str, &str, &str); 2] =
+pub(crate) const VERIFIERS: [(&str, &str, &str); 2] =
     [("app", "app_scram", "postgresql_app_scram"), ("readonly", "readonly_scram", "postgresql_readonly_scram")];
 
 /// The variables of a cluster's secrets, and the secrets themselves for hiding them.
@@ -72,9 +72,7 @@ pub(crate) fn read_or_make(store: &Secrets, keep: bool) -> Result<Credentials, S
         let verifier = match kept {
             Some(verifier) => verifier,
             None => {
-                let mut salt = [0; 16];
-                getrandom::fill(&mut salt).map_err(|error| StateError::Random(error.to_string()))?;
-                let verifier = Secret::new(scram(password, &salt, ITERATIONS));
+                let verifier = make_verifier(password)?;
                 if keep {
                     store.store(file, &verifier)?;
                 }
@@ -84,6 +82,13 @@ pub(crate) fn read_or_make(store: &Secrets, keep: bool) -> Result<Credentials, S
         give(variable, verifier);
     }
     Ok(Credentials { vars, secrets, app: passwords["app"].clone() })
+}
+
+/// A new verifier of a password.
+pub(crate) fn make_verifier(password: &Secret) -> Result<Secret, StateError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| StateError::Random(error.to_string()))?;
+    Ok(Secret::new(scram(password, &salt, ITERATIONS)))
 }
 
 /// PostgreSQL's verifier of a password (RFC 5803): `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
@@ -103,7 +108,8 @@ fn keyed(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn verifies(verifier: &str, password: &Secret) -> bool {
+/// Whether a verifier is one of this password.
+pub(crate) fn verifies(verifier: &str, password: &Secret) -> bool {
     let parts = verifier.strip_prefix("SCRAM-SHA-256$").and_then(|rest| rest.split_once('$')).and_then(|(head, _)| head.split_once(':'));
     let Some((iterations, salt)) = parts else { return false };
     let (Ok(iterations), Ok(salt)) = (iterations.parse(), STANDARD.decode(salt)) else { return false };

@@ -13,7 +13,7 @@ use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare, run};
 use crate::reach::check_reach;
 use crate::settings::check_settings;
-use crate::{WorkflowError, carried_agent};
+use crate::{WorkflowError, carried_agent, secrets};
 
 const PLAYBOOK: &str = "playbooks/postgresql/deploy.yml";
 const FIND: &str = "playbooks/postgresql/find.yml";
@@ -46,6 +46,13 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     let missing = credentials::missing(&store)?;
     if !missing.is_empty() {
         refuse_a_cluster_without_secrets(wish, &store, &missing).await?;
+    }
+    let unfinished = secrets::interrupted(&store)?;
+    if !unfinished.is_empty() {
+        return Err(WorkflowError::Refused {
+            reason: format!("a rotation of passwords was interrupted, and some nodes may have new ones already: {}", unfinished.join(", ")),
+            hint: "'pgfleet secrets rotate' finishes it; nothing was touched".to_owned(),
+        });
     }
     let keep = matches!(wish.mode, Mode::Apply);
     let credentials = credentials::read_or_make(&store, keep)?;

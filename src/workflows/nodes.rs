@@ -180,7 +180,11 @@ impl Nodes {
         self.ask(node, 1, question).await
     }
 
-    async fn ask(&self, node: &Node, lane: u8, question: Value) -> Result<Answer, String> {
+    /// Asks over HTTP, as the module `probe` has it, beside calls of other lanes.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn ask(&self, node: &Node, lane: u8, question: Value) -> Result<Answer, String> {
         let seconds = question["timeout"].as_u64().unwrap_or(5);
         let call = self.call_with(node, lane, "probe", json!({"http": {"it": question}, "timeout": seconds}), None, None);
         let outcome = tokio::time::timeout(Duration::from_secs(seconds) + GRACE, call).await;

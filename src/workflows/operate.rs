@@ -85,6 +85,9 @@ pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, Workflo
     Ok(Ready { prepared, additions, folder, _lock: lock })
 }
 
+/// What failed, and what to do.
+type Complaint = (String, Option<String>);
+
 /// Asks a module of the controller something, and shows nothing of it. Gives what it answers.
 pub(crate) async fn ask(fleet: Arc<dyn Fleet>, wish: &Wish, ready: Ready, module: &str) -> Result<Map, WorkflowError> {
     let complaint: Arc<Mutex<Option<Complaint>>> = Arc::default();

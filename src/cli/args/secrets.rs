@@ -1,8 +1,8 @@
 //! Arguments of what has to do with logging in: connections and secrets.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{ConnectionArgs, InventorySource};
+use super::{ConnectionArgs, InventorySource, RunArgs};
 
 /// Text for a person, or JSON for a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -92,4 +92,43 @@ pub(crate) struct ConnectArgs {
     /// What else psql is told.
     #[arg(last = true, value_name = "PSQL-ARGUMENTS")]
     pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  pgfleet secrets list -i inventory/dev\n  pgfleet secrets show app -i inventory/dev\n  pgfleet secrets rotate -i inventory/dev\n  pgfleet secrets rotate app -i inventory/dev"
+)]
+pub(crate) struct SecretsArgs {
+    #[command(subcommand)]
+    pub(crate) command: SecretsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Show which secrets there are, how old they are and who uses them; never their values.
+    List {
+        #[command(flatten)]
+        source: InventorySource,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: TextOutput,
+    },
+    /// Print one secret.
+    Show {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        source: InventorySource,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Give the cluster new passwords while it works, proven on every node; a failure brings the old ones back.
+    Rotate {
+        /// Which; otherwise all that only the cluster itself uses (superuser, replication, rewind, patroni_rest, haproxy_stats).
+        names: Vec<String>,
+        #[command(flatten)]
+        run: RunArgs,
+    },
 }

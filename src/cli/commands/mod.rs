@@ -16,6 +16,7 @@ mod look;
 mod members;
 mod operate;
 mod playbook;
+mod secrets;
 mod status;
 mod switchover;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Logs(logs) => with_runtime(logs::run(project, logs)),
         Command::History(history) => with_runtime(history::run(project, history)),
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
+        Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),

@@ -47,6 +47,20 @@ fn says(verdict: Result<(), Objection>, expect: &str) {
 }
 
 #[test]
+fn passwords_change_only_where_every_node_learns_them() {
+    says(view(&HEALTHY, &THREE).may_change_passwords(), "");
+    says(view(&[HEALTHY[0], ("b", "replica", "starting"), HEALTHY[2]], &THREE).may_change_passwords(), "b is starting");
+    says(view(&[HEALTHY[1], HEALTHY[2]], &THREE).may_change_passwords(), "no leader");
+    says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_change_passwords(), "no quorum");
+    let mut paused = view(&HEALTHY, &THREE);
+    paused.paused = true;
+    says(paused.may_change_passwords(), "paused");
+    let mut gone = view(&HEALTHY, &THREE);
+    gone.nodes.push(pgfleet_cluster::Node { name: "c".to_owned(), unreachable: Some("no route".to_owned()), units: Default::default() });
+    says(gone.may_change_passwords(), "c cannot be reached");
+}
+
+#[test]
 fn the_last_replica_that_commits_wait_for_does_not_rest() {
     says(view(&HEALTHY, &THREE).may_rest("b"), "");
     let mut alone = view(&[HEALTHY[0], HEALTHY[1], ("c", "replica", "stopped")], &THREE);

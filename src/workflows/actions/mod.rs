@@ -15,6 +15,8 @@ mod reinit;
 mod reload;
 mod restart;
 mod routers;
+mod secrets_set;
+mod secrets_use;
 mod seen;
 mod start;
 mod stop;
@@ -56,6 +58,8 @@ impl Controller for Actions {
                 "patroni_switchover" => switchover::run(&work).await,
                 "postgresql_dump" => dump::run(&work).await,
                 "postgresql_prove" => prove::run(&work).await,
+                "secrets_set" => secrets_set::run(&work).await,
+                "secrets_use" => secrets_use::run(&work).await,
                 other => Err(Trouble::failed(format!("the module '{other}' has a name, but nobody does it"))),
             };
             done.map_or_else(TaskResult::from, TaskResult::from)

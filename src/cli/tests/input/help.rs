@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "connection",
     "connect",
     "backup",
+    "secrets",
     "playbook",
     "inventory",
     "lab",

@@ -45,6 +45,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("switchovers there and back lose nothing", leadership::there_and_back),
     ("a switchover is planned and taken back", leadership::planned_and_taken_back),
     ("a leader that crashes in a switchover costs nothing", leadership::the_leader_crashes_meanwhile),
+    ("new passwords while somebody writes", secrets::rotation),
+    ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),

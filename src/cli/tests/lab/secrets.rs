@@ -1,4 +1,4 @@
-//! Logging in: connections, psql on a node.
+//! Logging in: connections, psql on a node, new passwords.
 
 use serde_json::Value;
 
@@ -23,4 +23,69 @@ pub(crate) fn connections(rig: &Rig) {
         assert_eq!(ran.out.trim(), format!("{expect}|{user}"), "{}", ran.err);
     }
     rig.on_fleet("connect", &["-c", "SELEC"]).expect(1);
+}
+
+fn value(rig: &Rig, name: &str) -> String {
+    rig.on_fleet("secrets", &["show", name]).expect(0).out.trim().to_owned()
+}
+
+/// New passwords while a session writes: not one error, each proven on every node, and nothing left for a deploy to do.
+pub(crate) fn rotation(rig: &Rig) {
+    let staged = || {
+        std::fs::read_dir(rig.project().join("state/postgresql/secrets"))
+            .expect("secrets")
+            .any(|entry| entry.expect("an entry").path().extension().is_some())
+    };
+    let before = ["superuser", "replication", "patroni_rest", "app"].map(|name| value(rig, name));
+    // One session, and a new connection for each row, through HAProxy.
+    let writer = format!(
+        "export PGPASSWORD={} PGUSER=app_user PGDATABASE=application PGHOST=127.0.0.1 PGPORT=5000; \
+         psql -X -q -c 'CREATE TABLE IF NOT EXISTS rotated (n int)'; rm -f /tmp/stop; \
+         nohup sh -c 'n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); psql -X -q -c \"INSERT INTO rotated VALUES ($n)\" || echo failed; done; echo wrote $n' > /tmp/writer 2>&1 &",
+        before[3]
+    );
+    rig.said("app-server-2.lan", &writer);
+    let ran = rig.on_fleet("secrets", &["rotate", "-o", "lines"]).expect(0);
+    let told = rig.said(
+        "app-server-2.lan",
+        "touch /tmp/stop; for i in 1 2 3 4 5 6 7 8 9; do grep -q wrote /tmp/writer && break; sleep 0.5; done; cat /tmp/writer",
+    );
+    assert!(told.starts_with("wrote ") && !told.contains("failed"), "{told}");
+    assert!(!staged(), "staged passwords are left");
+    for (name, before) in ["superuser", "replication", "patroni_rest"].iter().zip(&before) {
+        let now = value(rig, name);
+        assert!(now != *before && now.len() == 32 && !ran.out.contains(&now) && !ran.out.contains(before.as_str()), "{name}");
+    }
+    assert_eq!(value(rig, "app"), before[3], "the application's password changes only when it is named");
+    // A walreceiver that connects anew has the new password at once.
+    for host in ["controller.lan", "app-server-1.lan", "app-server-2.lan", "builder.lan"] {
+        let ended = rig.said(host, "[ \"$(sudo -u postgres psql -X -A -t -c 'SELECT pg_is_in_recovery()')\" = f ] || { pkill walreceiver; pkill -f walreceiver; sleep 2; sudo -u postgres psql -X -A -t -c 'SELECT count(*) FROM pg_stat_wal_receiver'; }");
+        assert!(ended.is_empty() || ended == "1", "{host}: {ended}");
+    }
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// What an interrupted rotation left is told, keeps a deploy away, and is finished by the next one; a failed one brings the old back.
+pub(crate) fn interrupted_rotation(rig: &Rig) {
+    let folder = rig.project().join("state/postgresql/secrets");
+    let before = value(rig, "readonly");
+    // As it is after a controller that died before anything was told to the cluster.
+    std::fs::write(folder.join("readonly.next"), "abcdefghijklmnopqrstuvwxyz012345\n").expect("writes");
+    let refused = rig.deploy(&[]).expect(6);
+    assert!(refused.err.contains("readonly") && refused.err.contains("pgfleet secrets rotate"), "{}", refused.err);
+    assert!(rig.on_fleet("secrets", &["list"]).expect(0).out.contains("rotation interrupted"));
+    // A node whose file cannot be written: the old passwords come back everywhere.
+    rig.said(
+        "builder.lan",
+        "mount --bind /etc/patroni/config.yml /etc/patroni/config.yml && mount -o remount,ro,bind /etc/patroni/config.yml",
+    );
+    let failed = rig.on_fleet("secrets", &["rotate", "rewind", "-o", "lines"]).expect(2);
+    assert!(failed.out.contains("has its old passwords again"), "{}", failed.out);
+    rig.said("builder.lan", "umount /etc/patroni/config.yml");
+    assert_eq!(value(rig, "readonly"), before);
+    std::fs::write(folder.join("readonly.next"), "abcdefghijklmnopqrstuvwxyz012345\n").expect("writes");
+    rig.on_fleet("secrets", &["rotate", "haproxy_stats"]).expect(0);
+    assert_eq!(value(rig, "readonly"), "abcdefghijklmnopqrstuvwxyz012345");
+    rig.on_fleet("connect", &["-U", "app_readonly", "-c", "SELECT 1"]).expect(0);
+    rig.deploy(&[]).expect(0).expect_unchanged();
 }
