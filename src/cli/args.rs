@@ -104,6 +104,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet backup -i inventory/dev\n  pgfleet backup list -i inventory/dev\n  pgfleet backup verify latest -i inventory/dev --restore\n  pgfleet backup -i inventory/dev --format plain\n  pgfleet backup prune -i inventory/dev --keep 7"
     )]
     Backup(backup::BackupArgs),
+    /// Look at every host and at the cluster, and tell what is wrong and what to do. Exit code 0 when nothing failed.
+    Doctor(DoctorArgs),
     /// The cluster's passwords: list them, show one, give the cluster new ones.
     Secrets(SecretsArgs),
     /// Run a playbook.

@@ -4,6 +4,7 @@
 
 mod answers;
 mod connection;
+mod doctor;
 mod dynamic;
 mod failover;
 mod findings;
@@ -16,6 +17,7 @@ mod view;
 
 pub use answers::{NodeAnswer, Unit};
 pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
+pub use doctor::{Check, Examined, Kept, Outcome, doctor, worst};
 pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patch_between, plain, read_assignment};
 pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};

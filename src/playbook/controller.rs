@@ -9,6 +9,12 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("cluster_logs", "Tells what the services of the nodes have written, merged by time.", free None, ["nodes", "units", "since", "lines", "follow"]),
     engine_spec!("cluster_start", "Starts a node, or the whole cluster: etcd, Patroni, HAProxy.", free None, ["node"]),
     engine_spec!("cluster_stop", "Stops a node, or the whole cluster: HAProxy, Patroni, etcd.", free None, ["node", "force", "switchover", "look_only"]),
+    engine_spec!(
+        "cluster_doctor",
+        "Looks at every host and at the cluster, and tells what is wrong.",
+        free None,
+        ["script" !true, "passwords", "old_password", "interrupted", "clock_warn", "clock_fail"]
+    ),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
     engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),
     engine_spec!("patroni_failover", "Lets a node take over without the leader's help.", free None, ["candidate", "force", "agreed"]),
@@ -28,6 +34,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("patroni_may_switch_over", "Looks whether another node may lead now, and which.", free None, ["candidate", "maximum_lag", "maximum_transaction", "force"]),
     engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["leader" !true, "candidate", "timeline", "at", "cancel", "probe"]),
     engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users" !true, "back"]),
+    engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users", "back", "only_look"]),
     engine_spec!(
         "secrets_use",
         "Lets Patroni and HAProxy take up new passwords that their files have, and proves on every node that they do.",

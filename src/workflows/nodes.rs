@@ -55,6 +55,9 @@ pub(crate) struct NodeSettings {
     pub(crate) database: String,
     /// Who reads backups; the user postgres may log in as it over the socket.
     pub(crate) backup_user: String,
+    /// What preflight.sh is asked, where a play inspects hosts.
+    #[serde(default)]
+    pub(crate) inspect: Map,
 }
 
 /// A node.
@@ -220,10 +223,18 @@ impl Nodes {
     /// # Errors
     /// When the node cannot be reached, or the program not started or not ended in time. That it fails is no error.
     pub(crate) async fn run(&self, node: &Node, argv: &[&str], stdin: &str, limit: Duration) -> Result<Ended, String> {
+        self.run_beside(node, 0, argv, stdin, limit).await
+    }
+
+    /// The same beside calls of other lanes.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn run_beside(&self, node: &Node, lane: u8, argv: &[&str], stdin: &str, limit: Duration) -> Result<Ended, String> {
         let arguments = json!({
             "argv": argv, "stdin": stdin, "stdin_add_newline": false, "strip_empty_ends": false, "expand_argument_vars": false,
         });
-        let call = tokio::time::timeout(limit, self.call(node, "command", arguments)).await;
+        let call = tokio::time::timeout(limit, self.call_with(node, lane, "command", arguments, None, None)).await;
         let program = argv.first().copied().unwrap_or_default();
         let outcome = call.map_err(|_| format!("{}: {program} took longer than {} s", node.name, limit.as_secs()))?;
         let outcome = outcome.map_err(|error| error.message)?;

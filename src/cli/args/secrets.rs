@@ -132,3 +132,20 @@ pub(crate) enum SecretsCommand {
         run: RunArgs,
     },
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  pgfleet doctor -i inventory/dev\n  pgfleet doctor -i inventory/dev --all\n  pgfleet doctor -i inventory/dev -o json | jq '.checks[] | select(.result == \"Fail\")'"
+)]
+pub(crate) struct DoctorArgs {
+    /// Show what is well, too.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: TextOutput,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}

@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod connection;
 mod deploy;
+mod doctor;
 mod failover;
 mod history;
 mod init;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Logs(logs) => with_runtime(logs::run(project, logs)),
         Command::History(history) => with_runtime(history::run(project, history)),
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
+        Command::Doctor(doctor) => with_runtime(doctor::run(project, doctor)),
         Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),

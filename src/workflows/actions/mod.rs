@@ -3,6 +3,7 @@
 mod checkpoint;
 mod config;
 mod connection;
+mod doctor;
 mod dump;
 mod failover;
 mod history;
@@ -53,6 +54,7 @@ impl Controller for Actions {
                 "patroni_reinit" => reinit::run(&work).await,
                 "patroni_reload" => reload::run(&work).await,
                 "patroni_restart" => restart::run(&work).await,
+                "cluster_doctor" => doctor::run(&work).await,
                 "postgresql_connection" => connection::run(&work).await,
                 "patroni_may_switch_over" => may_switch_over::run(&work).await,
                 "patroni_switchover" => switchover::run(&work).await,

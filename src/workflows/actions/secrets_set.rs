@@ -25,6 +25,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if !goes_back {
         seen.view.may_change_passwords()?;
     }
+    if work.argument("only_look")?.unwrap_or(false) {
+        return Ok(Done::unchanged());
+    }
     let leader = work.node(&leader)?;
     let roles: Vec<(&str, &str)> = rotation.keys().filter_map(|name| Some((name.as_str(), users.get(name)?.as_str()))).collect();
     let names: Vec<&str> = rotation.keys().map(String::as_str).collect();

@@ -24,6 +24,7 @@ const COMMANDS: &[&str] = &[
     "connect",
     "backup",
     "secrets",
+    "doctor",
     "playbook",
     "inventory",
     "lab",

@@ -47,6 +47,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a leader that crashes in a switchover costs nothing", leadership::the_leader_crashes_meanwhile),
     ("new passwords while somebody writes", secrets::rotation),
     ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
+    ("the doctor says what is wrong", secrets::doctor),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),

@@ -1,4 +1,4 @@
-//! Logging in: connections, psql on a node, new passwords.
+//! Logging in: connections, psql on a node, new passwords; and the doctor.
 
 use serde_json::Value;
 
@@ -88,4 +88,24 @@ pub(crate) fn interrupted_rotation(rig: &Rig) {
     assert_eq!(value(rig, "readonly"), "abcdefghijklmnopqrstuvwxyz012345");
     rig.on_fleet("connect", &["-U", "app_readonly", "-c", "SELECT 1"]).expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// The doctor finds nothing wrong with a cluster that is well, and names what is.
+pub(crate) fn doctor(rig: &Rig) {
+    let ran = rig.on_fleet("doctor", &["-o", "json"]).expect(0);
+    let shown: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(shown["healthy"], true, "{shown:#}");
+    assert!(shown["checks"].as_array().is_some_and(|checks| checks.len() > 60), "{shown:#}");
+    // A slot that nobody uses is worth a look; a router that is down is a failure.
+    let leader =
+        "[ \"$(sudo -u postgres psql -X -A -t -c 'SELECT pg_is_in_recovery()')\" = f ] || exit 0; sudo -u postgres psql -X -q -A -t -c";
+    let on_leader = |sql: &str| crate::rig::HOSTS.iter().for_each(|(host, _)| drop(rig.said(host, &format!("{leader} \"{sql}\""))));
+    on_leader("SELECT pg_create_physical_replication_slot('forgotten', true)");
+    let table = rig.on_fleet("doctor", &[]).expect(0).out;
+    on_leader("SELECT pg_drop_replication_slot('forgotten')");
+    assert!(table.contains("forgotten is inactive"), "{table}");
+    rig.said("builder.lan", "systemctl stop haproxy");
+    let table = rig.on_fleet("doctor", &[]).expect(8).out;
+    rig.said("builder.lan", "systemctl start haproxy");
+    assert!(table.contains("haproxy on builder.lan is"), "{table}");
 }
