@@ -47,7 +47,6 @@ impl Drop for Raw {
     fn drop(&mut self) {
         // Nobody is left to be told when the terminal is gone.
         let _gone = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before);
-        let _restored = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before);
     }
 }
 

@@ -114,9 +114,6 @@ pub(crate) async fn ask(fleet: Arc<dyn Fleet>, wish: &Wish, ready: Ready, module
     answer.ok_or_else(|| WorkflowError::Failed("no host of the play was asked; see --limit".to_owned()))
 }
 
-/// A failure and its next step.
-type Complaint = (String, Option<String>);
-
 type Results = Arc<Mutex<BTreeMap<String, Map>>>;
 
 /// The same report, with the results by module kept.
