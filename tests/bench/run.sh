@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # What pgfleet costs, beside a shell script and beside Ansible, measured in one run on one lab of this machine. As root.
 #
-# usage: run.sh PGFLEET          variables: ROUNDS (2 cold deploys of each), RUNS (10 no-change deploys), ANSIBLE_RUNS (2),
+# usage: run.sh PGFLEET          variables: ROUNDS (2 cold deploys of each), RUNS (10 no-change deploys), ANSIBLE_RUNS (2), BACKUPS (3),
 #                                ANSIBLE_CORE (what pip installs: ansible-core), PYTHON (/usr/bin/python3)
 #
 # cold deploy       pgfleet on four fresh guests, against deploy.sh on four fresh guests; then the cluster must be healthy and
 #                   the packages the same. What the guests' apt needs is fetched before. Who begins alternates.
 # no-change deploy  pgfleet, against ansible-core with the very same playbook, templates and variables, with pipelining and
 #                   without facts. All must report the same number of tasks, none changed.
+# backup            of a database of 400 MB from a replica, against 'pg_dump -Fc' of the same, piped through ssh into a file;
+#                   with the same compression, then with what pgfleet chooses.
 # Exit code 0: everything was measured, whether its goal is met or not.
 set -euo pipefail
 
 [ $# -eq 1 ] && [ -x "$1" ] || { sed -n '4,5s/^# //p' "$0" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "bench: root is needed for the lab: make bench" >&2; exit 2; }
 pgfleet=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)
-rounds=${ROUNDS:-2} runs=${RUNS:-10} ansible_runs=${ANSIBLE_RUNS:-2} python=${PYTHON:-/usr/bin/python3}
+rounds=${ROUNDS:-2} runs=${RUNS:-10} ansible_runs=${ANSIBLE_RUNS:-2} backups=${BACKUPS:-3} python=${PYTHON:-/usr/bin/python3}
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/pgfleet/bench/venv subnet=172.28.7
 work=$(mktemp -d /tmp/pgfleet-bench.XXXXXX)
 lab=$work/lab inventory=$work/lab/inventory/hosts.yml first=root@$subnet.10 child='' began=$SECONDS
@@ -161,6 +163,40 @@ print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent
 END
 }
 
+# --- Backup ----------------------------------------------------------------------------------------------------------
+
+psql_on() { on "$1" "cd / && runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d application -c $(printf %q "$2")" < /dev/null; }
+
+# A third of each row is new, the rest repeats itself.
+make_data() {
+    psql_on "$1" "CREATE TABLE bench AS SELECT n, md5(n::text) AS a, md5((n * 7)::text) AS b, repeat(md5((n % 1000)::text), 4) AS c
+        FROM generate_series(1, 1500000) AS n" > /dev/null
+}
+
+backup_speed() {
+    local names=(controller.lan app-server-1.lan app-server-2.lan builder.lan) index replica='' node='' run
+    for index in "${!targets[@]}"; do
+        if [ "$(psql_on "${targets[index]}" 'SELECT pg_is_in_recovery()')" = f ]; then
+            make_data "${targets[index]}"
+        else
+            replica=${targets[index]} node=${names[index]}
+        fi
+    done
+    [ -n "$replica" ] || die "no replica to read from"
+    for ((run = 0; run < 120; run++)); do
+        [ "$(psql_on "$replica" 'SELECT count(*) FROM bench' 2>/dev/null)" = 1500000 ] && break
+        sleep 1
+    done
+    for ((run = 1; run <= backups; run++)); do
+        measured dump 300 ssh -i "$lab/id_ed25519" -o UserKnownHostsFile="$lab/known_hosts" -o StrictHostKeyChecking=yes -o BatchMode=yes "$replica" \
+            'cd / && runuser -u postgres -- pg_dump -Fc application'
+        measured backup 300 "$pgfleet" --project "$work/project" backup -i "$inventory" --from "$node" --no-counts -e backup_compress=6
+        measured backup_quick 300 "$pgfleet" --project "$work/project" backup -i "$inventory" --from "$node"
+        say "backup: $(tail -n 1 "$work/backup" | cut -d' ' -f1) s, pg_dump through ssh: $(tail -n 1 "$work/dump" | cut -d' ' -f1) s"
+        rm -f "$work/dump.log"
+    done
+}
+
 # --- Sizes -----------------------------------------------------------------------------------------------------------
 
 sizes() {
@@ -199,6 +235,7 @@ for ((round = rounds; round > 0; round--)); do
 done
 diff "$work/script.packages" "$work/pgfleet.packages" > "$work/packages.diff" || die "not the same packages: $(head -n 20 "$work/packages.diff")"
 no_change
+backup_speed
 sizes
 
 cold=$(median pgfleet) script=$(median script) same=$(median same) ansible=$(median ansible)
@@ -210,6 +247,9 @@ row "no-change deploy (median of $runs)" "$(divide "$same" 1) s" "" "" '<' 1
 row "  fastest and slowest of them" "$(divide "$(least same)" 1) s" "$(divide "$(most same)" 1) s"
 row "  ansible-core (median of $ansible_runs)" "$(divide "$same" 1) s" "$(divide "$ansible" 1 1) s, ansible" "$same_ratio" '>=' 50
 row "  the controller's peak memory" "$(divide "$(most same 2)" 1000 1) MB"
+row "backup of 400 MB (median of $backups)" "$(divide "$(median backup)" 1 1) s" "$(divide "$(median dump)" 1 1) s, pg_dump | ssh" "$(divide "$(median dump)" "$(median backup)")" '>=' 0.9
+row "  as pgfleet compresses, rows counted" "$(divide "$(median backup_quick)" 1 1) s" "$(divide "$(median dump)" 1 1) s, pg_dump | ssh" "$(divide "$(median dump)" "$(median backup_quick)")"
+row "  the controller's peak memory" "$(divide "$(most backup 2)" 1000 1) MB"
 row "agent: its size" "$(divide "$(cat "$work/agent")" 1000000) MB" "" "" '<' 3
 row "agent: memory of its daemon, most of four" "$(divide "$(most daemon)" 1000) MB" "" "" '<' 10
 echo

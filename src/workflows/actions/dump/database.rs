@@ -93,7 +93,8 @@ impl Making<'_> {
         let compress = self.compress();
         let dump = match self.wish.format {
             Format::Directory => format!(
-                "d=$(mktemp -d /var/tmp/pgfleet-backup-XXXXXX) && trap 'rm -rf \"$d\"' EXIT && \
+                "find /var/tmp -maxdepth 1 -name 'pgfleet-backup-*' -user postgres -mtime +0 -exec rm -rf {{}} +; \
+                 d=$(mktemp -d /var/tmp/pgfleet-backup-XXXXXX) && trap 'rm -rf \"$d\"' EXIT && \
                  free=$(df --output=avail -B1 \"$d\" | tail -1) && need=$(psql -X -q -A -t -c 'SELECT pg_database_size(current_database())') && \
                  if [ \"$free\" -lt \"$need\" ]; then echo \"{MARK}{{\\\"why\\\": \\\"/var/tmp has room for $free bytes, the dump may need $need\\\"}}\" >&2; false; fi && \
                  {bin}/pg_dump -Fd -j {} {compress} --snapshot=\"$PGFLEET_SNAPSHOT\" -f \"$d/dump\" && \
