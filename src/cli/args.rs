@@ -108,6 +108,17 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// The cluster's passwords: list them, show one, give the cluster new ones.
     Secrets(SecretsArgs),
+    /// Take a node out of the cluster for good.
+    #[command(
+        name = "scale-in",
+        after_help = "Examples:\n  pgfleet scale-in builder.lan -i inventory/dev --check\n  pgfleet scale-in controller.lan -i inventory/dev --switchover\n  pgfleet scale-in app-server-2.lan -i inventory/dev --dead --yes"
+    )]
+    ScaleIn(ScaleInArgs),
+    /// Remove the cluster from its hosts: services, configuration, data. Secrets and backups stay in state.
+    #[command(
+        after_help = "Examples:\n  pgfleet destroy -i inventory/dev --check\n  pgfleet destroy -i inventory/dev --backup\n  pgfleet destroy -i inventory/dev --packages --yes"
+    )]
+    Destroy(DestroyArgs),
     /// Run a playbook.
     #[command(
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"
@@ -246,8 +257,10 @@ pub(crate) struct SwitchoverArgs {
 }
 
 mod members;
+mod shape;
 
 pub(crate) use members::*;
+pub(crate) use shape::*;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlaybookArgs {

@@ -15,6 +15,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         free None,
         ["script" !true, "passwords", "old_password", "interrupted", "clock_warn", "clock_fail"]
     ),
+    engine_spec!("cluster_leave", "Takes a node out of the cluster for good.", free None, ["node" !true, "dead", "switchover"]),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
     engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),
     engine_spec!("patroni_failover", "Lets a node take over without the leader's help.", free None, ["candidate", "force", "agreed"]),

@@ -37,6 +37,8 @@ pub(crate) struct NodeSettings {
     pub(crate) patroni_loop_wait: u64,
     /// etcd's client port.
     pub(crate) etcd_url: String,
+    /// etcd's data.
+    pub(crate) etcd_dir: String,
     /// PostgreSQL's port.
     pub(crate) port: u16,
     /// PostgreSQL's programs.

@@ -189,14 +189,15 @@ fi
 member=false
 if has voter; then
   [ -d "$PF_ETCD_DIR/member" ] && member=true
-  state=
+  state= initial=
   [ -r /etc/default/etcd ] && while IFS='=' read -r key value; do
-    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;; esac
+    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_INITIAL_CLUSTER) initial=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;; esac
   done < /etc/default/etcd
   $member && [ "$dir" != "$PF_ETCD_DIR" ] && left+=("$PF_ETCD_DIR holds an etcd member that /etc/default/etcd does not know")
 fi
 raw etcd_member "$member"
 fact etcd_state "$state"
+fact etcd_initial_cluster "$initial"
 if [[ $scope == "$PF_CLUSTER" && -n $data && $data != "$PF_DATA_DIR" && -d $data/base ]]; then
   check "data" Fail "the cluster's data is in $data, and the variables say $PF_DATA_DIR. A deploy moves no data and changes no major version: set postgresql_version and postgresql_data_folder back"
 fi

@@ -7,6 +7,7 @@ mod connect;
 mod connection;
 mod deploy;
 mod doctor;
+mod destroy;
 mod failover;
 mod history;
 mod init;
@@ -18,6 +19,7 @@ mod members;
 mod operate;
 mod playbook;
 mod secrets;
+mod scale_in;
 mod status;
 mod switchover;
 
@@ -50,6 +52,8 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),
+        Command::ScaleIn(scale_in) => with_runtime(scale_in::run(project, scale_in)),
+        Command::Destroy(destroy) => with_runtime(destroy::run(project, destroy)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),

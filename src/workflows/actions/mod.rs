@@ -8,6 +8,7 @@ mod dump;
 mod failover;
 mod history;
 mod hold;
+mod leave;
 mod logs;
 mod may_switch_over;
 mod pause;
@@ -46,6 +47,7 @@ impl Controller for Actions {
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,
                 "cluster_stop" => stop::run(&work).await,
+                "cluster_leave" => leave::run(&work).await,
                 "patroni_checkpoint" => checkpoint::run(&work).await,
                 "patroni_config" => config::run(&work).await,
                 "patroni_failover" => failover::run(&work).await,

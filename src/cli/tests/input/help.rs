@@ -25,6 +25,8 @@ const COMMANDS: &[&str] = &[
     "backup",
     "secrets",
     "doctor",
+    "scale-in",
+    "destroy",
     "playbook",
     "inventory",
     "lab",

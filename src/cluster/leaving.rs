@@ -1,0 +1,99 @@
+//! May a node leave the cluster for good? Decided on one view; nothing is done here.
+
+use crate::{ClusterView, Member, Objection};
+
+/// How a node leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It works, and is taken out.
+    InOrder,
+    /// It works, and hands over first what it leads.
+    AfterSwitchover,
+    /// It is gone already, and nobody reaches it.
+    Dead,
+}
+
+impl ClusterView {
+    /// May this node leave?
+    ///
+    /// # Errors
+    /// Why not, and what to do instead.
+    pub fn may_leave(&self, name: &str, how: Leaving) -> Result<(), Objection> {
+        self.members_can_spare(name, how)?;
+        self.voters_can_spare(name)
+    }
+
+    fn members_can_spare(&self, name: &str, how: Leaving) -> Result<(), Objection> {
+        let Some(leader) = self.leader().filter(|leader| leader.is_well()) else {
+            return Err(Objection::new("the cluster has no leader that works", "bring one back first; see 'pgfleet status'"));
+        };
+        if self.paused {
+            return Err(Objection::new(
+                "the cluster is paused, and a Patroni that is stopped now would leave its PostgreSQL running",
+                "end the pause first",
+            ));
+        }
+        if let Some(scheduled) = &self.scheduled_switchover {
+            return Err(Objection::new(format!("a switchover is scheduled for {}", scheduled.at), "wait for it, or cancel it"));
+        }
+        let member = self.members.iter().find(|member| member.name == name);
+        if how == Leaving::Dead && member.is_some_and(Member::is_well) {
+            let hint = "leave out --dead; of a host that died just now the cluster learns within 30 s";
+            return Err(Objection::new(
+                format!("{name} is not dead: the cluster says that it is {}", member.map_or("", |member| &member.state)),
+                hint,
+            ));
+        }
+        let leads = leader.name == name;
+        if leads && how != Leaving::AfterSwitchover {
+            return Err(Objection::new(format!("{name} is the leader"), "give --switchover to let another node lead first"));
+        }
+        let others = self.members.iter().filter(|other| !other.is_leader() && other.is_well() && other.name != name).count();
+        if leads && others == 0 {
+            return Err(Objection::new(
+                format!("no replica is well enough to lead instead of {name}"),
+                "bring one back first; see 'pgfleet status'",
+            ));
+        }
+        // One of the others is the next leader, when this one leads.
+        let replicas_left = others - usize::from(leads);
+        if self.synchronous_mode != "off" && replicas_left == 0 && member.is_some_and(Member::is_well) {
+            let reason =
+                format!("without {name} no replica is left that commits can be safe on (synchronous mode {})", self.synchronous_mode);
+            return Err(Objection::new(reason, "add another node first, or deploy with -e postgresql_synchronous_mode=off"));
+        }
+        Ok(())
+    }
+
+    fn voters_can_spare(&self, name: &str) -> Result<(), Objection> {
+        if !self.etcd.iter().any(|voter| voter.name == name) {
+            return Ok(());
+        }
+        let (healthy, all, needed) = self.quorum();
+        if healthy < needed {
+            let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed to change its members");
+            return Err(Objection::new(reason, "start etcd on the other voters first"));
+        }
+        let others = all - 1;
+        let well = self.etcd.iter().filter(|voter| voter.healthy && voter.name != name).count();
+        let wanted = others / 2 + 1;
+        if well < wanted {
+            let reason = format!(
+                "without {name} etcd would lose its quorum: {well} of the other {others} voters are healthy, and {wanted} would be needed"
+            );
+            return Err(Objection::new(reason, "add a voter first: put another host into the group etcd, and deploy"));
+        }
+        Ok(())
+    }
+}
+
+/// The replication slot that Patroni gives a member.
+#[must_use]
+pub fn slot_of(member: &str) -> String {
+    let letter = |letter: char| match letter.to_ascii_lowercase() {
+        letter @ ('a'..='z' | '0'..='9' | '_') => letter.to_string(),
+        '-' | '.' => "_".to_owned(),
+        other => format!("u{:04}", u32::from(other)),
+    };
+    member.chars().map(letter).collect::<String>().chars().take(63).collect()
+}

@@ -1,0 +1,263 @@
+//! `cluster_leave`: takes a node out of the cluster: leadership, services, etcd member, Patroni's member key, slot.
+
+use std::time::Duration;
+
+use pgfleet_cluster::{ClusterView, Leaving, slot_of};
+use serde_json::{Value, json};
+
+use super::{Done, Trouble, Work};
+use crate::nodes::Node;
+
+/// A clean stop of PostgreSQL writes a checkpoint, which may take its time.
+const STOP: Duration = Duration::from_secs(330);
+/// A switchover, until the old leader streams.
+const SWITCH: Duration = Duration::from_secs(120);
+/// Patroni's key of a member lives this long without it, and etcd's own changes are quicker.
+const FORGOTTEN: Duration = Duration::from_secs(90);
+/// Patroni drops a slot in one of its rounds.
+const UNSLOTTED: Duration = Duration::from_secs(45);
+/// A question.
+const SHORT: Duration = Duration::from_secs(15);
+
+/// One member of etcd, as `etcdctl member list` tells it.
+struct EtcdEntry {
+    id: String,
+    name: String,
+}
+
+pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
+    let name: String = work.argument("node")?.ok_or_else(|| Trouble::refused("no node was named"))?;
+    let flag = |argument: &str| work.argument::<bool>(argument).map(Option::unwrap_or_default);
+    let how = match (flag("dead")?, flag("switchover")?) {
+        (true, _) => Leaving::Dead,
+        (false, true) => Leaving::AfterSwitchover,
+        (false, false) => Leaving::InOrder,
+    };
+    let node = if how == Leaving::Dead { None } else { Some(work.node(&name)?) };
+    let (view, _) = work.nodes.view().await;
+    view.may_leave(&name, how)?;
+    let leaver = Leaver { work, name: &name, node };
+    let voters = leaver.etcd_entries(&view).await?;
+    let slots = leaver.slots(&view).await?;
+    let is_known =
+        view.members.iter().any(|member| member.name == name) || voters.iter().any(|voter| voter.name == name) || !slots.is_empty();
+    if !is_known && how == Leaving::Dead {
+        return Err(Trouble::refused(format!("the cluster knows no '{name}' (any more)")).hint("take it out of the inventory"));
+    }
+    if work.is_check() {
+        return Ok(Done::changed().with("summary", leaver.intention(&view, voters.len())));
+    }
+    let view = leaver.hand_over(view).await?;
+    leaver.stop_services().await?;
+    leaver.leave_etcd(&view).await?;
+    leaver.be_forgotten().await?;
+    let rest = leaver.drop_slot().await?;
+    let left = voters.iter().filter(|voter| voter.name != name).count();
+    let told = format!("{name} has left the cluster; etcd has {left} voters.{}", odd(left));
+    Ok(Done::changed().with("summary", rest.map_or_else(|| told.clone(), |rest| format!("{told}\n{rest}"))))
+}
+
+fn odd(voters: usize) -> &'static str {
+    if voters.is_multiple_of(2) { " An odd number bears the same failures with one host less, or one more with one host more." } else { "" }
+}
+
+struct Leaver<'a> {
+    work: &'a Work,
+    name: &'a str,
+    /// `None` for a host that is gone.
+    node: Option<&'a Node>,
+}
+
+impl Leaver<'_> {
+    fn intention(&self, view: &ClusterView, voters: usize) -> String {
+        let leads = view.leader().is_some_and(|leader| leader.name == self.name);
+        let mut steps = vec![format!("{} would leave the cluster:", self.name)];
+        let voter = view.etcd.iter().any(|voter| voter.name == self.name);
+        for (wanted, step) in [
+            (leads, "another node leads first".to_owned()),
+            (self.node.is_some(), "HAProxy, Patroni and the agent on it stop".to_owned()),
+            (voter, format!("etcd goes on with {} of {voters} voters", voters.saturating_sub(1))),
+            (true, "its member key and its slot go, and HAProxy and pg_hba on the others forget it".to_owned()),
+        ] {
+            if wanted {
+                steps.push(format!("  {step}"));
+            }
+        }
+        steps.join("\n")
+    }
+
+    /// The leader; the view of a moment ago is not enough after a switchover.
+    async fn leader(&self) -> Result<&Node, Trouble> {
+        let (view, _) = self.work.nodes.view().await;
+        let leader = view.leader().ok_or_else(|| Trouble::failed("the cluster has no leader"))?;
+        self.work.node(&leader.name)
+    }
+
+    async fn hand_over(&self, view: ClusterView) -> Result<ClusterView, Trouble> {
+        let Some(leader) = view.leader().filter(|leader| leader.name == self.name).cloned() else { return Ok(view) };
+        let best = view.members.iter().filter(|member| !member.is_leader() && member.is_well());
+        // Patroni itself refuses a candidate that commits did not wait for.
+        let best = best.min_by_key(|member| (!member.role.ends_with("_standby"), member.lag.unwrap_or(u64::MAX)));
+        let candidate = best.ok_or_else(|| Trouble::refused("no replica is well enough to lead"))?.name.clone();
+        self.work
+            .step(&format!("{candidate} takes the lead from {}", self.name), async {
+                let node = self.work.node(self.name)?;
+                let body = json!({"leader": self.name, "candidate": candidate});
+                // What comes of it, the cluster says: an answer may be late, and still be a yes.
+                let answer = self.work.nodes.patroni(node, "POST", "/switchover", &body, SWITCH).await;
+                if let Ok(answer) = &answer
+                    && (400..500).contains(&answer.status)
+                {
+                    return Err(Trouble::failed(format!("Patroni refuses the switchover: {}", answer.body.trim())));
+                }
+                self.work
+                    .until("another node leads and this one follows", SWITCH, || async {
+                        let (view, _) = self.work.nodes.view().await;
+                        let now = view.leader().filter(|now| now.name != self.name && now.is_well() && now.timeline > leader.timeline);
+                        let follows = view.members.iter().any(|member| member.name == self.name && !member.is_leader() && member.is_well());
+                        match now {
+                            Some(_) if follows => Ok(view),
+                            Some(now) => Err(format!("{} leads, {} does not stream yet", now.name, self.name)),
+                            None => Err("no other node leads yet".to_owned()),
+                        }
+                    })
+                    .await
+            })
+            .await
+    }
+
+    async fn stop_services(&self) -> Result<(), Trouble> {
+        let Some(node) = self.node else { return Ok(()) };
+        for unit in ["haproxy", "patroni", "pgfleet-agent"] {
+            self.work.step(&format!("{unit} on {} stops", node.name), self.stop(node, unit)).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, node: &Node, unit: &str) -> Result<(), Trouble> {
+        // A host without the unit has nothing to stop: asked for its state, it says so.
+        let ended = self.work.nodes.run(node, &["systemctl", "disable", "--now", unit], "", STOP).await?;
+        let state = self.work.nodes.run(node, &["systemctl", "is-active", unit], "", SHORT).await?;
+        match state.stdout.trim() {
+            "active" | "activating" | "deactivating" | "reloading" => {
+                Err(Trouble::failed(format!("{unit} on {} is still {}: {}", node.name, state.stdout.trim(), ended.stderr.trim())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A voter that stays and is well, to speak to etcd through.
+    fn speaker(&self, view: &ClusterView) -> Option<&Node> {
+        let stays = view.etcd.iter().filter(|voter| voter.healthy && voter.name != self.name);
+        stays.filter_map(|voter| self.work.nodes.find(&voter.name)).next()
+    }
+
+    async fn etcdctl(&self, node: &Node, arguments: &[&str]) -> Result<String, Trouble> {
+        // By its variable: where the variable is set already, etcdctl takes no option.
+        let endpoint = format!("ETCDCTL_ENDPOINTS={}", node.etcd_url);
+        let argv = [&["env", "ETCDCTL_API=3", endpoint.as_str(), "etcdctl"][..], arguments].concat();
+        let ended = self.work.nodes.run(node, &argv, "", SHORT).await?;
+        if ended.rc == 0 { Ok(ended.stdout) } else { Err(Trouble::failed(format!("etcd on {}: {}", node.name, ended.stderr.trim()))) }
+    }
+
+    async fn etcd_entries(&self, view: &ClusterView) -> Result<Vec<EtcdEntry>, Trouble> {
+        let Some(speaker) = self.speaker(view) else { return Ok(Vec::new()) };
+        let list = self.etcdctl(speaker, &["member", "list"]).await?;
+        let entry = |line: &str| {
+            let mut fields = line.split(", ");
+            let (id, _, name) = (fields.next()?, fields.next()?, fields.next()?);
+            Some(EtcdEntry { id: id.to_owned(), name: name.to_owned() })
+        };
+        Ok(list.lines().filter_map(entry).collect())
+    }
+
+    /// First the membership, then the service: the others never count on a voter that is silent.
+    async fn leave_etcd(&self, view: &ClusterView) -> Result<(), Trouble> {
+        if let Some(entry) = self.etcd_entries(view).await?.into_iter().find(|entry| entry.name == self.name) {
+            let speaker = self.speaker(view).ok_or_else(|| Trouble::failed("no other voter answers"))?;
+            self.work
+                .step(&format!("etcd goes on without {}", self.name), async {
+                    self.etcdctl(speaker, &["member", "remove", &entry.id]).await?;
+                    self.work
+                        .until("the other voters agree", FORGOTTEN, || async {
+                            let (view, _) = self.work.nodes.view().await;
+                            let ill = view.etcd.iter().find(|voter| voter.name != self.name && !voter.healthy);
+                            match (view.etcd.iter().any(|voter| voter.name == self.name), ill) {
+                                (true, _) => Err(format!("{} is still listed", self.name)),
+                                (false, Some(ill)) if self.node.is_some() => Err(format!("{} is not healthy", ill.name)),
+                                _ => Ok(()),
+                            }
+                        })
+                        .await
+                })
+                .await?;
+        }
+        if let Some(node) = self.node.filter(|node| node.is_voter) {
+            self.stop(node, "etcd").await?;
+            // Of no use any more, and in the way if the host comes back: a removed member may not return with its data.
+            self.work.nodes.run(node, &["rm", "-rf", "--one-file-system", "--", &node.etcd_dir], "", SHORT).await?;
+        }
+        Ok(())
+    }
+
+    /// Patroni's key of the member goes by itself; then nobody waits for it when the leader asks all members.
+    async fn be_forgotten(&self) -> Result<(), Trouble> {
+        let forget = self.work.until("Patroni forgets the member", FORGOTTEN, || async {
+            let (view, _) = self.work.nodes.view().await;
+            if view.members.iter().any(|member| member.name == self.name) {
+                return Err("its key is still there".to_owned());
+            }
+            let Some(leader) = view.leader().and_then(|leader| self.work.nodes.find(&leader.name)) else {
+                return Err("no leader".to_owned());
+            };
+            let failsafe = self.work.nodes.get(leader, &format!("{}/failsafe", leader.patroni_url)).await?;
+            match failsafe.json().is_some_and(|members| failsafe.status == 200 && members.get(self.name).is_some()) {
+                true => Err("the leader still counts on it in the failsafe list".to_owned()),
+                false => Ok(()),
+            }
+        });
+        self.work.step(&format!("Patroni forgets {}", self.name), forget).await
+    }
+
+    async fn slots(&self, view: &ClusterView) -> Result<Vec<String>, Trouble> {
+        let Some(leader) = view.leader().and_then(|leader| self.work.nodes.find(&leader.name)) else { return Ok(Vec::new()) };
+        let query = format!("SELECT slot_name FROM pg_replication_slots WHERE slot_name = '{}';", slot_of(self.name));
+        let text = self.work.nodes.sql(leader, "postgres", &query, SHORT).await?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Patroni 4 keeps the slot of an absent member for half an hour, and makes it again when somebody drops it. So it is asked to
+    /// keep none for a moment; the slots of members that are there stay. Answers what is left to do.
+    async fn drop_slot(&self) -> Result<Option<String>, Trouble> {
+        let leader = self.leader().await?;
+        let (view, _) = self.work.nodes.view().await;
+        if self.slots(&view).await?.is_empty() {
+            return Ok(None);
+        }
+        let config = self.work.nodes.get(leader, &format!("{}/config", leader.patroni_url)).await?.json().unwrap_or_default();
+        let before = config.get("member_slots_ttl").cloned().unwrap_or(Value::Null);
+        self.keep_slots(leader, &json!(0)).await?;
+        let gone = self.work.until("the slot is gone", UNSLOTTED, || async {
+            match self.slots(&view).await {
+                Ok(slots) if slots.is_empty() => Ok(()),
+                Ok(_) => Err("it is still there".to_owned()),
+                Err(_) => Err("the leader does not answer".to_owned()),
+            }
+        });
+        let gone = self.work.step("its replication slot goes", gone).await;
+        self.keep_slots(leader, &before).await?;
+        // The node has left all the same.
+        let slot = slot_of(self.name);
+        Ok(gone.is_err().then(|| {
+            format!("Its replication slot '{slot}' is still on {} and keeps up to max_slot_wal_keep_size of log: Patroni's journal there says why.", leader.name)
+        }))
+    }
+
+    async fn keep_slots(&self, leader: &Node, seconds: &Value) -> Result<(), Trouble> {
+        let answer = self.work.nodes.patroni(leader, "PATCH", "/config", &json!({"member_slots_ttl": seconds}), SHORT).await?;
+        match answer.status {
+            200 => Ok(()),
+            status => Err(Trouble::failed(format!("Patroni did not take member_slots_ttl: {status} {}", answer.body.trim()))),
+        }
+    }
+}
