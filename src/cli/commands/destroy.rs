@@ -5,8 +5,16 @@ use pgfleet_workflows::{Operation, Project, WorkflowError};
 use super::operate::{self, Consent};
 use crate::args::DestroyArgs;
 use crate::exit::Exit;
+use crate::screen;
 
 pub(crate) async fn run(project: Project, args: DestroyArgs) -> Result<Exit, WorkflowError> {
+    if args.backup {
+        let made = backup(&project, &args).await?;
+        if !matches!(made, Exit::Done | Exit::ChangesPending) {
+            screen::hint("no backup, so nothing was destroyed");
+            return Ok(made);
+        }
+    }
     let mut operation = Operation { name: "destroy", ..Operation::default() };
     operation.variables.insert("destroy_packages".to_owned(), args.packages.into());
     let consent = Consent::Typed { given: args.yes, because: "the cluster is removed from its hosts, with all its data" };
@@ -19,6 +27,16 @@ pub(crate) async fn run(project: Project, args: DestroyArgs) -> Result<Exit, Wor
         } else {
             Vec::new()
         }
+    })
+    .await
+}
+
+/// The last backup.
+async fn backup(project: &Project, args: &DestroyArgs) -> Result<Exit, WorkflowError> {
+    let operation = Operation { name: "backup", ..Operation::default() };
+    operate::run(project.clone(), &args.run, operation, Consent::NotNeeded, |operated| {
+        let text = operated.results.get("postgresql_dump").and_then(|result| result.get("summary")?.as_str());
+        text.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default()
     })
     .await
 }
