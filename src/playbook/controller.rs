@@ -35,7 +35,6 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("patroni_may_switch_over", "Looks whether another node may lead now, and which.", free None, ["candidate", "maximum_lag", "maximum_transaction", "force"]),
     engine_spec!("patroni_switchover", "Lets another node lead, and waits until the cluster says that it does.", free None, ["leader" !true, "candidate", "timeline", "at", "cancel", "probe"]),
     engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users", "back", "only_look"]),
-    engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users", "back", "only_look"]),
     engine_spec!(
         "secrets_use",
         "Lets Patroni and HAProxy take up new passwords that their files have, and proves on every node that they do.",
