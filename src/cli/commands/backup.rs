@@ -248,9 +248,14 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// How long ago a backup was begun.
+/// Seconds since a backup was begun.
+pub(crate) fn age_in_seconds(id: &str) -> Option<u64> {
+    seconds_of(id).map(|made| now().saturating_sub(made))
+}
+
+/// How long ago a backup was begun, for a person.
 pub(crate) fn age_of(id: &str) -> String {
-    let Some(seconds) = seconds_of(id).map(|made| now().saturating_sub(made)) else { return "unknown".to_owned() };
+    let Some(seconds) = age_in_seconds(id) else { return "unknown".to_owned() };
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

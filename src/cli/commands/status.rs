@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use console::Style;
-use pgfleet_cluster::{ClusterView, Severity};
+use pgfleet_cluster::{ClusterView, Finding, Severity};
 use pgfleet_engine::Stop;
 use pgfleet_workflows::{Project, Wish, WorkflowError, backups, shown_bytes, status};
 use serde::Serialize;
 
-use super::backup::age_of;
+use super::backup::{age_in_seconds, age_of};
 use crate::args::{StatusArgs, StatusOutput};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
@@ -22,7 +22,9 @@ pub(crate) async fn run(project: Project, args: StatusArgs) -> Result<Exit, Work
     wish.connect_timeout = wish.connect_timeout.or(Some(Duration::from_secs(4)));
     loop {
         let Some(view) = until_done(status(&wish), &stop).await else { return Ok(Exit::Interrupted) };
-        let view = Shown { view: view?, last_backup: last_backup(&wish)? };
+        let mut view = view?;
+        let last_backup = look_at_backups(&wish, &mut view.findings)?;
+        let view = Shown { view, last_backup };
         let shown = show(&view, args.output)?;
         let view = view.view;
         if args.watch.is_some() && console::Term::stdout().is_term() {
@@ -54,9 +56,27 @@ struct LastBackup {
     proven_at: Option<String>,
 }
 
-fn last_backup(wish: &Wish) -> Result<Option<LastBackup>, WorkflowError> {
-    let latest = backups(wish)?.latest()?;
-    Ok(latest.as_ref().and_then(|entry| entry.good()).map(|manifest| LastBackup {
+/// A day, and some time for the backup itself.
+const OLD: u64 = 26 * 3600;
+
+/// The newest good backup; what a person should know of the others becomes notices, since the cluster itself is none the worse.
+fn look_at_backups(wish: &Wish, findings: &mut Vec<Finding>) -> Result<Option<LastBackup>, WorkflowError> {
+    let entries = backups(wish)?.list()?;
+    let newest = entries.iter().rposition(|entry| entry.good().is_some());
+    let mut notice = |text: String, hint: &str| findings.push(Finding { severity: Severity::Notice, text, hint: Some(hint.to_owned()) });
+    if let Some(last) = entries.last().filter(|last| last.good().is_none()) {
+        let reason = last.manifest.as_ref().ok().and_then(|manifest| manifest.failure.clone());
+        let reason = reason.unwrap_or_else(|| "it is not complete: it is being made, or its making was cut off".to_owned());
+        notice(format!("the backup {} is of no use: {reason}", last.id), "pgfleet backup makes another one");
+    }
+    let Some(entry) = newest.and_then(|at| entries.get(at)) else { return Ok(None) };
+    if age_in_seconds(&entry.id).is_some_and(|age| age > OLD) {
+        notice(
+            format!("the last good backup is {} old", age_of(&entry.id)),
+            "pgfleet backup makes a new one; what was written since would be lost with all nodes",
+        );
+    }
+    Ok(entry.good().map(|manifest| LastBackup {
         id: manifest.id.clone(),
         bytes: manifest.bytes(),
         source: manifest.source.clone(),
