@@ -91,6 +91,19 @@ pub(crate) fn planned_and_taken_back(rig: &Rig) {
     assert!(switchover(rig, &["--cancel"]).expect(0).out.contains("No switchover is scheduled"));
 }
 
+/// The controller dies when the switchover has begun: what was asked for comes about or not, nothing stays held, and the next one works.
+pub(crate) fn the_controller_dies_meanwhile(rig: &Rig) {
+    let ran = rig.interrupted(&["switchover"], "Hand the leadership over", "-KILL");
+    assert_eq!(ran.code, None, "{}", ran.out);
+    rig.status_becomes("the cluster is whole", 120, |code, _| code == Some(0));
+    for (host, _) in HOSTS {
+        let held = "ps -o stat= -p $(systemctl show -p MainPID --value patroni) | grep -c T || true";
+        assert_eq!(rig.said(host, held), "0", "Patroni on {host} is still held");
+    }
+    let told = result(&switchover(rig, &[]).expect(0), "patroni_switchover");
+    assert_eq!(told["missing"].as_u64(), Some(0), "{told:#}");
+}
+
 /// The leader crashes when the switchover has begun: it says who leads instead, or that the target does, and loses nothing.
 pub(crate) fn the_leader_crashes_meanwhile(rig: &Rig) {
     let (before, target) = (leads(rig), a_replica(rig));

@@ -44,6 +44,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a switchover that is unsafe is refused", leadership::unsafe_switchovers_are_refused),
     ("switchovers there and back lose nothing", leadership::there_and_back),
     ("a switchover is planned and taken back", leadership::planned_and_taken_back),
+    ("a controller that dies in a switchover leaves nothing held", leadership::the_controller_dies_meanwhile),
     ("a leader that crashes in a switchover costs nothing", leadership::the_leader_crashes_meanwhile),
     ("new passwords while somebody writes", secrets::rotation),
     ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
