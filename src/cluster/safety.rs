@@ -47,7 +47,7 @@ impl ClusterView {
             return Ok(());
         }
         let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed");
-        Err(Objection::new(reason, "start etcd on the other voters, with 'pgfleet start NODE' or 'systemctl start etcd'"))
+        Err(Objection::new(reason, "'pgfleet start' starts etcd where it does not run"))
     }
 
     /// May passwords be changed? Every node has to learn them, so all of them must be there and well.
@@ -110,6 +110,8 @@ impl ClusterView {
     /// # Errors
     /// Why not.
     pub fn may_stop(&self, name: &str, forced: bool) -> Verdict {
+        // Without etcd the leader stays one only while every other node answers it.
+        self.may_decide()?;
         if let Some(voter) = self.etcd.iter().find(|voter| voter.name == name && voter.healthy) {
             let (healthy, all, needed) = self.quorum();
             if healthy <= needed {

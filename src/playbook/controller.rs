@@ -23,7 +23,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("patroni_pause", "Switches automatic failover off or on, and waits until every member has seen it.", free None, ["paused" !true]),
     engine_spec!("patroni_reinit", "Lets a replica throw its data away and copy the leader's.", free None, ["node" !true, "force"]),
     engine_spec!("patroni_reload", "Lets Patroni and PostgreSQL read their configuration again.", free None, ["node"]),
-    engine_spec!("patroni_restart", "Restarts PostgreSQL on one node after the other.", free None, ["node", "pending", "in_place", "force", "restarted"]),
+    engine_spec!("patroni_restart", "Restarts PostgreSQL on one node after the other.", free None, ["node", "pending", "in_place", "force", "restarted", "since"]),
     engine_spec!(
         "postgresql_connection",
         "Tells what applications connect to, tries the ways, and chooses a node to open a session on.",

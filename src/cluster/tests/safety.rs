@@ -91,6 +91,7 @@ fn a_stopped_node_leaves_quorum_and_leader() {
     says(view(&HEALTHY, &THREE).may_stop("a", true), "");
     says(view(&HEALTHY, &[("a", true), ("b", true), ("c", false)]).may_stop("b", true), "lose its quorum");
     says(view(&HEALTHY, &[("a", true), ("b", true), ("c", false)]).may_stop("c", false), "");
+    says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_stop("b", true), "no quorum");
 }
 
 fn order(view: &ClusterView, wish: RestartWish<'_>, reasons: Value) -> Result<Vec<String>, String> {

@@ -20,6 +20,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         in_place: work.argument("in_place")?.unwrap_or(false),
         forced: work.argument("force")?.unwrap_or(false),
     };
+    let since: Option<String> = work.argument("since")?;
     let done_before: Items = work.argument("restarted")?.unwrap_or_default();
     if let Some(name) = &node {
         work.node(name)?;
@@ -40,6 +41,16 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         return Ok(Done::changed().with("summary", foretold(&plan)).with("hand_over", false));
     }
     let mut restarted: Vec<String> = done_before.clone();
+    // A leader that hands over is started anew as a replica: where that took up everything, it is restarted already.
+    if let Some(name) = node.as_ref().filter(|_| since.is_some())
+        && seen.started(name).is_some_and(|now| Some(now) != since)
+        && seen.view.member(name).is_some_and(|member| !member.pending_restart)
+    {
+        work.teller.say(&format!("{name} was started anew when it handed over"));
+        restarted.push(name.clone());
+        let summary = format!("Restarted: {}. {leader} leads.", restarted.join(", "));
+        return Ok(Done::changed().with("summary", summary).with("restarted", restarted));
+    }
     let here = plan.leader_first.iter().chain(&plan.replicas).chain(&plan.leader_last);
     for name in here {
         if work.stop.is_asked() {
@@ -66,6 +77,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         .with("summary", summary)
         .with("restarted", restarted)
         .with("leader", hand_over.clone())
+        .with("started", hand_over.as_deref().and_then(|name| seen.started(name)))
         .with("hand_over", hand_over.is_some()))
 }
 

@@ -34,6 +34,9 @@ async fn one(work: &Work, name: &str, forced: bool) -> Result<Done, Trouble> {
         return Ok(done.with("summary", plan).with("hand_over", hand_over));
     }
     for unit in units {
+        if work.stop.is_asked() {
+            return Ok(interrupted(unit));
+        }
         work.order(Order::Stop, unit, &[node]).await?;
     }
     let seen = work.look().await;
@@ -71,14 +74,23 @@ async fn all(work: &Work, forced: bool) -> Result<Done, Trouble> {
         let done = if work.is_check() { Done::changed() } else { Done::unchanged() };
         return Ok(done.with("summary", plan).with("hand_over", false));
     }
-    work.order(Order::Stop, "haproxy", &routers).await?;
+    let order = async |unit: &str, nodes: &[&Node]| if work.stop.is_asked() { Ok(()) } else { work.order(Order::Stop, unit, nodes).await };
+    order("haproxy", &routers).await?;
     // The leader goes last: nobody takes over, and it is the one to begin with again.
     let leader = seen.view.leader().map(|leader| leader.name.as_str());
     let (last, replicas): (Vec<&Node>, Vec<&Node>) = patronis.into_iter().partition(|node| Some(node.name.as_str()) == leader);
-    work.order(Order::Stop, "patroni", &replicas).await?;
-    work.order(Order::Stop, "patroni", &last).await?;
-    work.order(Order::Stop, "etcd", &voters).await?;
+    order("patroni", &replicas).await?;
+    order("patroni", &last).await?;
+    order("etcd", &voters).await?;
+    if work.stop.is_asked() {
+        return Ok(interrupted("the rest"));
+    }
     Ok(Done::changed().with("summary", "The cluster is stopped. A reboot of its hosts or 'pgfleet start' brings it back."))
+}
+
+fn interrupted(before: &str) -> Done {
+    Done::changed()
+        .with("summary", format!("Interrupted before {before} was stopped. The same command goes on; 'pgfleet start' undoes it."))
 }
 
 /// The units of a node, in the order of their end.
