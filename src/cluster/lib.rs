@@ -9,6 +9,7 @@ mod dynamic;
 mod failover;
 mod findings;
 mod leaving;
+mod leftovers;
 mod questions;
 mod restart;
 mod safety;
@@ -23,6 +24,7 @@ pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patc
 pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};
 pub use leaving::{Leaving, slot_of};
+pub use leftovers::{Leftovers, Policy, Remains, leftovers};
 pub use questions::{Questions, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};
 pub use safety::Objection;

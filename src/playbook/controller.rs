@@ -6,6 +6,12 @@ use crate::catalog::engine_spec;
 
 /// Their names and arguments. `src/workflows/actions` does them.
 pub(crate) const CONTROLLER: &[ModuleSpec] = &[
+    engine_spec!(
+        "cluster_leftovers",
+        "Tells apart what an earlier try left on the hosts, and adopts or wipes it where that is said.",
+        free None,
+        ["found" !true, "policy", "wipe"]
+    ),
     engine_spec!("cluster_logs", "Tells what the services of the nodes have written, merged by time.", free None, ["nodes", "units", "since", "lines", "follow"]),
     engine_spec!("cluster_start", "Starts a node, or the whole cluster: etcd, Patroni, HAProxy.", free None, ["node"]),
     engine_spec!("cluster_stop", "Stops a node, or the whole cluster: HAProxy, Patroni, etcd.", free None, ["node", "force", "switchover", "look_only"]),

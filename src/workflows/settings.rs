@@ -37,6 +37,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("postgresql_allowed_networks", Kind::Texts),
     ("postgresql_parameters", Kind::Mapping),
     ("postgresql_superuser_remote", Kind::Flag),
+    ("postgresql_leftovers", Kind::Word(&["stop", "adopt", "wipe"])),
     ("postgresql_restart", Kind::Flag),
     ("postgresql_replica_timeout", Kind::Whole(1, i64::MAX)),
     ("patroni_ttl", Kind::Whole(20, i64::MAX)),

@@ -197,11 +197,31 @@ if has voter; then
 fi
 raw etcd_member "$member"
 fact etcd_state "$state"
+fact scope "$scope"
+# The system identifier is the first number of the control file.
+system=
+[ -r "$PF_DATA_DIR/global/pg_control" ] && read -r system < <(od -An -tu8 -N8 "$PF_DATA_DIR/global/pg_control")
+fact system "$system"
+# Which etcd cluster this is, and which PostgreSQL cluster it remembers.
+etcd_cluster= initialize=
+if has voter && [ "${active[etcd]}" = active ] && exec {answer}<> "/dev/tcp/$PF_ADDRESS/${PF_ETCD_PORTS%% *}"; then
+  body="{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}"
+  printf 'POST /v3/kv/range HTTP/1.0\r\nContent-Length: %s\r\n\r\n%s' "${#body}" "$body" >&"$answer"
+  while read -rt 2 -u "$answer" line || [ -n "$line" ]; do
+    [[ $line =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
+    [[ $line =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
+    [[ $line == *'}' ]] && break
+  done
+  exec {answer}<&-
+fi 2>&-
+fact etcd_cluster "$etcd_cluster"
+fact initialize "$initialize"
 fact etcd_initial_cluster "$initial"
 if [[ $scope == "$PF_CLUSTER" && -n $data && $data != "$PF_DATA_DIR" && -d $data/base ]]; then
   check "data" Fail "the cluster's data is in $data, and the variables say $PF_DATA_DIR. A deploy moves no data and changes no major version: set postgresql_version and postgresql_data_folder back"
 fi
-if [ ${left[0]+x} ]; then join "${left[@]}"; check "leftovers" Fail "$text. Move it away if it is not needed any more"
+if [ ${left[0]+x} ] && [ "$PF_LEFTOVERS" = wipe ]; then join "${left[@]}"; check "leftovers" Warn "$text"
+elif [ ${left[0]+x} ]; then join "${left[@]}"; check "leftovers" Fail "$text. Move it away if it is not needed any more"
 else check "leftovers" Pass "none of another cluster"; fi
 
 join "${facts[@]}"; printf '{"facts":{%s},' "$text"

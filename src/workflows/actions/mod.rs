@@ -9,6 +9,7 @@ mod failover;
 mod history;
 mod hold;
 mod leave;
+mod leftovers;
 mod logs;
 mod may_switch_over;
 mod pause;
@@ -44,6 +45,7 @@ impl Controller for Actions {
                 Err(trouble) => return TaskResult::from(trouble),
             };
             let done = match module {
+                "cluster_leftovers" => leftovers::run(&work).await,
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,
                 "cluster_stop" => stop::run(&work).await,

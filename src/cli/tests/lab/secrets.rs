@@ -1,4 +1,4 @@
-//! Logging in: connections, psql on a node, new passwords; and the doctor.
+//! Logging in: connections, psql on a node, new passwords; the doctor, and what an earlier try left.
 
 use serde_json::Value;
 
@@ -108,4 +108,28 @@ pub(crate) fn doctor(rig: &Rig) {
     let table = rig.on_fleet("doctor", &[]).expect(8).out;
     rig.said("builder.lan", "systemctl start haproxy");
     assert!(table.contains("haproxy on builder.lan is"), "{table}");
+}
+
+/// A cluster whose etcd forgot it is adopted, and data of another cluster is wiped: both only when somebody says so.
+pub(crate) fn leftovers(rig: &Rig) {
+    let hosts = crate::rig::HOSTS.map(|(host, _)| host);
+    rig.on_fleet("connect", &["-c", "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n"]).expect(0);
+    hosts.iter().for_each(|host| drop(rig.said(host, "systemctl stop patroni")));
+    rig.said("controller.lan", "etcdctl del --prefix /service/coolify_postgres/");
+    let refused = rig.deploy(&[]).expect(6);
+    assert!(refused.out.contains("etcd knows of no cluster") && refused.out.contains("postgresql_leftovers=adopt"), "{}", refused.out);
+    rig.deploy(&["-e", "postgresql_leftovers=adopt"]).expect(0);
+    let rows = rig.on_fleet("connect", &["--role", "replica", "-c", "SELECT count(*) FROM kept", "--", "-A", "-t"]).expect(0);
+    assert_eq!(rows.out.trim(), "1000");
+    // Another cluster's data, on whatever replica it is.
+    let (_, view) = rig.status();
+    let replica = hosts
+        .into_iter()
+        .find(|host| view["members"].as_array().into_iter().flatten().any(|member| member["name"] == *host && member["role"] != "leader"));
+    let replica = replica.expect("a replica");
+    rig.said(replica, "systemctl stop patroni; cd /; d=$(ls -d /var/lib/postgresql/*/coolify_postgres); rm -rf $d; $(ls -d /usr/lib/postgresql/*/bin)/pg_controldata --version; runuser -u postgres -- $(ls -d /usr/lib/postgresql/*/bin)/initdb -D $d > /dev/null 2>&1");
+    assert!(rig.deploy(&["-e", "postgresql_leftovers=wipe"]).expect(6).out.contains("other data is on"));
+    rig.deploy(&["-e", "postgresql_leftovers=wipe", "-e", "postgresql_wipe=coolify_postgres"]).expect(0);
+    rig.deploy(&[]).expect(0).expect_unchanged();
+    assert_eq!(rig.status().0, Some(0));
 }
