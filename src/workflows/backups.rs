@@ -1,12 +1,12 @@
 //! The catalogue of backups as a person asks for it: no host is needed for that.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pgfleet_state::{Backups, Entry};
 
 use crate::WorkflowError;
 use crate::deploy::state_folder;
-use crate::play::{Wish, prepare};
+use crate::play::{Wish, prepare_own};
 use crate::streams::sum_of;
 
 /// The backups of the inventory's cluster: where its variables say, otherwise in its folder of `state/`.
@@ -14,7 +14,7 @@ use crate::streams::sum_of;
 /// # Errors
 /// Wrong input.
 pub fn backups(wish: &Wish) -> Result<Backups, WorkflowError> {
-    let prepared = prepare(wish, Path::new("playbooks/postgresql/backup.yml"))?;
+    let prepared = prepare_own(wish, "playbooks/postgresql/backup.yml")?;
     let given = prepared.global_text("backup_folder")?.map(PathBuf::from);
     Ok(Backups::in_folder(given.map_or_else(|| state_folder(wish, &prepared).map(|folder| folder.join("backups")), Ok)?))
 }

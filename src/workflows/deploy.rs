@@ -1,6 +1,6 @@
 //! Deploy: bare hosts become a cluster, and a cluster stays as its variables say.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Event, Finished, Report};
@@ -10,7 +10,7 @@ use pgfleet_template::{Problem, Raw, Value};
 
 use crate::credentials::{self, Credentials};
 use crate::groups::{ClusterHosts, add_optional_groups};
-use crate::play::{Additions, Prepared, Wish, prepare, run};
+use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::reach::check_reach;
 use crate::settings::check_settings;
 use crate::{WorkflowError, carried_agent, secrets};
@@ -25,7 +25,7 @@ const STATE_FOLDER: &str = "postgresql";
 /// # Errors
 /// Wrong input, a lock that is held, or a cluster whose secrets are not here.
 pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowError> {
-    let mut prepared = prepare(wish, Path::new(PLAYBOOK))?;
+    let mut prepared = prepare_own(wish, PLAYBOOK)?;
     let hosts = ClusterHosts::of(&prepared.inventory);
     if hosts.nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");
@@ -91,7 +91,7 @@ async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets, missing:
             }
         }
     });
-    let mut prepared = prepare(wish, Path::new(FIND))?;
+    let mut prepared = prepare_own(wish, FIND)?;
     add_optional_groups(&mut prepared.inventory)?;
     let finished = run(wish, prepared, Additions::default(), report).await?;
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();

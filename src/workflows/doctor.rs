@@ -1,6 +1,5 @@
 //! Every check of a cluster: a playbook's module looks at the hosts, and what only the controller knows goes with it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use crate::WorkflowError;
 use crate::deploy::state_folder;
 use crate::operate::{Operation, ask, ready};
-use crate::play::{Wish, fleet, prepare};
+use crate::play::{Wish, fleet, prepare_own};
 use crate::secrets::interrupted;
 
 const DAY: u64 = 86_400;
@@ -33,7 +32,7 @@ pub struct Diagnosis {
 /// # Errors
 /// Wrong input. A host that does not answer is a check that failed.
 pub async fn diagnosis(wish: &Wish) -> Result<Diagnosis, WorkflowError> {
-    let prepared = prepare(wish, Path::new("playbooks/postgresql/doctor.yml"))?;
+    let prepared = prepare_own(wish, "playbooks/postgresql/doctor.yml")?;
     let store = Secrets::in_folder(state_folder(wish, &prepared)?.join("secrets"));
     let mut days = Map::new();
     for (name, made) in store.names()? {

@@ -1,7 +1,7 @@
 //! Day two: a playbook of the cluster with its secrets as variables, and what its modules found out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Ending, Event, Finished, Fleet, Report};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::credentials;
 use crate::deploy::{additions, state_folder};
 use crate::groups::{ClusterHosts, add_optional_groups};
-use crate::play::{Additions, Prepared, Wish, prepare, run, run_on};
+use crate::play::{Additions, Prepared, Wish, prepare_own, run, run_on};
 use crate::{WorkflowError, carried_agent};
 
 /// What a person asks of a cluster that runs.
@@ -59,8 +59,8 @@ pub(crate) struct Ready {
 
 /// Reads everything that an operation needs, and takes the lock.
 pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, WorkflowError> {
-    let playbook = PathBuf::from(format!("playbooks/postgresql/{}.yml", operation.name));
-    let mut prepared = prepare(wish, Path::new(&playbook))?;
+    let playbook = format!("playbooks/postgresql/{}.yml", operation.name);
+    let mut prepared = prepare_own(wish, &playbook)?;
     if ClusterHosts::of(&prepared.inventory).nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");
         return Err(problem.with_hint("put the nodes of the cluster into that group of the inventory").into());
@@ -144,6 +144,6 @@ fn listening(report: Report) -> (Report, Results) {
 /// # Errors
 /// Wrong input.
 pub fn cluster_name(wish: &Wish) -> Result<String, WorkflowError> {
-    let prepared = prepare(wish, Path::new("playbooks/postgresql/status.yml"))?;
+    let prepared = prepare_own(wish, "playbooks/postgresql/status.yml")?;
     prepared.global_text("postgresql_cluster_name")?.ok_or_else(|| Problem::new("the variable postgresql_cluster_name is not set").into())
 }

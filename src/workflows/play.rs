@@ -85,6 +85,13 @@ impl Prepared {
     }
 }
 
+/// The same with a playbook of pgfleet's own: the project's copy of it, or else the one that the program carries, wherever the person stands.
+pub(crate) fn prepare_own(wish: &Wish, playbook: &str) -> Result<Prepared, WorkflowError> {
+    let root = wish.project.root();
+    let is_here = std::env::current_dir().is_ok_and(|here| here == root);
+    prepare(wish, &if is_here { PathBuf::from(playbook) } else { root.join(playbook) })
+}
+
 /// Reads inventory, playbook and variables.
 pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, WorkflowError> {
     let files = wish.project.files();

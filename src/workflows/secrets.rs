@@ -12,7 +12,7 @@ use crate::WorkflowError;
 use crate::credentials::{PASSWORDS, VERIFIERS, make_verifier, verifies};
 use crate::deploy::state_folder;
 use crate::operate::{Operation, ready};
-use crate::play::{Additions, Wish, prepare, run};
+use crate::play::{Additions, Wish, prepare_own, run};
 use crate::rotation::{Change, Rotation};
 
 /// What nobody but the cluster itself, and whoever operates it, logs in with.
@@ -61,7 +61,7 @@ pub fn secret(wish: &Wish, name: &str) -> Result<Secret, WorkflowError> {
 }
 
 fn store(wish: &Wish) -> Result<Secrets, WorkflowError> {
-    let prepared = prepare(wish, Path::new("playbooks/postgresql/status.yml"))?;
+    let prepared = prepare_own(wish, "playbooks/postgresql/status.yml")?;
     Ok(Secrets::in_folder(state_folder(wish, &prepared)?.join("secrets")))
 }
 

@@ -1,7 +1,6 @@
 //! Status: one connection a host, one view of the cluster.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_cluster::{ClusterView, NodeAnswer, questions};
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use crate::WorkflowError;
 use crate::groups::{ClusterHosts, add_optional_groups};
-use crate::play::{Additions, Wish, prepare, run};
+use crate::play::{Additions, Wish, prepare_own, run};
 
 const PLAYBOOK: &str = "playbooks/postgresql/status.yml";
 
@@ -22,7 +21,7 @@ const PLAYBOOK: &str = "playbooks/postgresql/status.yml";
 /// Wrong input. A host that does not answer is part of the view, no error.
 pub async fn status(wish: &Wish) -> Result<ClusterView, WorkflowError> {
     debug_assert!(wish.mode == Mode::Apply, "a status changes nothing, and is not checked");
-    let mut prepared = prepare(wish, Path::new(PLAYBOOK))?;
+    let mut prepared = prepare_own(wish, PLAYBOOK)?;
     let hosts = ClusterHosts::of(&prepared.inventory);
     if hosts.nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use console::Style;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pgfleet_engine::{Ending, Event, TaskResult};
+use pgfleet_playbook::{Kind, lookup_module};
 
 use super::place::Places;
 use super::{Reporter, diff, words};
@@ -22,6 +23,8 @@ pub(super) struct Live {
 struct Task {
     name: String,
     module: String,
+    /// The controller does it for all hosts at once: no host is worth a word.
+    whole: bool,
     begin: Instant,
     busy: Vec<String>,
     endings: BTreeMap<&'static str, usize>,
@@ -70,7 +73,7 @@ impl Live {
             "  {} {}  {}{}",
             style.apply_to(mark),
             task.name,
-            Style::new().dim().apply_to(parts.join(", ")),
+            Style::new().dim().apply_to(if task.whole && count("failed") == 0 { String::new() } else { parts.join(", ") }),
             Style::new().dim().apply_to(time)
         ));
         for detail in &task.details {
@@ -99,6 +102,8 @@ impl Live {
             task.details.extend(words::failure(result, &self.places).into_iter().map(|line| format!("  {line}")));
         } else if task.module == "debug" && result.ending == Ending::Ok {
             task.details.extend(words::said(result));
+        } else if task.whole {
+            task.details.extend(words::details(result).filter(|_| verbosity > 0));
         } else if result.ending == Ending::Changed && verbosity == 0 {
             task.details.push(style.apply_to(what).to_string());
         } else if verbosity > 0 {
@@ -124,6 +129,7 @@ impl Live {
     fn show_busy(&self) {
         let Some(task) = &self.task else { return };
         let busy = match task.busy.len() {
+            _ if task.whole => String::new(),
             0 => String::new(),
             1..=4 => format!("  {}", task.busy.join(", ")),
             count => format!("  {count} hosts"),
@@ -150,6 +156,7 @@ impl Reporter for Live {
                 self.task = Some(Task {
                     name,
                     module: module.clone(),
+                    whole: matches!(lookup_module(module), Ok((Kind::Controller, _))),
                     begin: Instant::now(),
                     busy: Vec::new(),
                     endings: BTreeMap::new(),
