@@ -251,6 +251,8 @@ impl Nodes {
     /// What PostgreSQL says, or why it could not be asked.
     pub(crate) async fn sql(&self, node: &Node, database: &str, sql: &str, limit: Duration) -> Result<String, String> {
         let port = node.port.to_string();
+        // After -d a name with '=' in it would be taken for connection settings.
+        let database = format!("PGDATABASE={database}");
         let argv = [
             "runuser",
             "-u",
@@ -258,6 +260,7 @@ impl Nodes {
             "--",
             "env",
             "PGCONNECT_TIMEOUT=5",
+            database.as_str(),
             "psql",
             "-X",
             "-q",
@@ -267,8 +270,6 @@ impl Nodes {
             "ON_ERROR_STOP=1",
             "-p",
             port.as_str(),
-            "-d",
-            database,
         ];
         // A statement that is given up must end on the server too.
         let sql = format!("SET statement_timeout = {};\n{sql}\n", limit.as_millis());

@@ -105,7 +105,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// A full disk and a pg_dump that is killed: marked as failed, never listed as good, and nothing else is touched.
+/// A full disk, a pg_dump that is killed and a cable that is pulled: marked as failed, never listed as good, and nothing else is touched.
 pub(crate) fn failures_are_marked(rig: &Rig) {
     let disk = SmallDisk::new(rig.project().join("small"));
     let folder = format!("backup_folder={}/backups", disk.0.display());
@@ -118,7 +118,7 @@ pub(crate) fn failures_are_marked(rig: &Rig) {
     let (_, before) = rig.status();
     let source = members_as(&before, &["quorum_standby", "sync_standby", "replica"]).pop().expect("a replica");
     let leader = leads(rig);
-    held(rig, &leader, &source, 20);
+    held(rig, &leader, &source, 90);
     let killed = std::thread::scope(|scope| {
         let backup = scope.spawn(|| rig.on_fleet("backup", &["--from", &source, "-o", "lines"]));
         until(rig, &source, WAITING, "pg_dump waits for the lock");
@@ -126,11 +126,20 @@ pub(crate) fn failures_are_marked(rig: &Rig) {
         backup.join().expect("it ends")
     });
     assert!(killed.expect(2).out.contains("pg_dump ended with 137"));
+    let cut_off = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| rig.on_fleet("backup", &["--from", &source, "-o", "lines"]));
+        until(rig, &source, WAITING, "pg_dump waits for the lock");
+        rig.lab(&["partition", &source]).expect(0);
+        backup.join().expect("it ends")
+    });
+    rig.lab(&["heal"]).expect(0);
+    assert!(cut_off.expect(2).out.contains("the host no longer answers"));
     let (_, after) = rig.status();
     assert_eq!(after["last_backup"]["id"], before["last_backup"]["id"], "the last good one is the one before");
     let removed = subcommand(rig, "prune", &["--keep", "9", "--check"]).expect(0);
     assert!(removed.out.contains("0 of them would be removed"), "what failed after the newest good one stays: {}", removed.out);
     let _ = sql(rig, &leader, RELEASE);
+    rig.status_becomes("the replica that was cut off streams again", 120, |code, _| code == Some(0));
 }
 
 /// True while a dump waits for the table that is locked.

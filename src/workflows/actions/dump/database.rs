@@ -104,8 +104,9 @@ impl Making<'_> {
             _ => format!("{bin}/pg_dump -Fc {compress} --snapshot=\"$PGFLEET_SNAPSHOT\""),
         };
         let count = if self.wish.count { COUNT } else { "" };
+        let limits = if self.server.major() >= 17 { "SET transaction_timeout = 0;\n" } else { "" };
         format!(
-            "\\o |cat >&2\nBEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSET LOCAL row_security = off;\n\
+            "\\o |cat >&2\n{limits}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSET LOCAL row_security = off;\n\
              SELECT pg_export_snapshot() AS snapshot \\gset\n\\setenv PGFLEET_SNAPSHOT :snapshot\n{SNAPSHOT}\n\
              \\! ( {dump} ); echo '{MARK}{{\"rc\": '$?'}}' >&2\n{count}COMMIT;\n"
         )
