@@ -86,8 +86,8 @@ impl Making<'_> {
         })
     }
 
-    /// psql keeps one snapshot open; pg_dump reads in it, what it prints is the dump; then the rows are counted in it.
-    /// All else goes to standard error.
+    /// psql keeps one snapshot open; pg_dump reads in it, what it prints is the dump; then the rows are counted in it, unless the
+    /// dump failed. All else goes to standard error.
     fn script(&self, node: &Node) -> String {
         let bin = &node.bin_dir;
         let compress = self.compress();
@@ -108,7 +108,7 @@ impl Making<'_> {
         format!(
             "\\o |cat >&2\n{limits}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\nSET LOCAL row_security = off;\n\
              SELECT pg_export_snapshot() AS snapshot \\gset\n\\setenv PGFLEET_SNAPSHOT :snapshot\n{SNAPSHOT}\n\
-             \\! ( {dump} ); echo '{MARK}{{\"rc\": '$?'}}' >&2\n{count}COMMIT;\n"
+             \\! ( {dump} ); rc=$?; echo '{MARK}{{\"rc\": '$rc'}}' >&2; [ $rc = 0 ] || kill $PPID\n{count}COMMIT;\n"
         )
     }
 
