@@ -1,5 +1,7 @@
 //! `cluster_logs`: what the services of all nodes have written, merged by time. Each line is told as JSON, for whoever shows it.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let wish = Wish { units, since: work.argument("since")?, lines: work.argument("lines")?.unwrap_or(100) };
     let follow: bool = work.argument("follow")?.unwrap_or(false);
     let mut cursors: BTreeMap<String, String> = BTreeMap::new();
+    let mut places: Vec<files::Place> = vec![files::Place::default(); nodes.len()];
     let mut silent: BTreeMap<String, String> = BTreeMap::new();
     let mut told = 0;
     loop {
@@ -70,6 +73,11 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
                     silent.insert(node.name.clone(), reason);
                 }
             }
+        }
+        let is_wanted = |node: &Node| node.is_node && !silent.contains_key(&node.name);
+        if wish.units.is_empty() || wish.units.iter().any(|unit| unit == "postgresql") {
+            let own = nodes.iter().zip(&mut places).filter(|(node, _)| is_wanted(node));
+            lines.extend(join_all(own.map(|(node, place)| files::read(work, node, &wish, place))).await.into_iter().flatten());
         }
         lines.sort_by_key(|line| line.at);
         // Of many nodes' last lines, the last of all.
