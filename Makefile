@@ -14,7 +14,7 @@ export PGFLEET_AGENT := $(AGENT)
 
 .PHONY: build agent check test test-lab bench clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
-.PHONY: dev-postgresql-switchover patroni-status patroni-switchover
+.PHONY: dev-postgresql-switchover dev-postgresql-failover patroni-status patroni-switchover
 
 build: agent
 	cargo build --release --package pgfleet
@@ -60,6 +60,10 @@ dev-postgresql-backup: build
 # make dev-postgresql-switchover TARGET=app-server-2.lan; without TARGET the best replica leads.
 dev-postgresql-switchover patroni-switchover: build
 	$(SUDO) $(PGFLEET) switchover $(DEV) $(if $(TARGET),--target $(TARGET))
+
+# make dev-postgresql-failover TARGET=app-server-2.lan; what is lost is told first, and asked for.
+dev-postgresql-failover: build
+	$(SUDO) $(PGFLEET) failover $(DEV) $(if $(TARGET),--target $(TARGET))
 
 patroni-status: dev-postgresql-status
 
