@@ -114,6 +114,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet scale-in builder.lan -i inventory/dev --check\n  pgfleet scale-in controller.lan -i inventory/dev --switchover\n  pgfleet scale-in app-server-2.lan -i inventory/dev --dead --yes"
     )]
     ScaleIn(ScaleInArgs),
+    /// Restore databases of a backup onto the running cluster; what is there now is kept until 'restore commit'.
+    #[command(
+        after_help = "Examples:\n  pgfleet restore --backup latest -i inventory/dev --check\n  pgfleet restore --backup 20260101T000000Z --database application -i inventory/dev\n  pgfleet restore undo -i inventory/dev\n  pgfleet restore commit -i inventory/dev"
+    )]
+    Restore(RestoreArgs),
     /// Remove the cluster from its hosts: services, configuration, data. Secrets and backups stay in state.
     #[command(
         after_help = "Examples:\n  pgfleet destroy -i inventory/dev --check\n  pgfleet destroy -i inventory/dev --backup\n  pgfleet destroy -i inventory/dev --packages --yes"

@@ -21,6 +21,9 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         free None,
         ["script" !true, "passwords", "old_password", "interrupted", "clock_warn", "clock_fail"]
     ),
+    engine_spec!("cluster_vacant", "Makes sure that no host holds data of a cluster; empties those that do only when told so.", free None, ["wipe"]),
+    engine_spec!("postgresql_refill", "Restores everything of a backup into a cluster that has nothing yet.", free None, ["folder" !true, "project", "backup" !true]),
+    engine_spec!("postgresql_restore", "Restores databases of a backup beside those that have their names, and exchanges the names.", free None, ["action", "folder", "project", "backup", "databases"]),
     engine_spec!("cluster_leave", "Takes a node out of the cluster for good.", free None, ["node" !true, "dead", "switchover"]),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
     engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),

@@ -12,6 +12,7 @@ use crate::credentials::{self, Credentials};
 use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::reach::check_reach;
+use crate::rebuild::restore_variables;
 use crate::settings::check_settings;
 use crate::{WorkflowError, carried_agent, secrets};
 
@@ -39,6 +40,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     for message in check_settings(&mut prepared)? {
         report(&Event::Warning { message });
     }
+    let restore = restore_variables(wish, &prepared)?;
     carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;
@@ -60,7 +62,9 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     if keep && std::fs::read_to_string(&app_password).ok().as_deref().map(str::trim_end) != Some(credentials.app.reveal()) {
         write(&app_password, format!("{}\n", credentials.app.reveal()).as_bytes())?;
     }
-    run(wish, prepared, additions(credentials), report).await
+    let mut additions = additions(credentials);
+    additions.vars.extend(restore);
+    run(wish, prepared, additions, report).await
 }
 
 /// The folder of a cluster's state.

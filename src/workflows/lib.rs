@@ -16,6 +16,8 @@ mod operate;
 mod play;
 mod project;
 mod reach;
+mod rebuild;
+mod restoring;
 mod rotation;
 mod secrets;
 mod settings;

@@ -18,6 +18,7 @@ mod look;
 mod members;
 mod operate;
 mod playbook;
+mod restore;
 mod scale_in;
 mod secrets;
 mod status;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),
         Command::ScaleIn(scale_in) => with_runtime(scale_in::run(project, scale_in)),
+        Command::Restore(restore) => with_runtime(restore::run(project, restore)),
         Command::Destroy(destroy) => with_runtime(destroy::run(project, destroy)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
         Command::Inventory(inventory) => inventory::run(project, &inventory),

@@ -17,6 +17,7 @@ mod prove;
 mod reinit;
 mod reload;
 mod restart;
+mod restore;
 mod routers;
 mod secrets_set;
 mod secrets_use;
@@ -50,6 +51,9 @@ impl Controller for Actions {
                 "cluster_start" => start::run(&work).await,
                 "cluster_stop" => stop::run(&work).await,
                 "cluster_leave" => leave::run(&work).await,
+                "cluster_vacant" => restore::vacant(&work).await,
+                "postgresql_refill" => restore::fill_anew(&work).await,
+                "postgresql_restore" => restore::run(&work).await,
                 "patroni_checkpoint" => checkpoint::run(&work).await,
                 "patroni_config" => config::run(&work).await,
                 "patroni_failover" => failover::run(&work).await,

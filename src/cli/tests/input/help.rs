@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "doctor",
     "scale-in",
     "destroy",
+    "restore",
     "playbook",
     "inventory",
     "lab",

@@ -87,7 +87,7 @@ async fn prove(work: &Work, scratch: &Scratch<'_>, entry: &Entry, manifest: &Man
 }
 
 /// The rows that came must be those that the dump's snapshot had. `exact`: they were counted in it.
-fn compare(database: &Database, rows: &[Table], exact: bool) -> Result<(), Trouble> {
+pub(super) fn compare(database: &Database, rows: &[Table], exact: bool) -> Result<(), Trouble> {
     let differs = |wanted: &&Table| {
         let found = rows.iter().find(|table| (&table.schema, &table.name) == (&wanted.schema, &wanted.name));
         found.is_none_or(|found| exact && found.rows != wanted.rows)
