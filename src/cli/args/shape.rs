@@ -42,7 +42,7 @@ pub(crate) struct RestoreArgs {
     #[command(subcommand)]
     pub(crate) command: Option<RestoreCommand>,
     /// The backup: its id, the beginning of it, latest, or a file .sql.gz.
-    #[arg(short, long, value_name = "ID", required = true)]
+    #[arg(long, value_name = "ID", required = true)]
     pub(crate) backup: Option<String>,
     /// Only this database; may be given several times.
     #[arg(short, long = "database", value_name = "DATABASE")]

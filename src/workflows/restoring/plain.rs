@@ -14,7 +14,7 @@ use crate::streams::Meter;
 const OF_ALL: &str = "-- PostgreSQL database cluster dump";
 const OF_ONE: &str = "-- PostgreSQL database dump";
 /// Lines that name the database itself. A copy of it under another name must not touch the one that has the name.
-const OF_THE_DATABASE: [&str; 4] = ["ALTER DATABASE ", "COMMENT ON DATABASE ", "GRANT ", "REVOKE "];
+const OF_THE_DATABASE: [&str; 5] = ["ALTER DATABASE ", "ALTER ROLE ", "COMMENT ON DATABASE ", "GRANT ", "REVOKE "];
 
 /// A database in a dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -207,6 +207,7 @@ impl Outgoing for PlainSource {
             place: Place::default(),
             is_inside: is_wanted,
             is_wanted,
+            is_over: false,
             line: Vec::new(),
             sent: 0,
             meter: self.meter.clone(),
@@ -222,6 +223,8 @@ struct PartReader {
     is_inside: bool,
     /// Lines are sent.
     is_wanted: bool,
+    /// Nothing that follows is sent.
+    is_over: bool,
     line: Vec<u8>,
     sent: usize,
     meter: Meter,
@@ -231,7 +234,8 @@ impl PartReader {
     /// Reads on to the next line that is wanted.
     fn advance(&mut self) -> io::Result<bool> {
         loop {
-            if !next_line(&mut *self.reader, &mut self.line)? {
+            if self.is_over || !next_line(&mut *self.reader, &mut self.line)? {
+                self.is_over = true;
                 return Ok(false);
             }
             self.sent = 0;
@@ -242,12 +246,11 @@ impl PartReader {
                 (Part::Databases, Line::Database(_)) => self.is_wanted = true,
                 (Part::Databases, _) if self.is_wanted => return Ok(true),
                 (Part::Inside(name), Line::Database(other)) => {
-                    if self.is_inside && other != *name {
-                        return Ok(false);
-                    }
+                    self.is_over = self.is_inside && other != *name;
                     self.is_inside = other == *name;
                 }
-                (Part::Inside(_), Line::Connect) if self.is_inside => self.is_wanted = true,
+                // The dump connects again and again, always to the database that has the name.
+                (Part::Inside(_), Line::Connect) => self.is_wanted |= self.is_inside,
                 (Part::Inside(_), Line::Other) if self.is_wanted && speaks_of_the_database(text) => {}
                 (Part::Inside(_), _) if self.is_wanted => return Ok(true),
                 _ => {}
@@ -259,8 +262,8 @@ impl PartReader {
 /// `GRANT ... ON DATABASE d TO x;` and the like.
 fn speaks_of_the_database(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
-    let begins = OF_THE_DATABASE.iter().any(|word| text.starts_with(word));
-    begins && text.ends_with(';') && (text.contains(" ON DATABASE ") || text.starts_with("ALTER DATABASE "))
+    let names_it = [" ON DATABASE ", " IN DATABASE ", "ALTER DATABASE "].iter().any(|words| text.contains(words));
+    text.ends_with(';') && names_it && OF_THE_DATABASE.iter().any(|words| text.starts_with(words))
 }
 
 impl Read for PartReader {
@@ -292,9 +295,9 @@ mod tests {
     use pgfleet_state::Table;
 
     const DUMP: &str = "--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE app;\n--\n-- Database \"postgres\" dump\n--\n\\connect postgres\nSET a = b;\n\
-        --\n-- Database \"My app\" dump\n--\nCREATE DATABASE \"My app\";\n\\connect \"My app\"\nGRANT CONNECT ON DATABASE \"My app\" TO app;\n\
+        --\n-- Database \"My app\" dump\n--\nCREATE DATABASE \"My app\";\n\\connect \"My app\"\nALTER ROLE app IN DATABASE \"My app\" SET a TO b;\n\\connect \"My app\"\nGRANT CONNECT ON DATABASE \"My app\" TO app;\n\
         COPY public.kept (n) FROM stdin;\n1\n-- Database \"x\" dump\n\\.\nCOPY \"S\".\"t\"\"1\" (n) FROM stdin;\n\\.\n\
-        --\n-- PostgreSQL database cluster dump complete\n--\n";
+        --\n-- Database \"z\" dump\n--\nCREATE DATABASE z;\n\\connect z\nSET z = 1;\n--\n-- PostgreSQL database cluster dump complete\n--\n";
 
     fn written(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -314,7 +317,7 @@ mod tests {
     fn a_dump_says_what_is_in_it() {
         let dump = PlainDump::scan(written(DUMP).path()).expect("whole");
         let names: Vec<&str> = dump.databases.iter().map(|database| database.name.as_str()).collect();
-        assert_eq!((dump.is_of_all, names), (true, vec!["postgres", "My app"]));
+        assert_eq!((dump.is_of_all, names), (true, vec!["postgres", "My app", "z"]));
         let table = |schema: &str, name: &str, rows| Table { schema: schema.to_owned(), name: name.to_owned(), rows };
         assert_eq!(dump.databases[1].tables, [table("public", "kept", 2), table("S", "t\"1", 0)]);
         assert!(dump.globals.contains("CREATE ROLE app;") && !dump.globals.contains("SET a"));
@@ -327,6 +330,7 @@ mod tests {
     fn one_database_is_taken_out_of_it() {
         let inside = part(DUMP, Part::Inside("My app".to_owned()));
         assert!(inside.starts_with("COPY public.kept (n) FROM stdin;\n1\n-- Database \"x\" dump\n\\.\n"), "{inside}");
+        assert!(!inside.contains("SET z") && !inside.contains("connect") && !inside.contains("GRANT"), "{inside}");
         let all = part(DUMP, Part::Databases);
         assert!(all.contains("CREATE DATABASE \"My app\"") && all.contains("GRANT CONNECT") && !all.contains("CREATE ROLE"), "{all}");
         assert_eq!(part(DUMP, Part::All), DUMP);
