@@ -34,7 +34,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub(crate) enum Command {
     /// Make a PostgreSQL cluster of the hosts, or keep it as its variables say.
     #[command(
