@@ -78,7 +78,10 @@ impl Findings {
         }
         let timeline = leaders.first().and_then(|leader| leader.timeline);
         for member in view.members.iter().filter(|member| !member.is_leader()) {
-            if !member.is_well() {
+            if member.state.contains("creating replica") {
+                let hint = "'pgfleet status --watch' shows when it streams";
+                self.add(Severity::Warning, format!("{} copies the leader's data", member.name), Some(hint));
+            } else if !member.is_well() {
                 self.add(
                     Severity::Warning,
                     format!("{} is {}, not streaming", member.name, member.state),

@@ -93,6 +93,18 @@ fn replicas_of_an_old_patroni_say_running() {
 }
 
 #[test]
+fn a_replica_that_is_made_anew_needs_no_other_copy() {
+    let told = |state: &str| {
+        let members = [member("a", "leader", "running", Value::Null), member("b", "replica", state, json!("unknown"))];
+        let view = ClusterView::from_answers(&[answer("a", "primary", &members), answer("b", "replica", &members)]);
+        let hints = view.findings.iter().filter(|finding| finding.text.starts_with("b ")).filter_map(|finding| finding.hint.clone());
+        hints.collect::<Vec<_>>().join("; ")
+    };
+    assert!(told("stopped").contains("pgfleet reinit b"), "{}", told("stopped"));
+    assert!(!told("creating replica").contains("reinit") && told("creating replica").contains("--watch"));
+}
+
+#[test]
 fn two_that_lead_are_critical() {
     let mut answers = healthy();
     if let Ok(probe) = &mut answers[2].probe {
