@@ -9,6 +9,7 @@ use pgfleet_state::{Lock, Secrets, write};
 use pgfleet_template::{Problem, Raw, Value};
 
 use crate::credentials::{self, Credentials};
+use crate::declared::declare;
 use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::reach::check_reach;
@@ -64,6 +65,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     let mut additions = additions(credentials);
     additions.vars.extend(restore);
+    declare(&prepared, &store, keep, &mut additions)?;
     run(wish, prepared, additions, report).await
 }
 

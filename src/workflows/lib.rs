@@ -5,6 +5,7 @@ mod backups;
 mod carried;
 mod connection;
 mod credentials;
+mod declared;
 mod deploy;
 mod doctor;
 mod error;

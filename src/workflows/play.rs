@@ -9,7 +9,7 @@ use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_ssh::{Options, Passphrase};
-use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Vars, Vault, VaultPassword};
+use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Value, Vars, Vault, VaultPassword};
 
 use crate::actions::Actions;
 use crate::fleet::SshFleet;
@@ -78,6 +78,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// A variable that is the same for the whole cluster.
+    pub(crate) fn global_value(&self, name: &str) -> Result<Option<Value>, WorkflowError> {
+        let extra = Arc::new(self.extra.clone());
+        Ok(global_variable(&self.inventory, &self.language, &self.defaults, &extra, name)?)
+    }
+
     /// A variable that is the same for the whole cluster, as text.
     pub(crate) fn global_text(&self, name: &str) -> Result<Option<String>, WorkflowError> {
         let extra = Arc::new(self.extra.clone());

@@ -35,6 +35,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("postgresql_port", PORT),
     ("postgresql_synchronous_mode", Kind::Word(&["quorum", "on", "off", "true", "false"])),
     ("postgresql_allowed_networks", Kind::Texts),
+    ("postgresql_drop_databases", Kind::Texts),
+    ("postgresql_hba_rules", Kind::Texts),
     ("postgresql_parameters", Kind::Mapping),
     ("postgresql_superuser_remote", Kind::Flag),
     ("postgresql_leftovers", Kind::Word(&["stop", "adopt", "wipe"])),

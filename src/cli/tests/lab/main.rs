@@ -49,6 +49,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("new passwords while somebody writes", secrets::rotation),
     ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
     ("the doctor says what is wrong", secrets::doctor),
+    ("users and databases become as they are declared", secrets::declared),
     ("what an earlier try left is told apart", secrets::leftovers),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),

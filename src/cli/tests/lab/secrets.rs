@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::rig::Rig;
+use crate::rig::{HOSTS, Ran, Rig};
 
 /// Each way leads to a node of the role that it promises; psql opens on the right node, and no password is told.
 pub(crate) fn connections(rig: &Rig) {
@@ -25,8 +25,13 @@ pub(crate) fn connections(rig: &Rig) {
     rig.on_fleet("connect", &["-c", "SELEC"]).expect(1);
 }
 
+fn secrets(rig: &Rig, arguments: &[&str]) -> Ran {
+    let inventory = rig.inventory();
+    rig.pgfleet(&[&["secrets", arguments[0], "-i", &inventory], &arguments[1..]].concat())
+}
+
 fn value(rig: &Rig, name: &str) -> String {
-    rig.on_fleet("secrets", &["show", name]).expect(0).out.trim().to_owned()
+    secrets(rig, &["show", name]).expect(0).out.trim().to_owned()
 }
 
 /// New passwords while a session writes: not one error, each proven on every node, and nothing left for a deploy to do.
@@ -45,7 +50,7 @@ pub(crate) fn rotation(rig: &Rig) {
         before[3]
     );
     rig.said("app-server-2.lan", &writer);
-    let ran = rig.on_fleet("secrets", &["rotate", "-o", "lines"]).expect(0);
+    let ran = secrets(rig, &["rotate", "-o", "lines"]).expect(0);
     let told = rig.said(
         "app-server-2.lan",
         "touch /tmp/stop; for i in 1 2 3 4 5 6 7 8 9; do grep -q wrote /tmp/writer && break; sleep 0.5; done; cat /tmp/writer",
@@ -73,18 +78,18 @@ pub(crate) fn interrupted_rotation(rig: &Rig) {
     std::fs::write(folder.join("readonly.next"), "abcdefghijklmnopqrstuvwxyz012345\n").expect("writes");
     let refused = rig.deploy(&[]).expect(6);
     assert!(refused.err.contains("readonly") && refused.err.contains("pgfleet secrets rotate"), "{}", refused.err);
-    assert!(rig.on_fleet("secrets", &["list"]).expect(0).out.contains("rotation interrupted"));
+    assert!(secrets(rig, &["list"]).expect(0).out.contains("rotation interrupted"));
     // A node whose file cannot be written: the old passwords come back everywhere.
     rig.said(
         "builder.lan",
         "mount --bind /etc/patroni/config.yml /etc/patroni/config.yml && mount -o remount,ro,bind /etc/patroni/config.yml",
     );
-    let failed = rig.on_fleet("secrets", &["rotate", "rewind", "-o", "lines"]).expect(2);
+    let failed = secrets(rig, &["rotate", "rewind", "-o", "lines"]).expect(2);
     assert!(failed.out.contains("has its old passwords again"), "{}", failed.out);
     rig.said("builder.lan", "umount /etc/patroni/config.yml");
     assert_eq!(value(rig, "readonly"), before);
     std::fs::write(folder.join("readonly.next"), "abcdefghijklmnopqrstuvwxyz012345\n").expect("writes");
-    rig.on_fleet("secrets", &["rotate", "haproxy_stats"]).expect(0);
+    secrets(rig, &["rotate", "haproxy_stats"]).expect(0);
     assert_eq!(value(rig, "readonly"), "abcdefghijklmnopqrstuvwxyz012345");
     rig.on_fleet("connect", &["-U", "app_readonly", "-c", "SELECT 1"]).expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
@@ -99,7 +104,7 @@ pub(crate) fn doctor(rig: &Rig) {
     // A slot that nobody uses is worth a look; a router that is down is a failure.
     let leader =
         "[ \"$(sudo -u postgres psql -X -A -t -c 'SELECT pg_is_in_recovery()')\" = f ] || exit 0; sudo -u postgres psql -X -q -A -t -c";
-    let on_leader = |sql: &str| crate::rig::HOSTS.iter().for_each(|(host, _)| drop(rig.said(host, &format!("{leader} \"{sql}\""))));
+    let on_leader = |sql: &str| HOSTS.iter().for_each(|(host, _)| drop(rig.said(host, &format!("{leader} \"{sql}\""))));
     on_leader("SELECT pg_create_physical_replication_slot('forgotten', true)");
     let table = rig.on_fleet("doctor", &[]).expect(0).out;
     on_leader("SELECT pg_drop_replication_slot('forgotten')");
@@ -112,7 +117,7 @@ pub(crate) fn doctor(rig: &Rig) {
 
 /// A cluster whose etcd forgot it is adopted, and data of another cluster is wiped: both only when somebody says so.
 pub(crate) fn leftovers(rig: &Rig) {
-    let hosts = crate::rig::HOSTS.map(|(host, _)| host);
+    let hosts = HOSTS.map(|(host, _)| host);
     rig.on_fleet("connect", &["-c", "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n"]).expect(0);
     hosts.iter().for_each(|host| drop(rig.said(host, "systemctl stop patroni")));
     rig.said("controller.lan", "etcdctl del --prefix /service/coolify_postgres/");
@@ -132,4 +137,43 @@ pub(crate) fn leftovers(rig: &Rig) {
     rig.deploy(&["-e", "postgresql_leftovers=wipe", "-e", "postgresql_wipe=coolify_postgres"]).expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
     assert_eq!(rig.status().0, Some(0));
+}
+
+/// Users, databases, extensions and lines of pg_hba.conf become as they are declared, on a cluster that works, and go again.
+pub(crate) fn declared(rig: &Rig) {
+    let leader = |sql: &str| rig.on_fleet("connect", &["-U", "postgres", "-c", sql, "--", "-A", "-t"]).expect(0).out.trim().to_owned();
+    let file = rig.project().join("declared.yml");
+    let declare = |text: &str| std::fs::write(&file, text).expect("writes");
+    let extra = format!("@{}", file.display());
+    let deploy = |more: &[&str]| rig.deploy(&[&["-e", &extra], more].concat());
+    declare(
+        "postgresql_users:\n- {name: report, roles: [pg_monitor], grants: [{database: shop}]}\n- {name: other, password: it's \\ \"mine\"}\n\
+         postgresql_databases:\n- {name: shop, owner: other, extensions: [hstore]}\n- {name: application, extensions: [pg_trgm]}\n\
+         postgresql_hba_rules: [host all other 192.0.2.0/24 reject]\n",
+    );
+    deploy(&[]).expect(0);
+    deploy(&[]).expect(0).expect_unchanged();
+    assert_eq!(leader("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop'"), "other");
+    let reported = rig.on_fleet(
+        "connect",
+        &["-U", "report", "-d", "shop", "-c", "SELECT extname FROM pg_extension WHERE extname = 'hstore'", "--", "-A", "-t"],
+    );
+    assert_eq!(reported.expect(0).out.trim(), "hstore");
+    assert_eq!(leader("SELECT count(*) FROM pg_hba_file_rules WHERE address = '192.0.2.0'"), "1");
+    assert_eq!(value(rig, "users/report").len(), 32);
+    declare(
+        "postgresql_users: [{name: report, roles: [], state: absent}, {name: other, state: absent}]\npostgresql_databases: [{name: shop, state: absent}]\n",
+    );
+    let refused = deploy(&[]).expect(6);
+    assert!(refused.err.contains("postgresql_drop_databases"), "{}", refused.err);
+    deploy(&["-e", r#"{"postgresql_drop_databases": ["shop"]}"#]).expect(0);
+    assert_eq!(
+        leader(
+            "SELECT (SELECT count(*) FROM pg_database WHERE datname = 'shop') + (SELECT count(*) FROM pg_roles WHERE rolname IN ('report', 'other'))"
+        ),
+        "0"
+    );
+    declare("postgresql_users: [{name: report, rolse: []}]\n");
+    assert!(deploy(&[]).expect(5).err.contains("roles"));
+    rig.deploy(&[]).expect(0).expect_unchanged();
 }
