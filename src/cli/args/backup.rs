@@ -58,7 +58,7 @@ pub(crate) struct BackupCreateArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(crate) jobs: Option<u64>,
     /// Databases at a time.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=6))]
     pub(crate) lanes: Option<u64>,
     /// Do not count the rows of the tables.
     #[arg(long)]

@@ -103,7 +103,8 @@ fn wish(work: &Work) -> Result<Wish, Trouble> {
         (Some("plain"), Some(_)) => return Err(Trouble::refused("one file of SQL is written by one process").hint("leave out --jobs")),
         (Some(other), _) => return Err(Trouble::refused(format!("no format is called '{other}'")).hint("custom, plain or directory")),
     };
-    let lanes = work.argument::<u64>("lanes")?.unwrap_or(2).clamp(1, 64);
+    // Each is a session of its own on one connection, of which sshd admits ten.
+    let lanes = work.argument::<u64>("lanes")?.unwrap_or(2).clamp(1, 6);
     Ok(Wish {
         backups: Backups::in_folder(folder),
         format,
