@@ -211,7 +211,34 @@ pub fn changes(before: &Value, after: &Value, parameters: &[Parameter]) -> Resul
             Err(why) => wrong.push(why),
         }
     }
+    if found.iter().any(|change| TIMES.iter().any(|(name, ..)| change.path == *name)) {
+        wrong.extend(times(after).err());
+    }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+}
+
+/// Patroni's times: name, default, smallest.
+const TIMES: [(&str, i64, i64); 3] = [("ttl", 30, 20), ("loop_wait", 10, 1), ("retry_timeout", 10, 3)];
+
+/// Patroni takes times that do not fit for others, and tells only its log.
+fn times(config: &Value) -> Result<(), Wrong> {
+    let mut seconds = [0; 3];
+    for ((name, default, least), seconds) in TIMES.iter().zip(&mut seconds) {
+        *seconds = match config.get(name) {
+            None | Some(Value::Null) => *default,
+            Some(value) => value.as_i64().ok_or_else(|| Wrong::new(format!("{name} is a number of seconds, not '{}'", plain(value))))?,
+        };
+        if *seconds < *least {
+            return Err(Wrong::new(format!("{name} is at least {least} seconds, not {seconds}")));
+        }
+    }
+    let [ttl, wait, retry] = seconds;
+    if wait + 2 * retry <= ttl {
+        return Ok(());
+    }
+    Err(Wrong::new(format!(
+        "ttl ({ttl}) must be at least loop_wait + 2 x retry_timeout ({wait} + 2 x {retry}): a leader would lose its place in a short trouble"
+    )))
 }
 
 type Pair = (Vec<String>, Value, Value);

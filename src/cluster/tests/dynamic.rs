@@ -72,6 +72,9 @@ fn each_change_says_what_it_takes() {
 fn what_cannot_be_is_refused() {
     check("wrok_mem=9MB", Err("neither Patroni nor PostgreSQL"));
     check("work_mem", Err("key=value"));
+    check("ttl=25", Err("at least loop_wait + 2 x retry_timeout"));
+    check("ttl=soon", Err("a number of seconds"));
+    check("retry_timeout=2", Err("at least 3 seconds"));
     check("work_mem=9 apples", Err("a number, with a unit or in kB"));
     check("max_connections=0", Err("from 1 to 262143"));
     check("autovacuum=perhaps", Err("on or off"));
