@@ -15,13 +15,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// When PostgreSQL last read its configuration: Patroni makes it do so once it has read its own.
 const READ_AT: &str = "SELECT extract(epoch FROM pg_conf_load_time());";
 
-/// Patroni leaves the password file of a walreceiver alone as long as that one lives, so a connection that breaks later would come
-/// back with the old password. This gives the lines of `replicator` the new one, which is the first line of the input.
-const PASSWORD_FILE: &str = r#"f=/var/lib/postgresql/.patroni.pgpass; [ -e "$f" ] || exit 0
-IFS= read -r NEW; export NEW; umask 077
-awk '{ if (match($0, /^(([^:\\]|\\.)*:)(([^:\\]|\\.)*:)(([^:\\]|\\.)*:)replicator:/)) print substr($0, 1, RLENGTH) ENVIRON["NEW"]; else print }' "$f" > "$f.new" &&
-mv -f "$f.new" "$f""#;
-
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let rotation = rotation::read(work.argument::<Map>("rotation")?.unwrap_or_default())?;
     let names: Vec<&str> = rotation.keys().map(String::as_str).collect();
@@ -67,7 +60,10 @@ async fn patroni(work: &Work, nodes: &[&Node], leader: &str, rotation: &Rotation
     })
     .await?;
     let leader = work.node(leader)?;
-    try_join_all(nodes.iter().map(|node| prove(work, node, leader, rotation))).await?;
+    // One replica after the other: each stops streaming for some seconds.
+    for node in nodes {
+        prove(work, node, leader, rotation).await?;
+    }
     Ok(())
 }
 
@@ -98,11 +94,7 @@ async fn prove(work: &Work, node: &Node, leader: &Node, rotation: &Rotation) -> 
     if node.name == leader.name {
         return Ok(());
     }
-    let script = ["runuser", "-u", "postgres", "--", "sh", "-c", PASSWORD_FILE];
-    let ended = work.nodes.run(node, &script, &format!("{}\n", change.password), LIMIT).await?;
-    if ended.rc != 0 {
-        return Err(Trouble::failed(format!("{}: the password file of replication: {}", node.name, ended.stderr.trim())));
-    }
+    connect_anew(work, node, change).await?;
     // With that very file: what a walreceiver does that connects anew.
     let target = format!(
         "host={} port={} user=replicator replication=true passfile=/var/lib/postgresql/.patroni.pgpass",
@@ -120,6 +112,35 @@ async fn prove(work: &Work, node: &Node, leader: &Node, rotation: &Rotation) -> 
             Some(member) => Err(format!("it is {}", member.state)),
             None => Err("it is no member".to_owned()),
         }
+    })
+    .await
+}
+
+/// Lets a replica's walreceiver connect anew. As long as it lives, Patroni keeps the old password in the file that the walreceiver
+/// reads, and writes it there again at each reload: a connection that breaks weeks later would come back with it.
+async fn connect_anew(work: &Work, node: &Node, change: &Change) -> Result<(), Trouble> {
+    let file_has_it = "IFS= read -r new; grep -q \":$new\\$\" /var/lib/postgresql/.patroni.pgpass";
+    let has_it = async || {
+        let ended = work.nodes.run(node, &["sh", "-c", file_has_it], &format!("{}\n", change.password), LIMIT).await?;
+        Ok::<bool, String>(ended.rc == 0)
+    };
+    if has_it().await? {
+        return Ok(());
+    }
+    let process = work.nodes.sql(node, "postgres", "SELECT pid FROM pg_stat_wal_receiver;", LIMIT).await?;
+    if !process.is_empty() {
+        work.nodes.run(node, &["kill", process.trim()], "", LIMIT).await?;
+    }
+    let password = node.patroni_password.as_str();
+    work.until(&format!("{}: the new password in Patroni's file", node.name), LIMIT, async || {
+        if has_it().await? {
+            return Ok(());
+        }
+        // A change of nothing wakes Patroni up: it sees that nothing streams, and writes the file.
+        let url = format!("{}/config", node.patroni_url);
+        let question = json!({"url": url, "method": "PATCH", "body": {"nothing": null}, "user": "patroni", "password": password, "timeout": 10});
+        work.nodes.ask(node, 1, question).await?;
+        Err("not yet".to_owned())
     })
     .await
 }
