@@ -73,7 +73,7 @@ const SYMPTOMS: &[Symptom] = &[
     symptom(
         30,
         "requested wal segment&has already been removed",
-        "the leader has no longer the WAL that this replica needs: copy it anew with patronictl reinit",
+        "the leader has no longer the WAL that this replica needs: copy it anew with pgfleet reinit",
         "started streaming wal",
     ),
     symptom(
