@@ -138,16 +138,31 @@ async fn connect_anew(work: &Work, node: &Node, change: &Change) -> Result<(), T
         }
         // A change of nothing wakes Patroni up: it sees that nothing streams, and writes the file.
         let url = format!("{}/config", node.patroni_url);
-        let question = json!({"url": url, "method": "PATCH", "body": {"nothing": null}, "user": "patroni", "password": password, "timeout": 10});
+        let question =
+            json!({"url": url, "method": "PATCH", "body": {"nothing": null}, "user": "patroni", "password": password, "timeout": 10});
         work.nodes.ask(node, 1, question).await?;
         Err("not yet".to_owned())
     })
     .await
 }
 
+/// Where HAProxy's new process reads what the old one knew; templates/haproxy.cfg.j2 names it.
+const KNOWN: &str = "/run/haproxy/servers.state";
+
+/// Lets HAProxy's next process know which servers are up. Otherwise it takes all of them for the leader until its first checks.
+async fn hand_over(work: &Work, node: &Node) -> Result<(), Trouble> {
+    let state = work.nodes.haproxy(node, "show servers state").await?;
+    if !state.contains("leader") {
+        return Err(Trouble::failed(format!("{}: HAProxy does not tell which servers are up", node.name)));
+    }
+    let ended = work.nodes.run(node, &["sh", "-c", "cat > \"$0\"", KNOWN], &state, LIMIT).await?;
+    if ended.rc == 0 { Ok(()) } else { Err(Trouble::failed(format!("{}: {KNOWN}: {}", node.name, ended.stderr.trim()))) }
+}
+
 async fn haproxy(work: &Work, node: &Node, change: &Change) -> Result<(), Trouble> {
     let port: u16 = work.argument("stats_port")?.unwrap_or(7000);
     let user: String = work.argument("stats_user")?.unwrap_or_else(|| "admin".to_owned());
+    hand_over(work, node).await?;
     reload(work, node, "haproxy").await?;
     let asked = async |password: &str| {
         let url = format!("http://{}:{port}/;csv", node.address);
@@ -160,5 +175,8 @@ async fn haproxy(work: &Work, node: &Node, change: &Change) -> Result<(), Troubl
             (new, old) => Err(format!("it answers {new} to the new password and {old} to the old one")),
         }
     })
-    .await
+    .await?;
+    // A later start must not believe it.
+    work.nodes.run(node, &["rm", "-f", KNOWN], "", LIMIT).await?;
+    Ok(())
 }
