@@ -9,6 +9,7 @@ mod members;
 mod modules;
 mod rig;
 mod secrets;
+mod shape;
 mod trouble;
 
 use rig::Rig;
@@ -56,6 +57,10 @@ const STAGES: &[(&str, Stage)] = &[
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),
     ("a backup that fails is marked and never taken for good", backup::failures_are_marked),
     ("a backup survives a conflict with the log and a failover", backup::survives_conflict_and_failover),
+    ("a node leaves and comes back", shape::a_node_leaves_and_comes_back),
+    ("databases are restored beside those that are there", shape::restored_beside),
+    ("after a total loss a backup makes a new cluster", shape::everything_is_lost),
+    ("a destroyed cluster is made again", shape::destroyed_and_made_again),
 ];
 
 #[test]
