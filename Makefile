@@ -14,7 +14,7 @@ export PGFLEET_AGENT := $(AGENT)
 
 .PHONY: build agent check test test-lab bench clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
-.PHONY: dev-postgresql-switchover dev-postgresql-failover patroni-status patroni-switchover
+.PHONY: dev-postgresql-switchover dev-postgresql-failover dev-postgresql-restore patroni-status patroni-switchover
 
 build: agent
 	cargo build --release --package pgfleet
@@ -64,6 +64,10 @@ dev-postgresql-switchover patroni-switchover: build
 # make dev-postgresql-failover TARGET=app-server-2.lan; what is lost is told first, and asked for.
 dev-postgresql-failover: build
 	$(SUDO) $(PGFLEET) failover $(DEV) $(if $(TARGET),--target $(TARGET))
+
+# make dev-postgresql-restore BACKUP=20260101T000000Z; what would be done is told first, and asked for.
+dev-postgresql-restore: build
+	$(SUDO) $(PGFLEET) restore $(DEV) --backup $(or $(BACKUP),latest)
 
 patroni-status: dev-postgresql-status
 

@@ -71,8 +71,13 @@ impl Rig {
         let lab = std::env::var_os("PGFLEET_LAB_STATE").map_or_else(|| project.join("state/lab").join(&*NAME), PathBuf::from);
         std::fs::create_dir_all(project.join("inventory")).expect("the project's inventory");
         let rig = Self { project, lab, temporary };
-        rig.lab(&["up", "--subnet", &format!("{}.0/24", *SUBNET)]).expect(0);
+        rig.lab_up();
         rig
+    }
+
+    /// Boots what does not run.
+    pub(crate) fn lab_up(&self) {
+        self.lab(&["up", "--subnet", &format!("{}.0/24", *SUBNET)]).expect(0);
     }
 
     pub(crate) fn project(&self) -> &Path {

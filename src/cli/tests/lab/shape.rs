@@ -1,7 +1,5 @@
 //! What a cluster is made of: a node leaves and comes back, databases are restored, everything is lost and made anew.
 
-use serde_json::Value;
-
 use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
 
 const PSQL: &str = "runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d";
@@ -55,7 +53,12 @@ pub(crate) fn a_node_leaves_and_comes_back(rig: &Rig) {
 /// Rows that were deleted by mistake come back; what was written since then is not lost either.
 pub(crate) fn restored_beside(rig: &Rig) {
     let leader = leads(rig);
-    sql(rig, &leader, APPLICATION, "CREATE TABLE restored AS SELECT n, md5(n::text) AS t FROM generate_series(1, 20000) AS n; ALTER TABLE restored OWNER TO app_user;");
+    sql(
+        rig,
+        &leader,
+        APPLICATION,
+        "CREATE TABLE restored AS SELECT n, md5(n::text) AS t FROM generate_series(1, 20000) AS n; ALTER TABLE restored OWNER TO app_user;",
+    );
     let app = ("app_user", "app_password.txt");
     let count = |expected: &str| {
         let ran = rig.query("builder.lan", "127.0.0.1:5000", app, "SELECT count(*) FROM restored").expect(0);
@@ -99,7 +102,7 @@ fn anew(rig: &Rig, file: &str, more: &[&str]) -> Ran {
 
 fn whole_again(rig: &Rig, before: &[String]) {
     let view = rig.status_becomes("the new cluster is healthy", 60, |code, _| code == Some(0));
-    let streaming = view["members"].as_array().into_iter().flatten().filter(|member| member["state"] == Value::from("streaming")).count();
+    let streaming = view["members"].as_array().into_iter().flatten().filter(|member| member["state"] == "streaming").count();
     assert_eq!((streaming, rows(rig)), (3, before.to_vec()), "{view:#}");
     rig.query("builder.lan", "127.0.0.1:5000", ("app_user", "app_password.txt"), "SELECT 1").expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
@@ -113,9 +116,7 @@ pub(crate) fn everything_is_lost(rig: &Rig) {
     assert!(wrong.err.contains("there is no file"), "{}", wrong.err);
     assert!(anew(rig, "latest", &[]).expect(6).out.contains("still hold one"));
     rig.lab(&["power-cut"]).expect(0);
-    for (host, _) in HOSTS {
-        rig.lab(&["start", host]).expect(0);
-    }
+    rig.lab_up();
     for (host, _) in HOSTS {
         rig.said(host, "systemctl stop haproxy patroni; systemctl stop etcd; rm -rf /var/lib/postgresql/* /var/lib/etcd/*");
     }
