@@ -94,6 +94,21 @@ prepare_ansible() {
     ansible_version=$("$venv/bin/python" -c 'import ansible.release; print(ansible.release.__version__)')
 }
 
+# What only pgfleet can do (telling leftovers apart, restoring a backup into a new cluster) is left out of the copy that both sides run.
+leave_out_own_modules() {
+    "$python" - "$work/project/playbooks/postgresql" <<'END' || die "the playbook is not as it was when this benchmark was written"
+import pathlib, re, sys
+folder = pathlib.Path(sys.argv[1])
+def without(path, start, names):
+    head, *parts = re.split(rf"(?m)^(?={start}- name: )", path.read_text())
+    kept = [part for part in parts if not any(f"- name: {name}" in part.split("\n", 1)[0] for name in names)]
+    assert len(kept) == len(parts) - len(names), names
+    path.write_text(head + "".join(kept))
+without(folder / "deploy.yml", "", ["Nothing of another cluster", "Databases of a backup"])
+without(folder / "tasks/preflight.yml", "", ["Tell apart what an earlier try left", "Look again at what was wiped"])
+END
+}
+
 # Both sides find the same packages fetched, and each guest all of its own.
 fetch_packages() {
     everywhere "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq -y -d --no-install-recommends install python3-apt \
@@ -241,6 +256,7 @@ load() { cut -d' ' -f1-3 /proc/loadavg; }
 load_before=$(load)
 mkdir -p "$work/project/inventory" "$work/ssh"
 cp -r "$root/playbooks" "$root/templates" "$work/project/"
+leave_out_own_modules
 prepare_ansible
 say "ansible-core $ansible_version"
 fresh_guests
