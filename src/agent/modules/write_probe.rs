@@ -1,7 +1,7 @@
 //! `write_probe`: a client that writes a row every few milliseconds through each way to the leader, and keeps what was acknowledged.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -60,13 +60,27 @@ pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
         return Err(Failure::new("argument 'ways' of module 'write_probe' must be a mapping"));
     };
     let ways = ways.iter().map(|(name, way)| read(name, way, arguments)).collect::<Result<Vec<Way>, Failure>>()?;
+    if context.mode.is_check() {
+        return Ok(Plan::Done(Outcome::skipped("in check mode no rows are written")));
+    }
     let until = PathBuf::from(arguments.until.as_str());
-    let end = Instant::now() + Duration::from_secs(arguments.limit);
+    let limit = Duration::from_secs(arguments.limit);
+    Ok(Plan::change(Outcome::changed(), move |context, outcome| {
+        let told = write_all(&ways, &until, limit, context.system);
+        // Nobody needs the sign any more; that it is gone already is as good.
+        let _ = context.system.remove_file(&until);
+        Ok(outcome.with("ways", told))
+    }))
+}
+
+/// Writes through all ways until the sign is there, the time is over, or the controller is gone.
+fn write_all(ways: &[Way], until: &Path, limit: Duration, system: &dyn System) -> Map<String, Value> {
+    let end = Instant::now() + limit;
     let over = AtomicBool::new(false);
     let tallies: Vec<Tally> = thread::scope(|scope| {
-        let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(context.system, &over))).collect();
+        let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(system, &over))).collect();
         while writers.iter().any(|writer| !writer.is_finished()) {
-            if context.system.exists(&until) || Instant::now() > end || context.system.is_alone() {
+            if system.exists(until) || Instant::now() > end || system.is_alone() {
                 over.store(true, Ordering::SeqCst);
             }
             ways.iter().for_each(Way::end_if_stuck);
@@ -74,10 +88,7 @@ pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
         }
         writers.into_iter().map(|writer| writer.join().unwrap_or_default()).collect()
     });
-    // Nobody needs the sign any more; that it is gone already is as good.
-    let _ = context.system.remove_file(&until);
-    let told: Map<String, Value> = ways.iter().zip(tallies).map(|(way, tally)| (way.name.clone(), tally.told())).collect();
-    Ok(Plan::Done(Outcome::unchanged().with("ways", told)))
+    ways.iter().zip(tallies).map(|(way, tally)| (way.name.clone(), tally.told())).collect()
 }
 
 fn read(name: &str, way: &Value, arguments: &WriteProbe) -> Result<Way, Failure> {
@@ -107,7 +118,7 @@ impl Way {
         let mut tally = Tally::default();
         let mut session: Option<Session> = None;
         let mut next = Instant::now();
-        while !over.load(Ordering::SeqCst) {
+        loop {
             if session.is_none() {
                 session = self.open(system).map_err(|error| tally.fail(&error.to_string())).ok();
             }
@@ -122,9 +133,11 @@ impl Way {
             }
             next = (next + self.interval).max(Instant::now());
             thread::sleep(next.saturating_duration_since(Instant::now()));
+            if over.load(Ordering::SeqCst) {
+                self.client().running = None;
+                return tally;
+            }
         }
-        self.client().running = None;
-        tally
     }
 
     fn open(&self, system: &dyn System) -> io::Result<Session> {
