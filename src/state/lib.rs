@@ -16,7 +16,7 @@ pub use backups::{
 pub use durable::{create_folder, write};
 pub use journal::{Journal, RunId};
 pub use lock::{Holder, Lock};
-pub use secrets::{Secrets, make_password};
+pub use secrets::{Seal, Secrets, make_password};
 
 /// What state can get wrong. The path is always named.
 #[derive(Debug, thiserror::Error)]

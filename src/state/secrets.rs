@@ -1,6 +1,7 @@
 //! Passwords: made once, kept in files of their own, never replaced unasked.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use pgfleet_protocol::Secret;
@@ -28,17 +29,60 @@ pub fn make_password() -> Result<Secret, StateError> {
     Ok(Secret::new(text))
 }
 
+/// How a sealed file of ansible-vault begins.
+const SEALED: &str = "$ANSIBLE_VAULT;";
+
+/// Seals secrets for the disk, in ansible-vault's format.
+pub trait Seal: Send + Sync {
+    /// Opens a sealed text; `None` when it cannot be opened.
+    fn open(&self, text: &str) -> Option<Secret>;
+    /// Seals a secret; `None` when it cannot be sealed.
+    fn seal(&self, secret: &Secret) -> Option<String>;
+}
+
 /// The folder of one cluster's secrets, a file each.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Secrets {
     folder: PathBuf,
+    seal: Option<Arc<dyn Seal>>,
 }
 
 impl Secrets {
     /// The secrets in a folder, which need not exist yet.
     #[must_use]
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), seal: None }
+    }
+
+    /// The same, which can open what is sealed. What is stored is sealed where the secrets are.
+    #[must_use]
+    pub fn with_seal(self, seal: Option<Arc<dyn Seal>>) -> Self {
+        Self { seal, ..self }
+    }
+
+    /// Whether the secrets are sealed: one that is speaks for all.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn is_sealed(&self) -> Result<bool, StateError> {
+        for (name, _) in self.names()? {
+            let path = self.folder.join(name);
+            if std::fs::read_to_string(&path).map_err(StateError::read(&path))?.starts_with(SEALED) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores a secret again, sealed or not.
+    ///
+    /// # Errors
+    /// When it cannot be read, sealed or stored.
+    pub fn store_again(&self, name: &str, sealed: bool) -> Result<(), StateError> {
+        match self.read(name)? {
+            Some(secret) => self.write(name, &secret, sealed),
+            None => Ok(()),
+        }
     }
 
     /// Where they are.
@@ -54,6 +98,12 @@ impl Secrets {
     pub fn read(&self, name: &str) -> Result<Option<Secret>, StateError> {
         let path = self.folder.join(name);
         let text = match std::fs::read_to_string(&path) {
+            Ok(text) if text.starts_with(SEALED) => match &self.seal {
+                None => return Err(StateError::Secret { path, reason: "it is sealed; open it with --vault-password-file FILE" }),
+                Some(seal) => seal
+                    .open(&text)
+                    .ok_or(StateError::Secret { path: path.clone(), reason: "no vault password that was given opens it" })?,
+            },
             Ok(text) => Secret::new(text.trim_end_matches(['\r', '\n'])),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::read(&path)(error)),
@@ -151,7 +201,17 @@ impl Secrets {
     /// # Errors
     /// When it cannot be stored.
     pub fn store(&self, name: &str, secret: &Secret) -> Result<(), StateError> {
-        durable::write(&self.folder.join(name), format!("{}\n", secret.reveal()).as_bytes())
+        self.write(name, secret, self.is_sealed()?)
+    }
+
+    fn write(&self, name: &str, secret: &Secret, sealed: bool) -> Result<(), StateError> {
+        let path = self.folder.join(name);
+        if !sealed {
+            return durable::write(&path, format!("{}\n", secret.reveal()).as_bytes());
+        }
+        let reason = "the secrets beside it are sealed, and it cannot be without --vault-password-file FILE";
+        let text = self.seal.as_ref().and_then(|seal| seal.seal(secret));
+        durable::write(&path, text.ok_or(StateError::Secret { path: path.clone(), reason })?.as_bytes())
     }
 }
 

@@ -1,4 +1,4 @@
-//! ansible-vault's format, read: 1.1 and 1.2.
+//! ansible-vault's format, 1.1 and 1.2: read, and written.
 
 use aes::Aes256;
 use ctr::Ctr128BE;
@@ -11,6 +11,10 @@ use zeroize::Zeroizing;
 use crate::Problem;
 
 const ROUNDS: u32 = 10_000;
+/// Bytes of a block of the cipher.
+const BLOCK: usize = 16;
+/// Columns of a line that ansible-vault writes.
+const WIDTH: usize = 80;
 
 /// A password with the label of a vault id; `default` where none was given.
 #[derive(Clone, Debug)]
@@ -67,6 +71,34 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Encrypts a text with the first password, so that `ansible-vault view` reads it. `salt` is random.
+    ///
+    /// # Errors
+    /// When there is no password.
+    pub fn seal(&self, plain: &Secret, salt: &[u8; 32]) -> Result<String, Problem> {
+        let Some(VaultPassword { label, password }) = self.passwords.first() else {
+            return Err(
+                Problem::new("no vault password was given").with_hint("give it with --vault-password-file FILE or --ask-vault-pass")
+            );
+        };
+        let keys = keys(password, salt);
+        let mut text = Zeroizing::new(plain.reveal().as_bytes().to_vec());
+        // Filled up to whole blocks, each filling byte saying how many there are.
+        let padding = BLOCK - text.len() % BLOCK;
+        text.extend(std::iter::repeat_n(u8::try_from(padding).unwrap_or_default(), padding));
+        let unusable = |_| Problem::new("this password cannot be used for a vault");
+        Ctr128BE::<Aes256>::new_from_slices(&keys[..32], &keys[64..]).map_err(|_| unusable(()))?.apply_keystream(&mut text);
+        let mut signature = Hmac::<Sha256>::new_from_slice(&keys[32..64]).map_err(|_| unusable(()))?;
+        signature.update(&text);
+        let parts = [hex(salt), hex(&signature.finalize().into_bytes()), hex(&text)];
+        let body = hex(parts.join("\n").as_bytes());
+        let header = if label == "default" { "$ANSIBLE_VAULT;1.1;AES256".to_owned() } else { format!("$ANSIBLE_VAULT;1.2;AES256;{label}") };
+        let lines = body.as_bytes().chunks(WIDTH).map(String::from_utf8_lossy);
+        Ok(std::iter::once(header.into()).chain(lines).fold(String::new(), |text, line| text + &line + "\n"))
+    }
+}
+
 struct Sealed {
     label: Option<String>,
     salt: Vec<u8>,
@@ -100,8 +132,7 @@ impl Sealed {
 
     /// `None` when the password is another one.
     fn open(&self, password: &Secret) -> Option<Result<Secret, Problem>> {
-        let mut keys = Zeroizing::new([0_u8; 80]);
-        pbkdf2::pbkdf2_hmac::<Sha256>(password.reveal().as_bytes(), &self.salt, ROUNDS, keys.as_mut_slice());
+        let keys = keys(password, &self.salt);
         let mut check = Hmac::<Sha256>::new_from_slice(&keys[32..64]).ok()?;
         check.update(&self.cipher_text);
         // Compares in constant time.
@@ -117,10 +148,45 @@ impl Sealed {
     }
 }
 
+/// For the cipher, for the signature, and the cipher's first counter.
+fn keys(password: &Secret, salt: &[u8]) -> Zeroizing<[u8; 80]> {
+    let mut keys = Zeroizing::new([0_u8; 80]);
+    pbkdf2::pbkdf2_hmac::<Sha256>(password.reveal().as_bytes(), salt, ROUNDS, keys.as_mut_slice());
+    keys
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
     if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pgfleet_protocol::Secret;
+
+    use super::{Vault, VaultPassword};
+
+    fn vault(label: &str, password: &str) -> Vault {
+        Vault::new(vec![VaultPassword { label: label.to_owned(), password: Secret::new(password) }])
+    }
+
+    #[test]
+    fn what_is_sealed_can_be_opened_with_that_password_alone() {
+        for (label, header) in [("default", "$ANSIBLE_VAULT;1.1;AES256\n"), ("prod", "$ANSIBLE_VAULT;1.2;AES256;prod\n")] {
+            for plain in ["", "short", "exactly sixteen!", "much longer than one block of the cipher, with \u{fc}ml\u{e4}uts"] {
+                let sealed = vault(label, "right").seal(&Secret::new(plain), &[7; 32]).expect("seals");
+                assert!(sealed.starts_with(header) && sealed.lines().all(|line| line.len() <= 80), "{sealed}");
+                assert_eq!(vault("default", "right").open(&sealed).expect("opens").reveal(), plain);
+                assert!(vault(label, "wrong").open(&sealed).is_err());
+            }
+        }
+        assert!(Vault::none().seal(&Secret::new("x"), &[0; 32]).is_err());
+    }
 }

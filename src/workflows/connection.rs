@@ -9,7 +9,6 @@ use pgfleet_cluster::{Endpoints, Role, Way};
 use pgfleet_engine::{Contact, Content, Fleet, Incoming, RawOutput, Unreachable};
 use pgfleet_protocol::{Map, Outcome, Request, Secret};
 use pgfleet_ssh::{Conversation, Size, quote};
-use pgfleet_state::Secrets;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +16,7 @@ use crate::WorkflowError;
 use crate::fleet::SshFleet;
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet};
+use crate::seal::secrets_in;
 
 /// The line after which the password is waited for.
 pub const READY: &str = "PGFLEET-READY";
@@ -57,11 +57,11 @@ pub async fn connection(wish: &Wish, test: bool) -> Result<Connection, WorkflowE
     let variables = Map::from_iter([("connection_test".to_owned(), Value::from(test))]);
     let operation = Operation { name: "connection", variables, looks_only: true };
     let ready = ready(wish, &operation)?;
-    let folder = ready.folder.join("secrets");
+    let (folder, store) = (ready.folder.join("secrets"), secrets_in(wish, &ready.folder));
     let answer = ask(Arc::new(fleet(wish)?), wish, ready, "postgresql_connection").await?;
     let endpoints: Endpoints = read(&answer, "endpoints")?;
     let tried = if test { read(&answer, "tried")? } else { Vec::new() };
-    let password = Secrets::in_folder(&folder).read("app")?.map(|password| (folder.join("app"), password));
+    let password = store.read("app")?.map(|password| (folder.join("app"), password));
     Ok(Connection { endpoints, password, tried })
 }
 
@@ -106,7 +106,7 @@ pub async fn session(wish: &Wish, want: &SessionWish) -> Result<Session, Workflo
     let variables = Map::from_iter([("connection_choose".to_owned(), Value::from(choose))]);
     let operation = Operation { name: "connection", variables, looks_only: true };
     let ready = ready(wish, &operation)?;
-    let secrets = Secrets::in_folder(ready.folder.join("secrets"));
+    let secrets = secrets_in(wish, &ready.folder);
     let readonly = ready.prepared.global_text("postgresql_readonly_user")?;
     let remembering = Arc::new(Remembering { fleet: Arc::new(fleet(wish)?), contacts: Mutex::default() });
     let answer = ask(remembering.clone(), wish, ready, "postgresql_connection").await?;

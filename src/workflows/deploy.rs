@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Event, Finished, Report};
 use pgfleet_protocol::Mode;
-use pgfleet_state::{Lock, Secrets, write};
+use pgfleet_state::{Lock, Secrets};
 use pgfleet_template::{Problem, Raw, Value};
 
 use crate::credentials::{self, Credentials};
@@ -14,6 +14,7 @@ use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::reach::check_reach;
 use crate::rebuild::restore_variables;
+use crate::seal::{keep_app_password, secrets_in};
 use crate::settings::check_settings;
 use crate::{WorkflowError, carried_agent, secrets};
 
@@ -45,7 +46,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;
-    let store = Secrets::in_folder(folder.join("secrets"));
+    let store = secrets_in(wish, &folder);
     let missing = credentials::missing(&store)?;
     if !missing.is_empty() {
         refuse_a_cluster_without_secrets(wish, &store, &missing).await?;
@@ -59,9 +60,8 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     let keep = matches!(wish.mode, Mode::Apply);
     let credentials = credentials::read_or_make(&store, keep)?;
-    let app_password = folder.join("app_password.txt");
-    if keep && std::fs::read_to_string(&app_password).ok().as_deref().map(str::trim_end) != Some(credentials.app.reveal()) {
-        write(&app_password, format!("{}\n", credentials.app.reveal()).as_bytes())?;
+    if keep {
+        keep_app_password(&store, &folder, &credentials.app)?;
     }
     let mut additions = additions(credentials);
     additions.vars.extend(restore);

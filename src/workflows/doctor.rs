@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use pgfleet_cluster::Check;
 use pgfleet_protocol::Map;
-use pgfleet_state::Secrets;
 use serde_json::{Value, json};
 
 use crate::WorkflowError;
 use crate::deploy::state_folder;
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet, prepare_own};
+use crate::seal::secrets_in;
 use crate::secrets::interrupted;
 
 const DAY: u64 = 86_400;
@@ -33,7 +33,7 @@ pub struct Diagnosis {
 /// Wrong input. A host that does not answer is a check that failed.
 pub async fn diagnosis(wish: &Wish) -> Result<Diagnosis, WorkflowError> {
     let prepared = prepare_own(wish, "playbooks/postgresql/doctor.yml")?;
-    let store = Secrets::in_folder(state_folder(wish, &prepared)?.join("secrets"));
+    let store = secrets_in(wish, &state_folder(wish, &prepared)?);
     let mut days = Map::new();
     for (name, made) in store.names()? {
         if !name.ends_with("_scram") {

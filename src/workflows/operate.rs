@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Ending, Event, Finished, Fleet, Report};
 use pgfleet_protocol::Map;
-use pgfleet_state::{Lock, Secrets};
+use pgfleet_state::Lock;
 use pgfleet_template::{Problem, Raw, from_json};
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::credentials;
 use crate::deploy::{additions, state_folder};
 use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::play::{Additions, Prepared, Wish, prepare_own, run, run_on};
+use crate::seal::secrets_in;
 use crate::{WorkflowError, carried_agent};
 
 /// What a person asks of a cluster that runs.
@@ -68,7 +69,7 @@ pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, Workflo
     add_optional_groups(&mut prepared.inventory)?;
     carried_agent().ok_or(WorkflowError::NoAgent)?;
     let folder = state_folder(wish, &prepared)?;
-    let store = Secrets::in_folder(folder.join("secrets"));
+    let store = secrets_in(wish, &folder);
     let missing = credentials::missing(&store)?;
     if !missing.is_empty() {
         return Err(WorkflowError::Refused {

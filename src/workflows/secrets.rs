@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use pgfleet_engine::{Finished, Report, Verdict};
 use pgfleet_protocol::{Mode, Secret};
-use pgfleet_state::{Lock, Secrets, StateError, make_password, write};
+use pgfleet_state::{Lock, Secrets, StateError, make_password};
 use pgfleet_template::{Problem, Raw, Value, from_json};
 
 use crate::WorkflowError;
@@ -14,6 +14,7 @@ use crate::deploy::state_folder;
 use crate::operate::{Operation, ready};
 use crate::play::{Additions, Wish, prepare_own, run};
 use crate::rotation::{Change, Rotation};
+use crate::seal::{keep_app_password, secrets_in};
 
 /// What nobody but the cluster itself, and whoever operates it, logs in with.
 const OWN: [&str; 5] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats"];
@@ -62,7 +63,7 @@ pub fn secret(wish: &Wish, name: &str) -> Result<Secret, WorkflowError> {
 
 fn store(wish: &Wish) -> Result<Secrets, WorkflowError> {
     let prepared = prepare_own(wish, "playbooks/postgresql/status.yml")?;
-    Ok(Secrets::in_folder(state_folder(wish, &prepared)?.join("secrets")))
+    Ok(secrets_in(wish, &state_folder(wish, &prepared)?))
 }
 
 fn used_by(name: &str) -> String {
@@ -104,7 +105,7 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
     let _lock = apply.then(|| Lock::take(&wish.project.state(), "secrets rotate")).transpose()?;
     let operation = Operation { name: "secrets-rotate", looks_only: true, ..Operation::default() };
     let folder = ready(wish, &operation)?.folder;
-    let store = Secrets::in_folder(folder.join("secrets"));
+    let store = secrets_in(wish, &folder);
     let mut chosen: Vec<&str> = Vec::new();
     let mut fresh: Vec<&str> = Vec::new();
     for name in all {
@@ -215,7 +216,7 @@ fn commit(store: &Secrets, folder: &Path, names: &[&str]) -> Result<(), Workflow
         if *name == "app"
             && let Some(password) = store.staged(name)?
         {
-            write(&folder.join("app_password.txt"), format!("{}\n", password.reveal()).as_bytes())?;
+            keep_app_password(store, folder, &password)?;
         }
         for (_, file, _) in VERIFIERS.iter().filter(|(password, ..)| password == name) {
             store.commit(file)?;

@@ -96,7 +96,7 @@ pub(crate) struct ConnectArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  pgfleet secrets list -i inventory/dev\n  pgfleet secrets show app -i inventory/dev\n  pgfleet secrets rotate -i inventory/dev\n  pgfleet secrets rotate app -i inventory/dev"
+    after_help = "Examples:\n  pgfleet secrets list -i inventory/dev\n  pgfleet secrets show app -i inventory/dev\n  pgfleet secrets rotate -i inventory/dev\n  pgfleet secrets rotate app -i inventory/dev\n  pgfleet secrets encrypt -i inventory/dev --vault-password-file ~/.vault"
 )]
 pub(crate) struct SecretsArgs {
     #[command(subcommand)]
@@ -119,6 +119,20 @@ pub(crate) enum SecretsCommand {
     Show {
         /// Its name.
         name: String,
+        #[command(flatten)]
+        source: InventorySource,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Seal them on this disk with the vault's password, in ansible-vault's format; every later command needs it.
+    Encrypt {
+        #[command(flatten)]
+        source: InventorySource,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Keep them in the clear again, readable by their owner alone.
+    Decrypt {
         #[command(flatten)]
         source: InventorySource,
         #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use pgfleet_engine::Stop;
-use pgfleet_workflows::{Known, Project, WorkflowError, rotate, secret, secrets};
+use pgfleet_workflows::{Known, Project, WorkflowError, rotate, seal_secrets, secret, secrets};
 use serde_json::json;
 
 use crate::args::{RunOutput, SecretsArgs, SecretsCommand, TextOutput};
@@ -24,6 +24,16 @@ pub(crate) async fn run(project: Project, args: SecretsArgs) -> Result<Exit, Wor
         SecretsCommand::Show { name, source, connection } => {
             let secret = secret(&settings::wish_to_look(project, &source, &connection, stop)?, &name)?;
             screen::line(secret.reveal());
+            Ok(Exit::Done)
+        }
+        SecretsCommand::Encrypt { source, connection } => {
+            let names = seal_secrets(&settings::wish_to_look(project, &source, &connection, stop)?, true)?;
+            screen::line(&format!("{} secrets are sealed; from now on every command needs the vault's password.", names.len()));
+            Ok(Exit::Done)
+        }
+        SecretsCommand::Decrypt { source, connection } => {
+            let names = seal_secrets(&settings::wish_to_look(project, &source, &connection, stop)?, false)?;
+            screen::line(&format!("{} secrets are in the clear again, readable by their owner alone.", names.len()));
             Ok(Exit::Done)
         }
         SecretsCommand::Rotate { names, run } => {

@@ -71,9 +71,10 @@ mod tests {
             ("gfxg", none, vec![2, 3]),
             ("gfx", keep(1), vec![]),
             ("ff", keep(0), vec![]),
-            ("gggg", older(1), vec![1, 2]),
+            ("gggg", older(1), vec![1, 2, 3]),
+            ("gggg", older(2), vec![1, 2]),
             ("gggg", older(0), vec![1, 2, 3]),
-            ("gggg", Retention { keep: Some(2), older_than: Some(2 * DAY) }, vec![1]),
+            ("gggg", Retention { keep: Some(2), older_than: Some(2 * DAY) }, vec![1, 2]),
             ("gggg", Retention { keep: Some(3), older_than: Some(0) }, vec![1]),
         ] {
             let entries = days(text);
