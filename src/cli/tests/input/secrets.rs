@@ -85,3 +85,33 @@ fn nobody_is_asked_without_a_terminal() {
         .refuses(&["playbook", "ok.yml", "-i", "hosts.yml", "-J"])
         .tells(&["cannot ask for the Vault password", "--vault-password-file FILE"]);
 }
+
+/// The cluster's own secrets are sealed in place, opened for whoever has the password, and can be brought back.
+#[test]
+fn secrets_are_sealed_and_opened() {
+    let project = project();
+    let names = ["superuser", "replication", "rewind", "app", "readonly", "patroni_rest", "haproxy_stats"];
+    names.iter().for_each(|name| drop(project.write(&format!("state/postgresql/secrets/{name}"), &format!("pw-{name}\n"))));
+    project.write("state/postgresql/app_password.txt", "pw-app\n");
+    let run = |arguments: &[&str]| {
+        let ended = project.run(&[&["secrets"], arguments, &["-i", "hosts.yml"]].concat());
+        (ended.code, ended.stdout + &ended.stderr)
+    };
+    let read = |name: &str| std::fs::read_to_string(project.path("state/postgresql").join(name)).expect("it is there");
+    let (code, said) = run(&["encrypt"]);
+    assert!(code == 5 && said.contains("--vault-password-file"), "{code} {said}");
+    assert_eq!(run(&["encrypt", "--vault-password-file", "right"]).0, 0);
+    for name in names {
+        let kept = read(&format!("secrets/{name}"));
+        assert!(kept.starts_with("$ANSIBLE_VAULT;1.1;AES256\n") && !kept.contains("pw-"), "{kept}");
+    }
+    assert!(!project.has("state/postgresql/app_password.txt"), "no copy is left in the clear");
+    let (code, said) = run(&["show", "app"]);
+    assert!(code != 0 && said.contains("it is sealed"), "{code} {said}");
+    let (code, said) = run(&["show", "app", "--vault-password-file", "wrong"]);
+    assert!(code != 0 && said.contains("no vault password that was given opens it"), "{code} {said}");
+    assert_eq!(run(&["show", "app", "--vault-password-file", "right"]), (0, "pw-app\n".to_owned()));
+    assert_eq!(run(&["decrypt", "--vault-password-file", "right"]).0, 0);
+    assert_eq!(read("secrets/app"), "pw-app\n");
+    assert_eq!(read("app_password.txt"), "pw-app\n");
+}
