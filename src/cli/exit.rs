@@ -56,12 +56,13 @@ impl Exit {
                 Verdict::Refused => Self::Refused,
                 Verdict::Unverified => Self::NotHealthy,
             }
+        } else if finished.interrupted {
+            // What fails because a person broke it off is no failure of a host.
+            Self::Interrupted
         } else if finished.recap.failed_hosts().next().is_some() {
             Self::HostFailed
         } else if finished.recap.unreachable_hosts().next().is_some() {
             Self::Unreachable
-        } else if finished.interrupted {
-            Self::Interrupted
         } else if tell_changes && finished.recap.changed() > 0 {
             Self::ChangesPending
         } else {

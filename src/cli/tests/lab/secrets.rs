@@ -124,13 +124,13 @@ pub(crate) fn doctor(rig: &Rig) {
 /// A cluster whose etcd forgot it is adopted, and data of another cluster is wiped: both only when somebody says so.
 pub(crate) fn leftovers(rig: &Rig) {
     let hosts = HOSTS.map(|(host, _)| host);
-    rig.on_fleet("connect", &["-c", "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n"]).expect(0);
+    rig.on_fleet("connect", &["-c", "CREATE TABLE spared AS SELECT generate_series(1, 1000) AS n"]).expect(0);
     hosts.iter().for_each(|host| drop(rig.said(host, "systemctl stop patroni")));
     rig.said("controller.lan", "etcdctl del --prefix /service/coolify_postgres/");
     let refused = rig.deploy(&[]).expect(6);
     assert!(refused.out.contains("etcd knows of no cluster") && refused.out.contains("postgresql_leftovers=adopt"), "{}", refused.out);
     rig.deploy(&["-e", "postgresql_leftovers=adopt"]).expect(0);
-    let rows = rig.on_fleet("connect", &["--role", "replica", "-c", "SELECT count(*) FROM kept", "--", "-A", "-t"]).expect(0);
+    let rows = rig.on_fleet("connect", &["--role", "replica", "-c", "SELECT count(*) FROM spared", "--", "-A", "-t"]).expect(0);
     assert_eq!(rows.out.trim(), "1000");
     // Another cluster's data, on whatever replica it is.
     let (_, view) = rig.status();
@@ -142,6 +142,7 @@ pub(crate) fn leftovers(rig: &Rig) {
     assert!(rig.deploy(&["-e", "postgresql_leftovers=wipe"]).expect(6).out.contains("other data is on"));
     rig.deploy(&["-e", "postgresql_leftovers=wipe", "-e", "postgresql_wipe=coolify_postgres"]).expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
+    rig.on_fleet("connect", &["-c", "DROP TABLE spared"]).expect(0);
     assert_eq!(rig.status().0, Some(0));
 }
 
