@@ -212,7 +212,9 @@ impl Told {
         }
         let said = self.complaints.iter().rev().take(4).rev().cloned().collect::<Vec<_>>().join("; ");
         let said = if said.is_empty() { "no reason was given".to_owned() } else { said };
-        if self.complaints.iter().any(|line| line.contains("conflict with recovery")) {
+        // Two that wait for each other, one of them the replay of the log, are told as a deadlock.
+        let in_the_way = |line: &String| ["conflict with recovery", "deadlock detected"].iter().any(|words| line.contains(words));
+        if self.complaints.iter().any(in_the_way) {
             return Err(Broken::Conflict("cancelled, since it was in the way of changes that the replica had to make".to_owned()));
         }
         let code = self.rc.map_or_else(|| format!("psql ended with {}", streamed.rc), |rc| format!("pg_dump ended with {rc}"));
@@ -257,6 +259,8 @@ mod tests {
         assert!(matches!(judge(""), Err(Broken::Other(reason)) if reason.contains("psql ended with 3")));
         let conflict = "pg_dump: error: ERROR:  canceling statement due to conflict with recovery\npgfleet:{\"rc\": 1}\n";
         assert!(matches!(judge(conflict), Err(Broken::Conflict(_))));
+        let deadlock = "pg_dump: error: query failed: ERROR:  deadlock detected\npgfleet:{\"rc\": 1}\n";
+        assert!(matches!(judge(deadlock), Err(Broken::Conflict(_))));
         let killed = "Killed\npgfleet:{\"rc\": 137}\n";
         assert!(matches!(judge(killed), Err(Broken::Other(reason)) if reason == "pg_dump ended with 137: Killed"));
     }
