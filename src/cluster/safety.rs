@@ -26,6 +26,12 @@ impl ClusterView {
         self.members.iter().find(|member| member.name == name)
     }
 
+    /// That there is no such member, and who is.
+    pub(crate) fn no_member(&self, name: &str) -> Objection {
+        let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        Objection::new(format!("'{name}' is no member of the cluster"), format!("its members are {}", names.join(", ")))
+    }
+
     /// The leader, when it works.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ pub fn may_switch_over(
             return Err(vec![Objection::new(format!("{name} leads already"), "name another node, or none")]);
         }
         Some(name) => match view.member(name) {
-            None => return Err(vec![Objection::new(format!("{name} is no member of the cluster"), known_members(view))]),
+            None => return Err(vec![view.no_member(name)]),
             Some(member) => match unfit(view, facts, member, limits) {
                 Some(reason) => {
                     reasons.push(reason);
@@ -238,102 +238,4 @@ fn priority(member: &Member) -> i64 {
 
 fn replay_lag(facts: &LeaderFacts, name: &str) -> Option<u64> {
     facts.standbys.iter().find(|standby| standby.name == name).map(|standby| standby.replay_lag)
-}
-
-fn known_members(view: &ClusterView) -> String {
-    let names: Vec<&str> = view.members.iter().map(|member| member.name.as_str()).collect();
-    format!("its members are {}", names.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LeaderFacts, Standby, SwitchoverLimits, may_switch_over};
-    use crate::{ClusterView, EtcdMember, Member, Scheduled};
-
-    const LIMITS: SwitchoverLimits = SwitchoverLimits { lag: 1000, transaction: 60.0, forced: false };
-
-    fn member(name: &str, role: &str) -> Member {
-        let state = if role == "leader" { "running" } else { "streaming" };
-        Member {
-            name: name.to_owned(),
-            host: name.to_owned(),
-            port: 5432,
-            role: role.to_owned(),
-            state: state.to_owned(),
-            timeline: Some(3),
-            lag: None,
-            pending_restart: false,
-            scheduled_restart: None,
-            tags: Default::default(),
-            patroni: Some("4.0.7".to_owned()),
-        }
-    }
-
-    fn cluster() -> (ClusterView, LeaderFacts) {
-        let mut view = ClusterView::from_answers(&[]);
-        view.members = vec![member("a", "leader"), member("b", "quorum_standby"), member("c", "quorum_standby")];
-        view.synchronous_mode = "quorum".to_owned();
-        let voter = |name: &str| EtcdMember { name: name.to_owned(), healthy: true, leader: false, version: None, error: None };
-        view.etcd = vec![voter("a"), voter("b"), voter("c")];
-        let standby =
-            |name: &str, replay_lag| Standby { name: name.to_owned(), state: "streaming".to_owned(), replay_lag, ..Standby::default() };
-        (view, LeaderFacts { standbys: vec![standby("b", 16), standby("c", 0)], ..LeaderFacts::default() })
-    }
-
-    fn candidate(wanted: Option<&str>, limits: &SwitchoverLimits, change: impl FnOnce(&mut ClusterView, &mut LeaderFacts)) -> String {
-        let (mut view, mut facts) = cluster();
-        change(&mut view, &mut facts);
-        match may_switch_over(&view, &facts, wanted, limits) {
-            Ok(plan) => plan.candidate,
-            Err(objections) => objections.into_iter().map(|objection| objection.reason).collect::<Vec<_>>().join("; "),
-        }
-    }
-
-    #[test]
-    fn the_best_replica_is_chosen() {
-        assert_eq!(candidate(None, &LIMITS, |_, _| {}), "c");
-        assert_eq!(candidate(Some("b"), &LIMITS, |_, _| {}), "b");
-        let prefers_b =
-            |view: &mut ClusterView, _: &mut LeaderFacts| drop(view.members[1].tags.insert("failover_priority".to_owned(), 2.into()));
-        assert_eq!(candidate(None, &LIMITS, prefers_b), "b");
-        assert_eq!(candidate(None, &LIMITS, |_, facts| facts.standbys[1].replay_lag = 5000), "b");
-        assert_eq!(candidate(None, &LIMITS, |view, _| view.members[2].role = "replica".to_owned()), "b");
-    }
-
-    #[test]
-    fn what_is_unsafe_is_refused() {
-        type Change = fn(&mut ClusterView, &mut LeaderFacts);
-        let cases: [(Option<&str>, Change, &str); 12] = [
-            (Some("a"), |_, _| {}, "leads already"),
-            (Some("x"), |_, _| {}, "no member"),
-            (Some("b"), |_, facts| facts.standbys[0].replay_lag = 5000, "5000 bytes to replay"),
-            (Some("b"), |_, facts| facts.standbys[0].state = "catchup".to_owned(), "catchup"),
-            (Some("b"), |view, _| view.members[1].state = "stopped".to_owned(), "b is stopped"),
-            (Some("b"), |view, _| drop(view.members[1].tags.insert("nofailover".to_owned(), true.into())), "never lead"),
-            (Some("b"), |view, _| view.members[1].timeline = Some(2), "another timeline"),
-            (Some("b"), |view, _| view.paused = true, "paused"),
-            (Some("b"), |view, _| view.etcd.iter_mut().take(2).for_each(|voter| voter.healthy = false), "quorum: 1 of 3"),
-            (Some("b"), |view, _| view.members[0].role = "replica".to_owned(), "no leader"),
-            (Some("b"), |_, facts| facts.oldest_transaction = 61.0, "open for 61 s"),
-            (None, |_, facts| facts.standbys.clear(), "no member can take over"),
-        ];
-        for (wanted, change, expect) in cases {
-            let said = candidate(wanted, &LIMITS, change);
-            assert!(said.contains(expect), "{expect}: {said}");
-        }
-        let scheduled = |view: &mut ClusterView, _: &mut LeaderFacts| {
-            view.scheduled_switchover = Some(Scheduled { at: "then".to_owned(), from: None, to: None });
-        };
-        assert!(candidate(None, &LIMITS, scheduled).contains("scheduled for then"));
-    }
-
-    #[test]
-    fn only_what_is_lost_by_choice_can_be_forced() {
-        let forced = SwitchoverLimits { forced: true, ..LIMITS };
-        let busy = |_: &mut ClusterView, facts: &mut LeaderFacts| {
-            (facts.oldest_transaction, facts.prepared, facts.archive_failure) = (100.0, 1, Some("0001".to_owned()));
-        };
-        assert_eq!(candidate(None, &forced, busy), "c");
-        assert!(candidate(Some("b"), &forced, |_, facts| facts.standbys[0].replay_lag = 5000).contains("to replay"));
-    }
 }

@@ -141,22 +141,28 @@ pub(crate) fn failures_are_marked(rig: &Rig) {
     let removed = subcommand(rig, "prune", &["--keep", "9", "--check"]).expect(0);
     assert!(removed.out.contains("0 of them would be removed"), "what failed after the newest good one stays: {}", removed.out);
     let _ = sql(rig, &leader, RELEASE);
+    until(rig, &source, FREE, "the replica knows that the lock is gone");
     rig.status_becomes("the replica that was cut off streams again", 120, |code, _| code == Some(0));
 }
 
 /// True while a dump waits for the table that is locked.
 const WAITING: &str =
     "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'p%' AND wait_event_type = 'Lock' AND query LIKE '%backup_z%'";
+const FREE: &str = "SELECT count(*) = 0 FROM pg_locks WHERE relation = 'backup_z'::regclass AND mode = 'AccessExclusiveLock'";
 const RELEASE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'";
+
+/// Sessions of dumps, also of one whose controller was cut off.
+const NO_DUMP: &str = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name IN ('pg_dump', 'pgfleet backup')";
 
 /// Locks a table on the leader, and so on every replica, in the background.
 fn held(rig: &Rig, leader: &str, source: &str, seconds: u64) {
+    until(rig, source, NO_DUMP, "earlier dumps are gone");
     let text = format!("BEGIN; LOCK TABLE backup_z; SELECT pg_sleep({seconds});");
     let script = format!(
         "PGAPPNAME=holder setsid nohup runuser -u postgres -- psql -X -q -d application -c '{text}' > /dev/null 2>&1 < /dev/null &"
     );
     rig.on(leader, &script, "").expect(0);
-    let query = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'backup_z'::regclass AND mode = 'AccessExclusiveLock'";
+    let query = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'backup_z'::regclass AND mode = 'AccessExclusiveLock' AND granted";
     until(rig, leader, query, "the lock is held");
     // The replica hears of it with the next write of the log.
     sql(rig, leader, "SELECT pg_switch_wal()");
@@ -180,7 +186,8 @@ pub(crate) fn survives_conflict_and_failover(rig: &Rig) {
         let _ = sql(rig, &old, RELEASE);
         backup.join().expect("it ends")
     });
-    assert!(ran.expect(0).out.contains("read again"));
+    let ran = ran.expect(0);
+    assert!(ran.out.contains("read again"), "{}", ran.out);
     on_source("ALTER SYSTEM RESET max_standby_streaming_delay");
     on_source("SELECT pg_reload_conf()");
 

@@ -63,13 +63,18 @@ const STAGES: &[(&str, Stage)] = &[
     ("a destroyed cluster is made again", shape::destroyed_and_made_again),
 ];
 
+/// With a kept lab: the stage to go on from, or the last to run.
+fn stage_of(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |number| number.parse().expect("a stage's number"))
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "minutes pass; whoever waits sees where it is")]
 fn a_cluster_from_bare_hosts_to_failover() {
     let rig = Rig::new();
-    // With a kept lab, the stage to go on from.
-    let from = std::env::var("PGFLEET_LAB_FROM").map_or(1, |number| number.parse().expect("a stage's number"));
-    for (number, (title, stage)) in STAGES.iter().enumerate().skip(from - 1) {
+    for (number, (title, stage)) in
+        STAGES.iter().enumerate().take(stage_of("PGFLEET_LAB_TO", STAGES.len())).skip(stage_of("PGFLEET_LAB_FROM", 1) - 1)
+    {
         let begin = std::time::Instant::now();
         eprintln!("stage {}: {title} ...", number + 1);
         stage(&rig);

@@ -60,8 +60,7 @@ enum Broken {
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let wish = wish(work)?;
     let (view, _) = work.nodes.view().await;
-    let names =
-        backup_sources(&view, work.argument::<String>("from")?.as_deref()).map_err(|(reason, hint)| Trouble::refused(reason).hint(hint))?;
+    let names = backup_sources(&view, work.argument::<String>("from")?.as_deref())?;
     let sources = names.iter().map(|name| work.node(name)).collect::<Result<Vec<_>, _>>()?;
     let Some(source) = sources.first().copied() else { return Err(Trouble::refused("no node can be read")) };
     let server = survey::server(work, source).await.map_err(Trouble::refused)?;

@@ -23,8 +23,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let entry = backups.find(&work.argument::<String>("backup")?.unwrap_or_else(|| "latest".to_owned()))?;
     let Some(manifest) = entry.good().cloned() else { return Err(Trouble::refused(format!("backup {} is not good", entry.id))) };
     let (view, _) = work.nodes.view().await;
-    let names =
-        backup_sources(&view, work.argument::<String>("node")?.as_deref()).map_err(|(reason, hint)| Trouble::refused(reason).hint(hint))?;
+    let names = backup_sources(&view, work.argument::<String>("node")?.as_deref())?;
     let node = work.node(names.first().map_or("", String::as_str))?;
     let size: u64 = manifest.databases.iter().map(|database| database.size_bytes).sum();
     let scratch = Scratch::on(work, node).await?;

@@ -1,29 +1,9 @@
 //! Who takes over, and what it lacks.
 
-use pgfleet_cluster::{ClusterView, EtcdMember, Member, Standing, choose_successor};
+use pgfleet_cluster::{ClusterView, Standing, choose_successor};
 use serde_json::json;
 
-fn view(members: &[(&str, &str, &str)]) -> ClusterView {
-    let member = |(name, role, state): &(&str, &str, &str)| Member {
-        name: (*name).to_owned(),
-        host: (*name).to_owned(),
-        port: 5432,
-        role: (*role).to_owned(),
-        state: (*state).to_owned(),
-        timeline: None,
-        lag: None,
-        pending_restart: false,
-        scheduled_restart: None,
-        tags: std::collections::BTreeMap::new(),
-        patroni: None,
-    };
-    let voter = |name: &&str| EtcdMember { name: (*name).to_owned(), healthy: true, leader: false, version: None, error: None };
-    ClusterView {
-        members: members.iter().map(member).collect(),
-        etcd: ["a", "b", "c"].iter().map(voter).collect(),
-        ..ClusterView::from_answers(&[])
-    }
-}
+use crate::views::{VOTERS, view};
 
 fn at(name: &str, timeline: u64, received: u64) -> Standing {
     Standing { name: name.to_owned(), timeline, received }
@@ -40,7 +20,7 @@ const LOST: [(&str, &str, &str); 4] =
 
 #[test]
 fn the_one_that_has_most_takes_over() {
-    let mut view = view(&LOST);
+    let mut view = view(&LOST, &VOTERS);
     assert_eq!(chosen(&view, None), Ok(("c".to_owned(), 100, false)));
     assert_eq!(chosen(&view, Some("b")), Ok(("b".to_owned(), 300, false)));
     assert_eq!(chosen(&view, Some("d")), Ok(("d".to_owned(), 50, true)));
@@ -54,7 +34,7 @@ fn the_one_that_has_most_takes_over() {
 
 #[test]
 fn a_leader_that_works_is_replaced_by_name_only() {
-    let mut view = view(&LOST);
+    let mut view = view(&LOST, &VOTERS);
     view.members[0].role = "leader".to_owned();
     assert_eq!(chosen(&view, None), Ok(("c".to_owned(), 100, false)), "a leader that does not run is none");
     view.members[0].state = "running".to_owned();

@@ -1,46 +1,10 @@
 //! May a node leave? Decided on views of three nodes and three voters.
 
-use pgfleet_cluster::{ClusterView, EtcdMember, Leaving, Member, slot_of};
+use pgfleet_cluster::{ClusterView, Leaving, slot_of};
 
-fn member(name: &str, role: &str, state: &str) -> Member {
-    Member {
-        name: name.to_owned(),
-        host: String::new(),
-        port: 5432,
-        role: role.to_owned(),
-        state: state.to_owned(),
-        timeline: Some(1),
-        lag: Some(0),
-        pending_restart: false,
-        scheduled_restart: None,
-        tags: Default::default(),
-        patroni: Some("4.0.7".to_owned()),
-    }
-}
-
-fn view(members: &[(&str, &str, &str)], healthy: &[(&str, bool)]) -> ClusterView {
-    let etcd = healthy.iter().map(|(name, healthy)| EtcdMember {
-        name: (*name).to_owned(),
-        healthy: *healthy,
-        leader: false,
-        version: None,
-        error: None,
-    });
-    ClusterView {
-        name: "demo".to_owned(),
-        source: None,
-        members: members.iter().map(|(name, role, state)| member(name, role, state)).collect(),
-        paused: false,
-        scheduled_switchover: None,
-        synchronous_mode: "quorum".to_owned(),
-        etcd: etcd.collect(),
-        nodes: Vec::new(),
-        findings: Vec::new(),
-    }
-}
+use crate::views::{VOTERS as WELL, view};
 
 const THREE: [(&str, &str, &str); 3] = [("a", "leader", "running"), ("b", "quorum_standby", "streaming"), ("c", "replica", "streaming")];
-const WELL: [(&str, bool); 3] = [("a", true), ("b", true), ("c", true)];
 
 fn check(view: &ClusterView, name: &str, how: Leaving, objection: Option<&str>) {
     let verdict = view.may_leave(name, how);

@@ -1,41 +1,10 @@
 //! May this node rest, be copied anew, be stopped? And in which order do nodes restart?
 
-use pgfleet_cluster::{ClusterView, EtcdMember, Member, Objection, RestartWish, plan_restart};
+use pgfleet_cluster::{ClusterView, Objection, RestartWish, plan_restart};
 use serde_json::{Map, Value, json};
 
-fn member(name: &str, role: &str, state: &str) -> Member {
-    Member {
-        name: name.to_owned(),
-        host: name.to_owned(),
-        port: 5432,
-        role: role.to_owned(),
-        state: state.to_owned(),
-        timeline: Some(1),
-        lag: Some(0),
-        pending_restart: false,
-        scheduled_restart: None,
-        tags: std::collections::BTreeMap::new(),
-        patroni: Some("4.0.7".to_owned()),
-    }
-}
+use crate::views::{VOTERS as THREE, view};
 
-fn view(members: &[(&str, &str, &str)], voters: &[(&str, bool)]) -> ClusterView {
-    let voter = |(name, healthy): &(&str, bool)| EtcdMember {
-        name: (*name).to_owned(),
-        healthy: *healthy,
-        leader: false,
-        version: None,
-        error: None,
-    };
-    ClusterView {
-        members: members.iter().map(|(name, role, state)| member(name, role, state)).collect(),
-        synchronous_mode: "quorum".to_owned(),
-        etcd: voters.iter().map(voter).collect(),
-        ..ClusterView::from_answers(&[])
-    }
-}
-
-const THREE: [(&str, bool); 3] = [("a", true), ("b", true), ("c", true)];
 const HEALTHY: [(&str, &str, &str); 3] =
     [("a", "leader", "running"), ("b", "quorum_standby", "streaming"), ("c", "quorum_standby", "streaming")];
 
