@@ -154,6 +154,17 @@ pub(crate) enum RunOutput {
     Json,
 }
 
+/// What to print where nothing runs on hosts for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextOutput {
+    /// For a person.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// JSON.
+    Json,
+}
+
 /// Which hosts and variables.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct InventorySource {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::sizes::shown_bytes;
 use crate::{ClusterView, Severity};
 
 /// How a check ended, the worst last.
@@ -397,12 +398,9 @@ fn level(value: f64, warn: f64, fail: f64) -> Outcome {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size for a person; as a float it came out of JSON")]
 fn bytes(count: f64) -> String {
-    match count {
-        count if count >= GIB => format!("{:.1} GB", count / 1e9),
-        count if count >= 1e6 => format!("{:.0} MB", count / 1e6),
-        count => format!("{:.0} kB", count / 1e3),
-    }
+    shown_bytes(count as u64)
 }
 
 /// The worst of all.

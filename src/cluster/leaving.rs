@@ -24,9 +24,7 @@ impl ClusterView {
     }
 
     fn members_can_spare(&self, name: &str, how: Leaving) -> Result<(), Objection> {
-        let Some(leader) = self.leader().filter(|leader| leader.is_well()) else {
-            return Err(Objection::new("the cluster has no leader that works", "bring one back first; see 'pgfleet status'"));
-        };
+        let leader = self.working_leader()?;
         if self.paused {
             return Err(Objection::new(
                 "the cluster is paused, and a Patroni that is stopped now would leave its PostgreSQL running",
@@ -36,7 +34,7 @@ impl ClusterView {
         if let Some(scheduled) = &self.scheduled_switchover {
             return Err(Objection::new(format!("a switchover is scheduled for {}", scheduled.at), "wait for it, or cancel it"));
         }
-        let member = self.members.iter().find(|member| member.name == name);
+        let member = self.member(name);
         if how == Leaving::Dead && member.is_some_and(Member::is_well) {
             let hint = "leave out --dead; of a host that died just now the cluster learns within 30 s";
             return Err(Objection::new(
@@ -69,12 +67,8 @@ impl ClusterView {
         if !self.etcd.iter().any(|voter| voter.name == name) {
             return Ok(());
         }
-        let (healthy, all, needed) = self.quorum();
-        if healthy < needed {
-            let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed to change its members");
-            return Err(Objection::new(reason, "start etcd on the other voters first"));
-        }
-        let others = all - 1;
+        self.may_decide()?;
+        let others = self.etcd.len() - 1;
         let well = self.etcd.iter().filter(|voter| voter.healthy && voter.name != name).count();
         let wanted = others / 2 + 1;
         if well < wanted {

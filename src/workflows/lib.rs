@@ -23,8 +23,8 @@ mod rotation;
 mod seal;
 mod secrets;
 mod settings;
-mod sizes;
 mod slot;
+mod sql;
 mod status;
 mod streams;
 
@@ -39,5 +39,4 @@ pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;
 pub use seal::seal_secrets;
 pub use secrets::{Known, Rotated, rotate, secret, secrets};
-pub use sizes::bytes as shown_bytes;
 pub use status::status;

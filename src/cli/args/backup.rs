@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{ConnectionArgs, InventorySource, RunArgs};
+use super::{ConnectionArgs, InventorySource, RunArgs, TextOutput};
 
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -67,16 +67,6 @@ pub(crate) struct BackupCreateArgs {
     pub(crate) run: RunArgs,
 }
 
-/// How something is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BackupOutput {
-    /// For a person.
-    #[default]
-    Table,
-    /// JSON.
-    Json,
-}
-
 /// Which cluster's catalogue. No host is asked.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BackupListArgs {
@@ -86,7 +76,7 @@ pub(crate) struct BackupListArgs {
     pub(crate) connection: ConnectionArgs,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: BackupOutput,
+    pub(crate) output: TextOutput,
 }
 
 #[derive(Debug, ClapArgs)]

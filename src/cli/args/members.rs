@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{ConnectionArgs, InventorySource, RunArgs};
+use super::{ConnectionArgs, InventorySource, RunArgs, TextOutput};
 
 /// What a command that only looks prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -117,16 +117,6 @@ pub(crate) struct StopArgs {
     pub(crate) run: RunArgs,
 }
 
-/// How log lines are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogsOutput {
-    /// Time, node, service and text.
-    #[default]
-    Text,
-    /// One JSON object a line; `at` in microseconds since 1970.
-    Json,
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LogsArgs {
     /// Only this node.
@@ -144,9 +134,9 @@ pub(crate) struct LogsArgs {
     /// Go on with what comes, until Ctrl-C.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// How to print it.
+    /// How to print it; as JSON one object a line, `at` in microseconds since 1970.
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: LogsOutput,
+    pub(crate) output: TextOutput,
     #[command(flatten)]
     pub(crate) source: InventorySource,
     #[command(flatten)]

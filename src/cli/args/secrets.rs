@@ -2,17 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{ConnectionArgs, InventorySource, RunArgs};
-
-/// Text for a person, or JSON for a program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TextOutput {
-    /// Text.
-    #[default]
-    Text,
-    /// JSON.
-    Json,
-}
+use super::{ConnectionArgs, InventorySource, RunArgs, TextOutput};
 
 /// Whom a connection shall reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

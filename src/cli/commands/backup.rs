@@ -2,17 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
+use pgfleet_cluster::shown_bytes;
 use pgfleet_engine::Stop;
 use pgfleet_state::{Backups, Entry, Lock, Manifest, Retention, Status, seconds_of, surplus};
-use pgfleet_workflows::{Operated, Operation, Project, Wish, WorkflowError, backups, cluster_name, shown_bytes, verify_files};
+use pgfleet_workflows::{Operated, Operation, Project, Wish, WorkflowError, backups, cluster_name, verify_files};
 use serde_json::{Value, json};
 
 use super::operate::{self, Consent};
-use crate::args::RunOutput;
 use crate::args::backup::{
-    BackupArgs, BackupCommand, BackupCreateArgs, BackupFormat, BackupListArgs, BackupOutput, BackupPruneArgs, BackupShowArgs,
-    BackupVerifyArgs,
+    BackupArgs, BackupCommand, BackupCreateArgs, BackupFormat, BackupListArgs, BackupPruneArgs, BackupShowArgs, BackupVerifyArgs,
 };
+use crate::args::{RunOutput, TextOutput};
 use crate::exit::Exit;
 use crate::table::Table;
 use crate::{screen, settings};
@@ -55,7 +55,7 @@ fn wish_of(project: Project, args: &BackupListArgs) -> Result<Wish, WorkflowErro
 
 fn list(project: Project, args: &BackupListArgs) -> Result<Exit, WorkflowError> {
     let entries = backups(&wish_of(project, args)?)?.list()?;
-    if args.output == BackupOutput::Json {
+    if args.output == TextOutput::Json {
         return printed(&entries.iter().map(as_json).collect::<Vec<_>>());
     }
     if entries.is_empty() {
@@ -85,7 +85,7 @@ fn list(project: Project, args: &BackupListArgs) -> Result<Exit, WorkflowError> 
 fn show(project: Project, args: &BackupShowArgs) -> Result<Exit, WorkflowError> {
     let catalogue = backups(&wish_of(project, &args.list)?)?;
     let entry = any(&catalogue, &args.id)?;
-    if args.list.output == BackupOutput::Json {
+    if args.list.output == TextOutput::Json {
         return printed(&as_json(&entry));
     }
     let manifest = match &entry.manifest {
@@ -199,7 +199,7 @@ fn prune(project: Project, args: &BackupPruneArgs) -> Result<Exit, WorkflowError
     let _lock = if args.check { None } else { Some(Lock::take(&wish.project.state(), "backup-prune")?) };
     let retention = Retention { keep: args.keep, older_than: args.older_than.map(|days| days * 86_400) };
     let doomed = surplus(&catalogue.list()?, retention, now());
-    let json = args.list.output == BackupOutput::Json;
+    let json = args.list.output == TextOutput::Json;
     if !json {
         let word = if args.check { "would go" } else { "goes" };
         doomed.iter().for_each(|entry| screen::line(&format!("{} ({}, {} old) {word}", entry.id, state(entry), age_of(&entry.id))));

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::look::{Looked, look};
 use super::members::operation;
-use crate::args::{LogsArgs, LogsOutput};
+use crate::args::{LogsArgs, TextOutput};
 use crate::exit::Exit;
 use crate::{screen, settings};
 
@@ -30,8 +30,8 @@ pub(crate) async fn run(project: Project, args: LogsArgs) -> Result<Exit, Workfl
     let shown = Lines::default();
     let output = args.output;
     let looked = look(&wish, &operation, &stop, move |text| match output {
-        LogsOutput::Json => screen::line(text),
-        LogsOutput::Text => shown.show(text),
+        TextOutput::Json => screen::line(text),
+        TextOutput::Text => shown.show(text),
     });
     match looked.await? {
         // Whoever ends what follows for ever has not interrupted anything.

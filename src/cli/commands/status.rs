@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use console::Style;
-use pgfleet_cluster::{ClusterView, Finding, Severity};
+use pgfleet_cluster::{ClusterView, Finding, Severity, shown_bytes};
 use pgfleet_engine::Stop;
-use pgfleet_workflows::{Project, Wish, WorkflowError, backups, shown_bytes, status};
+use pgfleet_workflows::{Project, Wish, WorkflowError, backups, status};
 use serde::Serialize;
 
 use super::backup::{age_in_seconds, age_of};
@@ -154,7 +154,7 @@ fn members(view: &ClusterView, wide: bool) -> Table {
         let state = if member.is_well() { good(&member.state) } else { bad(&member.state) };
         let lag = match (member.is_leader(), member.lag) {
             (true, _) => "-".to_owned(),
-            (false, Some(lag)) => bytes(lag),
+            (false, Some(lag)) => shown_bytes(lag),
             (false, None) => "unknown".to_owned(),
         };
         let role = if member.is_leader() { Style::new().bold().apply_to(&member.role).to_string() } else { member.role.clone() };
@@ -205,12 +205,4 @@ fn good(text: &str) -> String {
 
 fn bad(text: &str) -> String {
     Style::new().red().bold().apply_to(text).to_string()
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..=9_999 => format!("{count} B"),
-        10_000..=9_999_999 => format!("{} kB", count / 1000),
-        _ => format!("{} MB", count / 1_000_000),
-    }
 }

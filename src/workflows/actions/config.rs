@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::seen::{SQL, Seen};
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
+use crate::sql::literal;
 
 /// What PostgreSQL says of its parameters.
 const PARAMETERS: &str = "SELECT name, setting, coalesce(unit, '') AS unit, context, vartype, min_val, max_val, enumvals FROM pg_settings";
@@ -167,7 +168,7 @@ async fn apply(work: &Work, seen: &Seen, patch: &Value, after: &Value, changes: 
     })?;
     let what = "every node has read the change";
     let names: Vec<&str> = changes.iter().filter_map(|change| change.parameter.as_deref()).collect();
-    let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
+    let quoted: Vec<String> = names.iter().map(|name| literal(name)).collect();
     let query = format!("SELECT coalesce(json_object_agg(name, setting), '{{}}') FROM pg_settings WHERE name IN ({});", quoted.join(", "));
     let read = work.until(what, limit, async || {
         if names.is_empty() {

@@ -10,8 +10,6 @@ use crate::nodes::Node;
 
 /// A clean stop of PostgreSQL writes a checkpoint, which may take its time.
 const STOP: Duration = Duration::from_secs(330);
-/// A switchover, until the old leader streams.
-const SWITCH: Duration = Duration::from_secs(120);
 /// Patroni's key of a member lives this long without it, and etcd's own changes are quicker.
 const FORGOTTEN: Duration = Duration::from_secs(90);
 /// Patroni drops a slot in one of its rounds.
@@ -44,10 +42,10 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if !is_known && how == Leaving::Dead {
         return Err(Trouble::refused(format!("the cluster knows no '{name}' (any more)")).hint("take it out of the inventory"));
     }
-    if work.is_check() {
-        return Ok(Done::changed().with("summary", leaver.intention(&view, voters.len())));
+    if work.is_check() || work.argument("look_only")?.unwrap_or(false) {
+        let done = if work.is_check() { Done::changed() } else { Done::unchanged() };
+        return Ok(done.with("summary", leaver.intention(&view, voters.len())).with("hand_over", leaver.leads(&view)));
     }
-    let view = leaver.hand_over(view).await?;
     leaver.stop_services().await?;
     leaver.leave_etcd(&view).await?;
     leaver.be_forgotten().await?;
@@ -69,8 +67,12 @@ struct Leaver<'a> {
 }
 
 impl Leaver<'_> {
+    fn leads(&self, view: &ClusterView) -> bool {
+        view.leader().is_some_and(|leader| leader.name == self.name)
+    }
+
     fn intention(&self, view: &ClusterView, voters: usize) -> String {
-        let leads = view.leader().is_some_and(|leader| leader.name == self.name);
+        let leads = self.leads(view);
         let mut steps = vec![format!("{} would leave the cluster:", self.name)];
         let voter = view.etcd.iter().any(|voter| voter.name == self.name);
         for (wanted, step) in [
@@ -91,39 +93,6 @@ impl Leaver<'_> {
         let (view, _) = self.work.nodes.view().await;
         let leader = view.leader().ok_or_else(|| Trouble::failed("the cluster has no leader"))?;
         self.work.node(&leader.name)
-    }
-
-    async fn hand_over(&self, view: ClusterView) -> Result<ClusterView, Trouble> {
-        let Some(leader) = view.leader().filter(|leader| leader.name == self.name).cloned() else { return Ok(view) };
-        let best = view.members.iter().filter(|member| !member.is_leader() && member.is_well());
-        // Patroni itself refuses a candidate that commits did not wait for.
-        let best = best.min_by_key(|member| (!member.role.ends_with("_standby"), member.lag.unwrap_or(u64::MAX)));
-        let candidate = best.ok_or_else(|| Trouble::refused("no replica is well enough to lead"))?.name.clone();
-        self.work
-            .step(&format!("{candidate} takes the lead from {}", self.name), async {
-                let node = self.work.node(self.name)?;
-                let body = json!({"leader": self.name, "candidate": candidate});
-                // What comes of it, the cluster says: an answer may be late, and still be a yes.
-                let answer = self.work.nodes.patroni(node, "POST", "/switchover", &body, SWITCH).await;
-                if let Ok(answer) = &answer
-                    && (400..500).contains(&answer.status)
-                {
-                    return Err(Trouble::failed(format!("Patroni refuses the switchover: {}", answer.body.trim())));
-                }
-                self.work
-                    .until("another node leads and this one follows", SWITCH, || async {
-                        let (view, _) = self.work.nodes.view().await;
-                        let now = view.leader().filter(|now| now.name != self.name && now.is_well() && now.timeline > leader.timeline);
-                        let follows = view.members.iter().any(|member| member.name == self.name && !member.is_leader() && member.is_well());
-                        match now {
-                            Some(_) if follows => Ok(view),
-                            Some(now) => Err(format!("{} leads, {} does not stream yet", now.name, self.name)),
-                            None => Err("no other node leads yet".to_owned()),
-                        }
-                    })
-                    .await
-            })
-            .await
     }
 
     async fn stop_services(&self) -> Result<(), Trouble> {

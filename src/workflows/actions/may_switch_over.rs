@@ -16,11 +16,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         forced: work.argument("force")?.unwrap_or(false),
     };
     let wanted: Option<String> = work.argument("candidate")?;
-    let (view, _) = work.nodes.view().await;
-    if view.members.is_empty() {
-        let reason = view.findings.first().map_or("no Patroni answers".to_owned(), |finding| finding.text.clone());
-        return Err(Trouble::refused(reason).hint("'pgfleet status' says more"));
-    }
+    let view = work.look_at_members().await?.view;
     let facts = match view.leader() {
         Some(leader) => {
             let text = work.nodes.sql(work.node(&leader.name)?, "postgres", LeaderFacts::QUERY, LIMIT).await?;

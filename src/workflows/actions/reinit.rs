@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::seen::SQL;
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
+use crate::sql::literal;
 
 /// Without any news for so long, something hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -101,8 +102,8 @@ fn eta(progress: &Progress, spent: Duration) -> String {
 async fn progress(work: &Work, leader: &Node, address: &str) -> Option<Progress> {
     let query = format!(
         "SELECT phase, coalesce(backup_streamed, 0) AS streamed, coalesce(backup_total, 0) AS total \
-         FROM pg_stat_progress_basebackup JOIN pg_stat_replication USING (pid) WHERE host(client_addr) = '{}'",
-        address.replace('\'', "''")
+         FROM pg_stat_progress_basebackup JOIN pg_stat_replication USING (pid) WHERE host(client_addr) = {}",
+        literal(address)
     );
     let rows = work.nodes.rows(leader, "postgres", &query, SQL).await.ok()?;
     let row = rows.first()?;

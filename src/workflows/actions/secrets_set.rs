@@ -12,6 +12,7 @@ use super::{Done, Trouble, Work};
 use crate::credentials::verifies;
 use crate::nodes::Node;
 use crate::rotation::{self, Rotation};
+use crate::sql::{ident, literal};
 
 /// Until every node has what the leader has, and lets the new passwords in.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -71,7 +72,7 @@ async fn set(work: &Work, leader: &Node, rotation: &Rotation, roles: &[(&str, &s
     let mut sql =
         String::from("SET log_min_error_statement = panic;\nSET log_statement = 'none';\nSET log_min_duration_statement = -1;\nBEGIN;\n");
     for (name, role) in late {
-        sql.push_str(&format!("ALTER ROLE \"{}\" PASSWORD {};\n", role.replace('"', "\"\""), literal(&rotation[*name].verifier)));
+        sql.push_str(&format!("ALTER ROLE {} PASSWORD {};\n", ident(role), literal(&rotation[*name].verifier)));
     }
     sql.push_str("COMMIT;\n");
     work.nodes.sql(leader, "postgres", &sql, LIMIT).await?;
@@ -118,9 +119,4 @@ pub(super) async fn try_password(work: &Work, node: &Node, target: &str, questio
     let script = "IFS= read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -X -w -A -t -d \"$0\" -c \"$1\"";
     let ended = work.nodes.run(node, &["sh", "-c", script, target, question], &format!("{password}\n"), SQL).await?;
     if ended.rc == 0 { Ok(()) } else { Err(ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ")) }
-}
-
-/// A text of SQL.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

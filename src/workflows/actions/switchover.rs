@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::hold::{hold, release};
+use super::hold::Sign;
 use super::writes::{Witness, Writes};
 use super::{Done, Trouble, Work, routers};
 use crate::nodes::{Answer, Node};
@@ -84,17 +84,18 @@ async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) 
             }
         }
     });
+    let sign = Sign::new();
     let (promoted, ()) = tokio::join!(
         async {
             let promoted = promoted.await;
             if promoted.is_ok() {
-                tokio::join!(release(work, &bystanders), routers::turn_to(work, &candidate.name, &leader.name));
+                tokio::join!(sign.release(work, &bystanders), routers::turn_to(work, &candidate.name, &leader.name));
             } else {
-                release(work, &bystanders).await;
+                sign.release(work, &bystanders).await;
             }
             promoted
         },
-        hold(work, &bystanders),
+        sign.hold(work, &bystanders),
     );
     if let Err(trouble) = promoted {
         let words = answer.map(|answer| answer.map_or_else(|reason| reason, |answer| answer.body)).unwrap_or_default();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Trouble, Work};
 use crate::nodes::Node;
+use crate::sql::ident;
 
 /// Where the rows go. Only one run at a time works on a cluster.
 const TABLE: &str = "pgfleet.write_probe";
@@ -40,7 +41,7 @@ impl Writes {
     pub(super) async fn prepare(work: &Work, leader: &Node, candidate: &Node) -> Result<Self, Trouble> {
         let others = work.nodes.databases().find(|node| node.name != leader.name && node.name != candidate.name);
         let observer = others.unwrap_or(candidate).clone();
-        let user = quoted(&observer.app_user);
+        let user = ident(&observer.app_user);
         let sql = format!(
             "SET client_min_messages = warning;\nCREATE SCHEMA IF NOT EXISTS pgfleet;\nDROP TABLE IF EXISTS {TABLE};\n\
              CREATE TABLE {TABLE} (way text, n int, PRIMARY KEY (way, n));\n\
@@ -127,11 +128,6 @@ impl Writes {
 fn numbers(ranges: &Value) -> BTreeSet<u64> {
     let range = |range: &Value| Some(range.get(0)?.as_u64()?..=range.get(1)?.as_u64()?);
     ranges.as_array().into_iter().flatten().filter_map(range).flatten().collect()
-}
-
-/// An identifier as SQL has it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

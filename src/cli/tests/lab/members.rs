@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::rig::{HOSTS, Rig, leader, patroni};
 
-const LOAD: &str = "builder.lan";
+/// Where the load comes from.
+pub(crate) const LOAD: &str = "builder.lan";
 
 /// Begins to write numbered rows through the service name; each that was acknowledged is kept in a list on the guest.
-fn begin_load(rig: &Rig) {
+pub(crate) fn begin_load(rig: &Rig) {
     let app = ("app_user", "app_password.txt");
     rig.query(LOAD, "db.postgres.host.uk.com:5432", app, "CREATE TABLE IF NOT EXISTS load (n int); TRUNCATE load").expect(0);
     let script = "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged; cat > /run/load.sh <<'END'\n\
@@ -19,7 +20,7 @@ fn begin_load(rig: &Rig) {
 }
 
 /// Ends it, and counts rows that were acknowledged and are gone: there must be none.
-fn end_load(rig: &Rig) {
+pub(crate) fn end_load(rig: &Rig) {
     let count = "systemctl stop load; psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application -c 'SELECT n FROM load' | sort > /run/there \
                  && sort /run/acknowledged | comm -13 /run/there - | wc -l; wc -l < /run/acknowledged; rm /root/.pgpass";
     let said = rig.said(LOAD, count);

@@ -10,12 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join_all};
-use pgfleet_cluster::{ClusterView, backup_sources};
+use pgfleet_cluster::{ClusterView, backup_sources, shown_bytes};
 use pgfleet_state::{Backups, Database, Draft, Format, Manifest, Status, free_bytes, time_now};
 
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
-use crate::sizes;
 use crate::streams::Meter;
 pub(super) use database::COUNT;
 use survey::{Found, Server};
@@ -69,7 +68,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let last = wish.backups.latest()?;
     let expected = expected_bytes(last.as_ref().and_then(|entry| entry.good()), size);
     room(&wish, expected)?;
-    let what = format!("{} databases, {}, from {}", found.len(), sizes::bytes(size), source.name);
+    let what = format!("{} databases, {}, from {}", found.len(), shown_bytes(size), source.name);
     if work.is_check() {
         return Ok(Done::changed().with("summary", format!("would back up {what} into {}", wish.backups.folder().display())));
     }
@@ -130,7 +129,7 @@ fn room(wish: &Wish, expected: Option<u64>) -> Result<(), Trouble> {
         return Ok(());
     }
     let reason =
-        format!("{} has room for {}, the backup needs about {}", wish.backups.folder().display(), sizes::bytes(free), sizes::bytes(needed));
+        format!("{} has room for {}, the backup needs about {}", wish.backups.folder().display(), shown_bytes(free), shown_bytes(needed));
     Err(Trouble::refused(reason).hint("make room: pgfleet backup prune --keep 7 removes old ones"))
 }
 
@@ -191,8 +190,8 @@ async fn finished(work: &Work, draft: Draft, mut manifest: Manifest, size: u64) 
         "backup {}: {} databases, {} in {} of dumps, {:.1} s ({rate}), from {} (timeline {}, {})",
         manifest.id,
         manifest.databases.len(),
-        sizes::bytes(size),
-        sizes::bytes(bytes),
+        shown_bytes(size),
+        shown_bytes(bytes),
         manifest.duration,
         manifest.source,
         manifest.timeline,
@@ -208,7 +207,7 @@ async fn finished(work: &Work, draft: Draft, mut manifest: Manifest, size: u64) 
 
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for a person")]
 fn rate(bytes: u64, seconds: f64) -> String {
-    format!("{}/s", sizes::bytes((bytes as f64 / seconds.max(0.001)) as u64))
+    format!("{}/s", shown_bytes((bytes as f64 / seconds.max(0.001)) as u64))
 }
 
 /// Marks what was begun as failed.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Work;
 use crate::nodes::Node;
+use crate::sql::literal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -81,7 +82,7 @@ pub(super) async fn databases(work: &Work, node: &Node) -> Result<Vec<Found>, St
 
 async fn database(work: &Work, node: &Node, row: &Map) -> Result<Found, String> {
     let name = text(row, "name");
-    let user = node.backup_user.replace('\'', "''");
+    let user = literal(&node.backup_user);
     let query = format!(
         "SELECT (SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname)), '[]') FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
            WHERE relpersistence = 'u' AND relkind = 'r') AS unlogged, \
@@ -89,7 +90,7 @@ async fn database(work: &Work, node: &Node, row: &Map) -> Result<Found, String> 
          EXISTS (SELECT FROM pg_largeobject_metadata) OR EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid \
            WHERE datname = current_database()) AS needs_superuser, \
          coalesce((SELECT rolbypassrls AND pg_has_role(oid, 'pg_read_all_data', 'MEMBER') \
-           AND has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE rolname = '{user}'), false) AS may_read"
+           AND has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE rolname = {user}), false) AS may_read"
     );
     let rows = work.nodes.rows(node, &name, &query, LIMIT).await?;
     let more = rows.first().cloned().unwrap_or_default();

@@ -5,12 +5,11 @@ mod scratch;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pgfleet_cluster::backup_sources;
+use pgfleet_cluster::{backup_sources, shown_bytes};
 use pgfleet_state::{Backups, Database, Entry, Format, Manifest, Proof, Table, time_now};
 
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
-use crate::sizes;
 use crate::streams::{FileSource, Meter};
 use scratch::Scratch;
 
@@ -29,7 +28,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let scratch = Scratch::on(work, node).await?;
     scratch.has_room(size).await?;
     if work.is_check() {
-        let text = format!("would restore backup {} ({}) on {} in {}", entry.id, sizes::bytes(size), node.name, scratch.folder());
+        let text = format!("would restore backup {} ({}) on {} in {}", entry.id, shown_bytes(size), node.name, scratch.folder());
         return Ok(Done::changed().with("summary", text));
     }
     let begin = Instant::now();

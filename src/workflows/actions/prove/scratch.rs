@@ -8,8 +8,8 @@ use pgfleet_state::{Manifest, Table};
 use super::super::dump::COUNT;
 use super::{Trouble, Work, bin};
 use crate::nodes::{Ended, Node};
-use crate::sizes;
 use crate::streams::Streamed;
+use pgfleet_cluster::shown_bytes;
 
 const UNIT: &str = "pgfleet-verify.service";
 const LIMIT: Duration = Duration::from_secs(180);
@@ -54,7 +54,7 @@ impl<'a> Scratch<'a> {
         if free >= needed {
             return Ok(());
         }
-        let (free, needed) = (sizes::bytes(free), sizes::bytes(needed));
+        let (free, needed) = (shown_bytes(free), shown_bytes(needed));
         let trouble = Trouble::refused(format!("{}: {parent} has room for {free}, the restore needs {needed}", self.node.name));
         Err(trouble.hint("prove it on another host: --on NODE"))
     }

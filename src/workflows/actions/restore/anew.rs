@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 
 use super::load::Loader;
-use super::sql::{create, ident, literal};
+use super::sql::create;
 use super::{Done, Meter, SHORT, Trouble, Work, leader, source};
 use crate::nodes::Node;
+use crate::sql::{ident, literal};
 
 const STOP: Duration = Duration::from_secs(330);
 

@@ -7,10 +7,10 @@ use pgfleet_state::{Database, Table};
 
 use super::super::dump::COUNT;
 use super::super::prove::compare;
-use super::sql::ident;
 use super::{Trouble, Work};
 use crate::nodes::Node;
 use crate::restoring::{Source, missing_roles};
+use crate::sql::ident;
 use crate::streams::{Meter, Streamed};
 
 /// A lane of its own: others look at the node meanwhile.

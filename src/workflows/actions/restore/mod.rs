@@ -17,10 +17,10 @@ use pgfleet_state::{Backups, Database};
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
 use crate::restoring::{Source, find};
-use crate::sizes;
 use crate::streams::Meter;
 use load::{Loader, drop_database};
 use names::change_names;
+use pgfleet_cluster::shown_bytes;
 use sql::{Beside, Renaming, beside, create, rights};
 
 pub(crate) use anew::{fill as fill_anew, vacant};
@@ -146,11 +146,11 @@ async fn ways(work: &Work, leader: &Node, source: &Source, chosen: Vec<Database>
 fn preview(source: &Source, ways: &[Way], rooms: &[room::Room], size: u64) -> Vec<String> {
     let mut lines = Vec::new();
     for Way { database, now, kept, .. } in ways {
-        let size = sizes::bytes(database.size_bytes);
+        let size = shown_bytes(database.size_bytes);
         let old = now.as_ref().and_then(|now| now.get("size")?.as_u64());
         lines.push(match old {
             Some(old) => {
-                format!("{} ({}) is replaced by that of {} ({size}), and kept as {kept}", database.name, sizes::bytes(old), source.title)
+                format!("{} ({}) is replaced by that of {} ({size}), and kept as {kept}", database.name, shown_bytes(old), source.title)
             }
             None => format!("{} ({size}) comes from {}; nothing has that name now", database.name, source.title),
         });

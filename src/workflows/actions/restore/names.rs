@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::sql::{Renaming, exchange, ident, literal, send_away};
+use super::sql::{Renaming, exchange, send_away};
 use super::{SHORT, Trouble, Work};
 use crate::nodes::Node;
+use crate::sql::{ident, literal};
 
 /// All names in one go. Afterwards nobody reads from what is kept, on replicas neither.
 pub(super) async fn change_names(work: &Work, leader: &Node, renamings: &[Renaming]) -> Result<(), Trouble> {

@@ -6,7 +6,7 @@ use super::load::drop_database;
 use super::sql::{Beside, Renaming, beside, parted};
 use super::{Done, SHORT, Trouble, Work, change_names, leader};
 use crate::nodes::Node;
-use crate::sizes;
+use pgfleet_cluster::shown_bytes;
 
 /// A database beside the one that has the name.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Kept {
             Beside::Before => format!("{} as it was before its restore", self.of),
             Beside::Undone => format!("{} as it was when its restore was undone", self.of),
         };
-        format!("{}: {what} ({})", self.name, sizes::bytes(self.bytes))
+        format!("{}: {what} ({})", self.name, shown_bytes(self.bytes))
     }
 }
 

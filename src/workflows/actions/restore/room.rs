@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::{SHORT, Trouble, Work};
 use crate::nodes::Node;
-use crate::sizes;
+use pgfleet_cluster::shown_bytes;
 
 /// The disk of one node.
 pub(super) struct Room {
@@ -16,9 +16,9 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn told(&self) -> String {
-        let needed = sizes::bytes(self.needed);
+        let needed = shown_bytes(self.needed);
         match self.free {
-            Some(free) => format!("{}: {needed} needed on the disk, {} free", self.node, sizes::bytes(free)),
+            Some(free) => format!("{}: {needed} needed on the disk, {} free", self.node, shown_bytes(free)),
             None => format!("{}: {needed} needed on the disk; how much is free, it does not say", self.node),
         }
     }

@@ -1,22 +1,12 @@
 //! The SQL of a restore: names, the new database, its rights, and the exchange of names.
 
+use crate::sql::{ident, literal};
 use pgfleet_protocol::Map;
 use pgfleet_state::Database;
 use serde_json::Value;
 
 /// PostgreSQL's limit of a name, in bytes.
 const NAME: usize = 63;
-
-/// A name as SQL has it.
-pub(super) fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text as SQL has it.
-pub(super) fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
-}
 
 /// What a database is beside the one that has the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 /// `1.5 MB`, in powers of a thousand.
 #[must_use]
-pub fn bytes(count: u64) -> String {
+pub fn shown_bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
         return format!("{count} B");
@@ -20,7 +20,7 @@ mod tests {
     #[test]
     fn units_fit() {
         for (count, expect) in [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12_345_678, "12.3 MB"), (7_000_000_000, "7.0 GB")] {
-            assert_eq!(super::bytes(count), expect);
+            assert_eq!(super::shown_bytes(count), expect);
         }
     }
 }
