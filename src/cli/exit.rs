@@ -40,7 +40,7 @@ impl From<Exit> for ExitCode {
 impl From<&WorkflowError> for Exit {
     fn from(error: &WorkflowError) -> Self {
         match error {
-            WorkflowError::Input(_) | WorkflowError::Ssh { .. } => Self::Input,
+            WorkflowError::Input(_) | WorkflowError::Ssh { .. } | WorkflowError::State(StateError::Secret { .. }) => Self::Input,
             WorkflowError::Refused { .. } => Self::Refused,
             WorkflowError::State(StateError::Locked(_)) => Self::Locked,
             _ => Self::Error,

@@ -32,7 +32,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         (false, false) => Leaving::InOrder,
     };
     let node = if how == Leaving::Dead { None } else { Some(work.node(&name)?) };
-    let (view, _) = work.nodes.view().await;
+    let view = work.look_at_members().await?.view;
     view.may_leave(&name, how)?;
     let leaver = Leaver { work, name: &name, node };
     let voters = leaver.etcd_entries(&view).await?;

@@ -1,6 +1,6 @@
 //! One look at the cluster, and what an action asks of it; the same words in all of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use pgfleet_cluster::{ClusterView, Member, NodeAnswer, Objection};
@@ -11,6 +11,9 @@ use crate::nodes::Node;
 
 /// How long a question in SQL may take.
 pub(crate) const SQL: Duration = Duration::from_secs(10);
+
+/// What etcd's voters may take to agree on a leader among them, on a busy machine.
+const ELECTION: Duration = Duration::from_secs(5);
 
 /// The cluster at one moment.
 pub(crate) struct Seen {
@@ -32,9 +35,14 @@ impl Work {
         Seen { view, answers }
     }
 
-    /// The same, where some Patroni answers.
+    /// The same, where some Patroni answers. What is decided on it shall not fail of a moment in which etcd elects its leader.
     pub(crate) async fn look_at_members(&self) -> Result<Seen, Trouble> {
-        let seen = self.look().await;
+        let begin = Instant::now();
+        let mut seen = self.look().await;
+        while seen.view.may_decide().is_err() && begin.elapsed() < ELECTION {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            seen = self.look().await;
+        }
         if seen.view.members.is_empty() {
             let trouble = Trouble::refused("no Patroni answers: the cluster is down, or was never deployed");
             return Err(trouble.hint("'pgfleet start' starts a cluster that was stopped; see 'pgfleet status'"));

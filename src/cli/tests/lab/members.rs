@@ -1,5 +1,7 @@
 //! What is done to the members of a cluster, while a client writes: what it was told is written must be there afterwards.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::rig::{HOSTS, Rig, leader, patroni};
@@ -7,26 +9,46 @@ use crate::rig::{HOSTS, Rig, leader, patroni};
 /// Where the load comes from.
 pub(crate) const LOAD: &str = "builder.lan";
 
+/// What the load asks: four clients of pgbench beside the one that writes numbered rows. Each begins anew when its connection is cut.
+const PGBENCH: &str = "/usr/lib/postgresql/17/bin/pgbench -n -h db.postgres.host.uk.com -U app_user application";
+
 /// Begins to write numbered rows through the service name; each that was acknowledged is kept in a list on the guest.
 pub(crate) fn begin_load(rig: &Rig) {
     let app = ("app_user", "app_password.txt");
     rig.query(LOAD, "db.postgres.host.uk.com:5432", app, "CREATE TABLE IF NOT EXISTS load (n int); TRUNCATE load").expect(0);
-    let script = "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged; cat > /run/load.sh <<'END'\n\
-                  export PGCONNECT_TIMEOUT=3 HOME=/root; i=0\n\
-                  while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
-                  && echo $i >> /run/acknowledged; sleep 0.02; done\nEND\n\
-                  systemd-run --quiet --unit=load --property=RuntimeMaxSec=300 --property=StandardError=null bash /run/load.sh";
-    rig.on(LOAD, script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);
+    let script = format!(
+        "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged; cat > /run/load.sh <<'END'\n\
+         export PGCONNECT_TIMEOUT=3 HOME=/root; i=0\n\
+         while :; do {PGBENCH} -c 4 -R 40 -T 300; sleep 0.2; done > /run/pgbench 2>&1 &\n\
+         while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
+         && echo $i >> /run/acknowledged; sleep 0.02; done\nEND\n\
+         HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
+         systemd-run --quiet --unit=load --property=RuntimeMaxSec=300 --property=StandardError=null bash /run/load.sh"
+    );
+    rig.on(LOAD, &script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);
+    let committed = "SELECT coalesce(sum(delta) IS NOT NULL, false) FROM pgbench_history";
+    let begun = || rig.query(LOAD, "db.postgres.host.uk.com:5432", app, committed).out.trim() == "t";
+    let end = Instant::now() + Duration::from_secs(60);
+    while !begun() {
+        assert!(Instant::now() < end, "pgbench commits nothing: {}", rig.said(LOAD, "tail -5 /run/pgbench"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
-/// Ends it, and counts rows that were acknowledged and are gone: there must be none.
+/// Ends it, and counts rows that were acknowledged and are gone: there must be none. What pgbench has moved must balance.
 pub(crate) fn end_load(rig: &Rig) {
-    let count = "systemctl stop load; psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application -c 'SELECT n FROM load' | sort > /run/there \
-                 && sort /run/acknowledged | comm -13 /run/there - | wc -l; wc -l < /run/acknowledged; rm /root/.pgpass";
-    let said = rig.said(LOAD, count);
-    let numbers: Vec<u64> = said.lines().filter_map(|line| line.trim().parse().ok()).collect();
-    let [missing, written] = numbers.as_slice() else { panic!("{said}") };
-    assert!(*missing == 0 && *written > 0, "{missing} of {written} acknowledged rows are gone");
+    let ask = "psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application";
+    let balance = "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(delta) FROM pgbench_history)";
+    let count = format!(
+        "systemctl stop load; {ask} -c 'SELECT n FROM load' | sort > /run/there \
+         && sort /run/acknowledged | comm -13 /run/there - | wc -l; wc -l < /run/acknowledged; {ask} -c '{balance}' \
+         -c 'DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers'; rm /root/.pgpass"
+    );
+    let said = rig.said(LOAD, &count);
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let [missing, written, balanced, _] = lines.as_slice() else { panic!("{said}") };
+    assert!(*missing == "0" && *written != "0", "{missing} of {written} acknowledged rows are gone");
+    assert_eq!(*balanced, "t", "what pgbench moved must balance");
 }
 
 fn leads(rig: &Rig) -> String {
