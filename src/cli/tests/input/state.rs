@@ -23,7 +23,7 @@ fn a_damaged_secret_stops_the_run_and_is_not_shown() {
         let project = Project::new();
         project.write("state/postgresql/secrets/superuser", content);
         let ended = project.run(&["deploy", "-i", "hosts.yml"]);
-        assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, 5, "{}{}", ended.stdout, ended.stderr);
         assert!(ended.stderr.contains("secrets/superuser"), "{}", ended.stderr);
         assert!(!ended.stderr.contains("lines-of-it"), "{}", ended.stderr);
         assert!(!project.was_connected());
