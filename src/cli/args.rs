@@ -194,6 +194,12 @@ pub(crate) struct ConnectionArgs {
     /// Private key to log in with.
     #[arg(long = "private-key", visible_alias = "key-file", value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
+    /// Arguments as for the ssh command: `-J gate`, `-o ProxyCommand=...`; what an inventory says about a host comes first.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub(crate) ssh_common_args: Option<String>,
+    /// More of them.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub(crate) ssh_extra_args: Option<String>,
     /// Ask for the password of sudo.
     #[arg(short = 'K', long = "ask-become-pass")]
     pub(crate) ask_become_pass: bool,

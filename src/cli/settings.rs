@@ -8,7 +8,7 @@ use pgfleet_engine::Stop;
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_template::{Problem, VaultPassword};
-use pgfleet_workflows::{Project, Wish, WorkflowError};
+use pgfleet_workflows::{Project, SshHabits, Wish, WorkflowError};
 
 use crate::args::{ConnectionArgs, InventorySource, RunArgs};
 use crate::prompt;
@@ -59,7 +59,12 @@ pub(crate) fn wish_to_look(
         r#become: false,
         become_password,
         remote_user: connection.user.clone(),
-        private_key: connection.private_key.as_deref().map(readable_key).transpose()?,
+        ssh: SshHabits {
+            private_key: connection.private_key.as_deref().map(readable_key).transpose()?,
+            common_args: connection.ssh_common_args.clone(),
+            extra_args: connection.ssh_extra_args.clone(),
+            ..SshHabits::default()
+        },
         vault_passwords: vault_passwords(source)?,
         accept_new_host_keys: connection.accept_new_host_keys,
         connect_timeout: connection.timeout.map(Duration::from_secs),

@@ -16,8 +16,11 @@ const CONNECTION: &[(&str, &[&str])] = &[
     ("ansible_user", &["ansible_ssh_user"]),
     ("ansible_password", &["ansible_ssh_pass", "ansible_ssh_password"]),
     ("ansible_ssh_private_key_file", &["ansible_private_key_file"]),
+    ("ansible_ssh_args", &[]),
     ("ansible_ssh_common_args", &[]),
     ("ansible_ssh_extra_args", &[]),
+    ("ansible_ssh_timeout", &["ansible_timeout"]),
+    ("ansible_ssh_host_key_checking", &["ansible_host_key_checking"]),
     ("ansible_connection", &[]),
 ];
 

@@ -43,7 +43,7 @@ type Agent = AgentClient<UnixStream>;
 impl Login<'_> {
     /// Tries everything there is until the host is content.
     pub(crate) async fn run(mut self) -> Result<(), SshError> {
-        if self.with_keys().await? || self.with_password().await? {
+        if (self.target.offers_keys && self.with_keys().await?) || (self.target.offers_password && self.with_password().await?) {
             return Ok(());
         }
         if self.log.tried.is_empty() {

@@ -1,13 +1,17 @@
 //! `~/.ssh/config`: which settings ssh would use for a host. The first value given for a setting wins, as in ssh_config(5).
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::error::SshError;
-use crate::paths;
+use crate::paths::{self, Tokens};
 use crate::pattern;
 
 const DEEPEST_INCLUDE: usize = 16;
+/// Bytes of one file.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// The settings read from ssh configuration files.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +58,24 @@ pub struct HostSettings {
     pub host_key_alias: Option<String>,
     /// `ConnectTimeout`, in seconds.
     pub connect_timeout: Option<u64>,
+    /// `ServerAliveInterval`, in seconds.
+    pub alive_interval: Option<u64>,
+    /// `ServerAliveCountMax`.
+    pub alive_count: Option<u64>,
+    /// `PubkeyAuthentication`.
+    pub pubkey_authentication: Option<bool>,
+    /// `PasswordAuthentication`.
+    pub password_authentication: Option<bool>,
+    /// `PreferredAuthentications`.
+    pub preferred_authentications: Option<String>,
+}
+
+impl HostSettings {
+    /// Whether a way to log in may be tried.
+    pub(crate) fn offers(&self, method: &str, switch: Option<bool>) -> bool {
+        let listed = |list: &String| list.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(method));
+        switch.unwrap_or(true) && self.preferred_authentications.as_ref().is_none_or(listed)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +125,7 @@ impl SshConfig {
 
     fn read_file(&mut self, file: &Path, base: &Path, outer: &[Condition], depth: usize) -> Result<(), SshError> {
         let shown = file.display().to_string();
-        let text = match fs::read_to_string(file) {
+        let text = match read_text(file) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(()),
             Err(error) => return Err(SshError::Configuration { file: shown, line: 0, message: format!("cannot be read: {error}") }),
@@ -169,9 +191,14 @@ impl SshConfig {
         let mut settings = HostSettings::default();
         let mut none = Nones::default();
         for (keyword, value) in options {
+            let keyword = keyword.to_lowercase();
             let setting = Setting {
-                keyword: keyword.to_lowercase(),
-                arguments: split_words(value).unwrap_or_else(|_| vec![value.clone()]),
+                arguments: if takes_line(&keyword) {
+                    vec![value.clone()]
+                } else {
+                    split_words(value).unwrap_or_else(|_| vec![value.clone()])
+                },
+                keyword,
                 file: "ssh arguments".to_owned(),
                 line: 0,
             };
@@ -233,8 +260,20 @@ fn apply(settings: &mut HostSettings, none: &mut Nones, setting: &Setting, alias
         }
         "hostkeyalias" => first(&mut settings.host_key_alias, value.clone()),
         "connecttimeout" if !is_none => {
-            first(&mut settings.connect_timeout, value.parse().map_err(|_| wrong(format!("`{value}` is not a number of seconds")))?);
+            first(&mut settings.connect_timeout, seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?);
         }
+        "serveraliveinterval" => {
+            first(&mut settings.alive_interval, seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?);
+        }
+        "serveralivecountmax" => {
+            first(&mut settings.alive_count, value.parse().map_err(|_| wrong(format!("`{value}` is not a number")))?);
+        }
+        // Forms of `PubkeyAuthentication` beside yes and no choose among protocols that are tried anyway.
+        "pubkeyauthentication" => first(&mut settings.pubkey_authentication, yes_or_no(value).unwrap_or(true)),
+        "passwordauthentication" => {
+            first(&mut settings.password_authentication, yes_or_no(value).ok_or_else(|| wrong(format!("`{value}` is neither yes nor no")))?)
+        }
+        "preferredauthentications" => first(&mut settings.preferred_authentications, value.clone()),
         _ => {}
     }
     Ok(())
@@ -244,6 +283,43 @@ fn first<T>(slot: &mut Option<T>, value: T) {
     if slot.is_none() {
         *slot = Some(value);
     }
+}
+
+/// The text of a file, which may be a device or a pipe: no more of it is read than a configuration can be long.
+fn read_text(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let length = fs::File::open(file)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if length as u64 > LONGEST_FILE {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, format!("it is longer than {LONGEST_FILE} bytes")));
+    }
+    Ok(text)
+}
+
+/// Whether the rest of the line, quotes and all, is the value.
+fn takes_line(keyword: &str) -> bool {
+    keyword == "proxycommand"
+}
+
+/// Seconds as ssh_config(5) writes times: `90`, `1m30s`.
+fn seconds(text: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = rest[digits..].chars().next();
+        let factor = match unit.map(|unit| unit.to_ascii_lowercase()) {
+            None | Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            Some('w') => 604_800,
+            Some(_) => return None,
+        };
+        total = total.checked_add(number.checked_mul(factor)?)?;
+        rest = &rest[digits + unit.map_or(0, char::len_utf8)..];
+    }
+    (!text.is_empty()).then_some(total)
 }
 
 fn files(arguments: &[String]) -> Vec<String> {
@@ -269,12 +345,24 @@ fn holds(condition: &Condition, alias: &str, settings: &HostSettings) -> bool {
                 "originalhost" => pattern::list_matches(patterns(), alias),
                 "user" => pattern::list_matches(patterns(), &settings.user.clone().unwrap_or_else(paths::login_name)),
                 "localuser" => pattern::list_matches(patterns(), &paths::login_name()),
-                // Names are not made canonical here, and no command is run to decide about a host.
+                "exec" => succeeds(argument, alias, settings),
+                // Names are not made canonical here.
                 _ => return false,
             };
             found != *negated
         }),
     }
+}
+
+/// Whether the command of a `Match exec` ends well. As with ssh, it is run for each host that gets as far as that line.
+fn succeeds(command: &str, alias: &str, settings: &HostSettings) -> bool {
+    let (host, user) = (settings.host_name.as_deref().unwrap_or(alias), settings.user.clone().unwrap_or_else(paths::login_name));
+    let key_alias = settings.host_key_alias.as_deref();
+    let tokens = Tokens { name: alias, host, port: settings.port.unwrap_or(22), user: &user, key_alias };
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &paths::replace_tokens(command, &tokens)]);
+    let status = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn match_criteria(arguments: &[String]) -> Result<Vec<(String, bool, String)>, String> {
@@ -303,7 +391,12 @@ fn split_line(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let (keyword, rest) = line.split_at(end);
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Ok(Some((keyword.to_lowercase(), split_words(rest)?)))
+    let keyword = keyword.to_lowercase();
+    let arguments = match rest.trim() {
+        line if takes_line(&keyword) && !line.is_empty() => vec![line.to_owned()],
+        _ => split_words(rest)?,
+    };
+    Ok(Some((keyword, arguments)))
 }
 
 /// Words as ssh_config splits them: quotes of both kinds, backslashes before quotes, and a comment at the end.
@@ -334,6 +427,32 @@ pub(crate) fn split_words(text: &str) -> Result<Vec<String>, String> {
         }
         words.push(word);
     }
+}
+
+/// Words as the real tool splits its arguments for ssh: like a shell without variables, with no comments.
+pub(crate) fn split_arguments(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (quote, c) {
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some(open), c) if c == open => quote = None,
+            (None, '\\') => word.get_or_insert_default().push(rest.next().ok_or("a backslash at the end")?),
+            (Some('"'), '\\') if matches!(rest.peek(), Some('"' | '\\')) => word.get_or_insert_default().extend(rest.next()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err("a quote is not closed".to_owned());
+    }
+    words.extend(word);
+    Ok(words)
 }
 
 /// The file names that ssh uses where the configuration names none.

@@ -11,7 +11,7 @@ fn ours(config: &SshConfig, alias: &str, options: &[(String, String)]) -> Vec<St
     let host = settings.host_name.clone().unwrap_or_else(|| alias.to_owned());
     let user = settings.user.clone().unwrap_or_else(paths::login_name);
     let port = settings.port.unwrap_or(22);
-    let tokens = Tokens { name: alias, host: &host, port, user: &user };
+    let tokens = Tokens { name: alias, host: &host, port, user: &user, key_alias: None };
     let expand = |file: &String| paths::expand(file, &tokens).display().to_string();
     let mut lines = vec![format!("hostname {host}"), format!("user {user}"), format!("port {port}")];
     lines.extend(settings.identity_files.iter().map(|file| format!("identityfile {}", expand(file))));
@@ -20,6 +20,7 @@ fn ours(config: &SshConfig, alias: &str, options: &[(String, String)]) -> Vec<St
     lines.extend(settings.proxy_command.iter().map(|command| format!("proxycommand {command}")));
     lines.extend(settings.host_key_alias.iter().map(|alias| format!("hostkeyalias {alias}")));
     lines.extend(settings.connect_timeout.iter().map(|seconds| format!("connecttimeout {seconds}")));
+    lines.extend(settings.alive_interval.iter().map(|seconds| format!("serveraliveinterval {seconds}")));
     if let Some(files) = &settings.user_known_hosts {
         lines.push(format!("userknownhostsfile {}", files.iter().map(expand).collect::<Vec<_>>().join(" ")));
     }
@@ -43,13 +44,14 @@ fn theirs(file: &Path, alias: &str, options: &[(String, String)], like: &[String
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let value = |keyword: &str| text.lines().find_map(|line| line.strip_prefix(keyword)).unwrap_or_default().trim().to_owned();
     let (host, user, port) = (value("hostname "), value("user "), value("port ").parse().unwrap());
-    let tokens = Tokens { name: alias, host: &host, port, user: &user };
+    let tokens = Tokens { name: alias, host: &host, port, user: &user, key_alias: None };
     let mut lines: Vec<String> = text
         .lines()
         .filter(|line| {
             let keyword = line.split(' ').next().unwrap_or_default();
             match keyword {
                 "hostname" | "user" | "port" | "identitiesonly" | "proxyjump" | "proxycommand" | "hostkeyalias" => true,
+                "serveraliveinterval" => !line.ends_with(" 0"),
                 "connecttimeout" => !line.ends_with(" none"),
                 "identityfile" | "userknownhostsfile" | "stricthostkeychecking" => spoken(keyword),
                 _ => false,
@@ -94,6 +96,9 @@ fn settings_are_those_of_ssh() {
         ("strict", "StrictHostKeyChecking ask\n".to_owned()),
         ("comments", "# one\n  # two\nHost db1 # three\n Port 5 # four\n User a # b\n".to_owned()),
         ("match", "Match host 10.*\n Port 1\nHost db1\n HostName 10.0.0.5\nMatch host 10.*\n Port 2\nMatch originalhost db1 user root\n ConnectTimeout 3\nMatch !host 10.*\n User nonten\nMatch all\n User all\n".to_owned()),
+        ("proxy command", "Host db*\n ProxyCommand = ssh -W '%h':%p \"a b\" # no comment\nHost *\n ProxyJump gate\n".to_owned()),
+        ("times", "ConnectTimeout 1m30s\nServerAliveInterval 2m\n".to_owned()),
+        ("match exec", "Match exec \"test %n = db1\"\n Port 8\nMatch host db* !exec \"test %n = db1\"\n Port 9\nMatch host *.lan exec \"test %h = x.lan\"\n User lan\n".to_owned()),
         ("include", format!("Host db1\n Include {include}\n Port 1\nHost *\n User outer\n Port 2\n")),
         ("include of nothing", "Include /nonexistent/*.conf\nUser me\n".to_owned()),
         ("options", "Host *\n HostKeyAlias a\n ConnectTimeout 17\n Compression yes\n ForwardAgent no\n".to_owned()),

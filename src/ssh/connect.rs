@@ -18,6 +18,7 @@ use crate::authenticate::{Log, Login};
 use crate::error::{Phase, SshError};
 use crate::host_key::{Farewell, HostKeyCheck, Stopped};
 use crate::keys::KeyRing;
+use crate::proxy;
 use crate::session::Session;
 use crate::target::Target;
 
@@ -132,13 +133,20 @@ impl Connector {
         let check = HostKeyCheck::new(target, self.options.accept_new_host_keys, self.options.pin_file.clone())?;
         let farewell = check.farewell();
         let limit = target.connect_timeout.unwrap_or(self.options.connect_timeout);
-        let mut handle = match via {
-            None => {
+        let mut handle = match (via, &target.proxy_command) {
+            (None, Some(command)) => {
+                let (stream, words) = proxy::start(target, command)?;
+                self.exchange_keys(target, stream, check).await.map_err(|error| match error {
+                    SshError::Closed { host, .. } => SshError::ProxyEnded { host, command: command.clone(), said: words.text() },
+                    other => other,
+                })?
+            }
+            (None, None) => {
                 let stream = tcp(target, limit).await?;
                 greeting(target, &stream, limit).await?;
                 self.exchange_keys(target, stream, check).await?
             }
-            Some((jump, _)) => {
+            (Some((jump, _)), _) => {
                 let opening = jump.channel_open_direct_tcpip(target.address.clone(), u32::from(target.port), "127.0.0.1", 0);
                 let channel = timeout(limit, opening).await.map_err(|_| too_slow(target, Phase::Connecting, limit))?;
                 let channel = channel.map_err(|error| unreachable_over_jump(target, &error))?;
@@ -164,8 +172,8 @@ impl Connector {
         let config = client::Config {
             client_id: SshId::Standard(concat!("SSH-2.0-pgfleet_", env!("CARGO_PKG_VERSION")).into()),
             preferred: check.preferred(),
-            keepalive_interval: Some(self.options.keepalive),
-            keepalive_max: 3,
+            keepalive_interval: Some(target.keepalive.unwrap_or(self.options.keepalive)),
+            keepalive_max: target.keepalive_max.unwrap_or(3),
             nodelay: true,
             ..client::Config::default()
         };

@@ -13,11 +13,22 @@ pub enum SshError {
     #[error("{file}:{line}: {message}")]
     Configuration { file: String, line: usize, message: String },
     /// An option in the inventory's ssh arguments is not one that pgfleet knows.
-    #[error("{host}: the ssh argument `{argument}` is not supported")]
-    Argument { host: String, argument: String },
-    /// The configuration asks for a ProxyCommand.
-    #[error("{host}: ssh is configured to use ProxyCommand, which pgfleet does not run")]
-    ProxyCommand { host: String },
+    #[error("{host}: the ssh argument `{argument}` in {from} is not supported")]
+    Argument { host: String, from: String, argument: String },
+    /// A jump host cannot be read.
+    #[error("{host}: `{hop}` is not a jump host: it reads [user@]host[:port]")]
+    Hop { host: String, hop: String },
+    /// The ProxyCommand cannot be started.
+    #[error("{host}: the ProxyCommand `{command}` cannot be started")]
+    ProxyCommand {
+        host: String,
+        command: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The ProxyCommand ended before the host had answered.
+    #[error("{host}: the ProxyCommand `{command}` does not lead to an SSH server{}", after_colon(.said))]
+    ProxyEnded { host: String, command: String, said: String },
     /// The jump hosts lead in a circle.
     #[error("{host}: the jump hosts lead in a circle at {hop}")]
     JumpCircle { host: String, hop: String },
@@ -200,8 +211,10 @@ impl SshError {
                 format!("the key was withdrawn on purpose; give the host a new key, or correct {}:{line}", file.display())
             }
             Self::HostCertificate { .. } => "have the certificate authority sign the host's key again".to_owned(),
-            Self::ProxyCommand { .. } => "use ProxyJump for this host".to_owned(),
-            Self::Argument { .. } => "put the setting into ~/.ssh/config, or use `-o Keyword=value`".to_owned(),
+            Self::ProxyCommand { .. } | Self::ProxyEnded { .. } => {
+                "try the command by hand: the host's SSH greeting shall appear".to_owned()
+            }
+            Self::Argument { .. } => "remove it there; `-o Keyword=value` takes what ssh_config(5) says about a connection".to_owned(),
             Self::Resolve { .. } => "set ansible_host to the host's address".to_owned(),
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
                 "the host is up but nothing listens there: is sshd running, and is the port right (ansible_port)?".to_owned()

@@ -49,6 +49,7 @@ pub(crate) struct HostKeyCheck {
     known: KnownHosts,
     unknown_keys: UnknownKeys,
     pin_file: PathBuf,
+    forgets: bool,
     farewell: Farewell,
 }
 
@@ -56,7 +57,7 @@ impl HostKeyCheck {
     /// Reads the known_hosts files of the target, and the file of pinned keys.
     pub(crate) fn new(target: &Target, accept_new: bool, pin_file: PathBuf) -> Result<Self, SshError> {
         let mut files: Vec<PathBuf> = target.known_hosts.clone();
-        if !files.contains(&pin_file) {
+        if !files.contains(&pin_file) && !target.forgets_host_keys {
             files.push(pin_file.clone());
         }
         let known =
@@ -67,6 +68,7 @@ impl HostKeyCheck {
             known,
             unknown_keys: if accept_new { UnknownKeys::Accept } else { target.unknown_keys },
             pin_file,
+            forgets: target.forgets_host_keys,
             farewell: Farewell::default(),
         })
     }
@@ -121,6 +123,12 @@ impl HostKeyCheck {
     }
 
     fn accept(&mut self, key: &PublicKey) -> Result<(), SshError> {
+        if self.forgets {
+            // A later key exchange on this connection must find the key again.
+            let line = known_hosts::line(&self.name, key).unwrap_or_default();
+            self.known.read(&self.pin_file, &line);
+            return Ok(());
+        }
         known_hosts::pin(&self.pin_file, &self.name, key).map_err(|source| SshError::KnownHostsFile {
             host: self.host.clone(),
             file: self.pin_file.clone(),

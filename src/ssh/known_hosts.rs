@@ -229,14 +229,13 @@ impl KnownHosts {
 /// # Errors
 /// Whatever the file system says.
 pub fn pin(file: &Path, name: &KnownName, key: &PublicKey) -> io::Result<()> {
-    let text = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(io::Error::other)?;
+    let line = line(name, key)?;
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
     let mut open = fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)?;
     open.lock()?;
     let present = fs::read(file)?;
-    let line = format!("{} {}", name.text(), text.trim());
     if String::from_utf8_lossy(&present).lines().any(|other| other.trim() == line) {
         return Ok(());
     }
@@ -244,6 +243,12 @@ pub fn pin(file: &Path, name: &KnownName, key: &PublicKey) -> io::Result<()> {
     let start = if present.is_empty() || present.ends_with(b"\n") { "" } else { "\n" };
     open.write_all(format!("{start}{line}\n").as_bytes())?;
     open.sync_all()
+}
+
+/// The line of a known_hosts file that lists a key.
+pub(crate) fn line(name: &KnownName, key: &PublicKey) -> io::Result<String> {
+    let text = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(io::Error::other)?;
+    Ok(format!("{} {}", name.text(), text.trim()))
 }
 
 /// The fingerprint of a key as ssh shows it: `SHA256:...`.

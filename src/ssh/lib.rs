@@ -1,6 +1,7 @@
 //! SSH sessions: authentication, known hosts, jump hosts, delivery of the agent.
 
 mod agent;
+mod arguments;
 mod authenticate;
 mod config;
 mod connect;
@@ -12,11 +13,13 @@ mod paths;
 mod pattern;
 mod privilege;
 mod process;
+mod proxy;
 mod session;
 mod target;
 mod terminal;
 
 pub use agent::AgentBinary;
+pub use arguments::Arguments;
 pub use config::{HostSettings, SshConfig, UnknownKeys};
 pub use connect::{Connector, Options, Passphrase};
 pub use error::{Phase, SshError};

@@ -16,6 +16,50 @@ pub(crate) struct Tokens<'a> {
     pub(crate) port: u16,
     /// `%r`, the user on the host.
     pub(crate) user: &'a str,
+    /// `%k`, where the host's keys are listed under another name.
+    pub(crate) key_alias: Option<&'a str>,
+}
+
+impl Tokens<'_> {
+    /// What `%` and this letter stand for.
+    fn value(&self, letter: char) -> Option<String> {
+        let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Some(match letter {
+            '%' => "%".to_owned(),
+            'h' => self.host.to_owned(),
+            'n' => self.name.to_owned(),
+            'p' => self.port.to_string(),
+            'r' => self.user.to_owned(),
+            'k' => self.key_alias.unwrap_or(self.name).to_owned(),
+            'u' => login_name(),
+            'i' => rustix::process::getuid().as_raw().to_string(),
+            'd' => home().unwrap_or_default().to_string_lossy().into_owned(),
+            'l' => machine(),
+            'L' => machine().split('.').next().unwrap_or_default().to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// Replaces the tokens in a command; the rest is the shell's. Unknown tokens stay as they are.
+pub(crate) fn replace_tokens(text: &str, tokens: &Tokens<'_>) -> String {
+    let mut result = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            result.push(c);
+            continue;
+        }
+        let letter = chars.next();
+        match letter.and_then(|letter| tokens.value(letter)) {
+            Some(value) => result.push_str(&value),
+            None => {
+                result.push('%');
+                result.extend(letter);
+            }
+        }
+    }
+    result
 }
 
 pub(crate) fn home() -> Option<PathBuf> {
@@ -66,17 +110,12 @@ pub(crate) fn expand(text: &str, tokens: &Tokens<'_>) -> PathBuf {
             rest = chars.as_str();
             continue;
         }
-        match chars.next() {
-            Some('%') => result.push('%'),
-            Some('h') => result.push_str(tokens.host),
-            Some('n') => result.push_str(tokens.name),
-            Some('p') => result.push_str(&tokens.port.to_string()),
-            Some('r') => result.push_str(tokens.user),
-            Some('u') => result.push_str(&login_name()),
-            Some('d') => result.push_str(&home().unwrap_or_default().to_string_lossy()),
-            other => {
+        let letter = chars.next();
+        match letter.and_then(|letter| tokens.value(letter)) {
+            Some(value) => result.push_str(&value),
+            None => {
                 result.push('%');
-                result.extend(other);
+                result.extend(letter);
             }
         }
         rest = chars.as_str();
@@ -119,7 +158,7 @@ mod tests {
 
     #[test]
     fn tokens_are_replaced() {
-        let tokens = Tokens { name: "db1", host: "10.0.0.5", port: 2222, user: "admin" };
+        let tokens = Tokens { name: "db1", host: "10.0.0.5", port: 2222, user: "admin", key_alias: None };
         let home = home().unwrap_or_default();
         for (text, expect) in [
             ("/k/%h_%n_%p_%r", "/k/10.0.0.5_db1_2222_admin".to_owned()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pgfleet_protocol::Secret;
 
+use crate::arguments::{self, Arguments, Asked};
 use crate::config::{self, HostSettings, SshConfig, UnknownKeys};
 use crate::error::SshError;
 use crate::known_hosts::KnownName;
@@ -40,10 +41,24 @@ pub struct Target {
     pub known_hosts: Vec<PathBuf>,
     /// The name to look up in them instead of the address.
     pub host_key_alias: Option<String>,
+    /// Host keys are neither kept nor looked up among the kept ones: the user's files are `/dev/null`.
+    pub forgets_host_keys: bool,
     /// What to do with a host key that is not listed.
     pub unknown_keys: UnknownKeys,
     /// A limit for connecting that replaces the general one.
     pub connect_timeout: Option<Duration>,
+    /// The program whose streams lead to the host, in place of a TCP connection; its tokens are replaced.
+    pub proxy_command: Option<String>,
+    /// Whether keys may be offered.
+    pub offers_keys: bool,
+    /// Whether the password may be offered.
+    pub offers_password: bool,
+    /// Silence after which the host is asked for a sign of life, where it is not the general one.
+    pub keepalive: Option<Duration>,
+    /// Unanswered questions that end the connection, where they are not the general three.
+    pub keepalive_max: Option<usize>,
+    /// What the arguments ask for that has no effect here, as sentences.
+    pub ignored: Vec<String>,
 }
 
 /// What an inventory says about the connection to a host; all of it is optional.
@@ -59,26 +74,46 @@ pub struct Wish {
     pub key_file: Option<PathBuf>,
     /// `ansible_password`.
     pub password: Option<Secret>,
-    /// `ansible_ssh_common_args` and its kin, as one text.
-    pub common_args: Option<String>,
+    /// `ansible_ssh_args`: it wins over the inventory's other wishes.
+    pub ssh_args: Option<Arguments>,
+    /// `ansible_ssh_common_args`, `ansible_ssh_extra_args` and the options of the same names, in their order.
+    pub more_args: Vec<Arguments>,
+    /// `ansible_host_key_checking`.
+    pub host_key_checking: Option<bool>,
+    /// `ansible_ssh_timeout`, in seconds.
+    pub timeout: Option<u64>,
 }
 
 impl Target {
     /// Brings together what the inventory and the ssh configuration say about a host. No file but the configuration's is read.
     ///
     /// # Errors
-    /// Wrong values, unsupported arguments, a ProxyCommand, jump hosts in a circle.
+    /// Wrong values, unsupported arguments, jump hosts in a circle.
     pub fn resolve(name: &str, wish: &Wish, config: &SshConfig) -> Result<Self, SshError> {
-        let mut options = Vec::new();
-        let mut wished = |keyword: &str, value: Option<String>| options.extend(value.map(|value| (keyword.to_owned(), value)));
-        wished("port", wish.port.map(|port| port.to_string()));
-        wished("user", wish.user.clone());
-        if let Some(arguments) = &wish.common_args {
-            options.extend(read_arguments(name, arguments)?);
+        // The order is that in which the real tool puts them on ssh's command line, where the first value wins.
+        let mut asked = wish.ssh_args.iter().map(|given| arguments::read(name, given)).collect::<Result<Vec<Asked>, _>>()?;
+        let wished = [
+            ("stricthostkeychecking", wish.host_key_checking.and_then(|wanted| (!wanted).then(|| "no".to_owned()))),
+            ("port", wish.port.map(|port| port.to_string())),
+            ("user", wish.user.clone()),
+            ("connecttimeout", wish.timeout.map(|seconds| seconds.to_string())),
+        ];
+        let wished = wished.into_iter().filter_map(|(keyword, value)| Some((keyword.to_owned(), value?))).collect();
+        asked.push(Asked { options: wished, ..Asked::default() });
+        for given in &wish.more_args {
+            asked.push(arguments::read(name, given)?);
+        }
+        let own = asked.iter().find_map(|asked| asked.config_file.as_deref()).map(SshConfig::from_file).transpose()?;
+        let config = own.as_ref().unwrap_or(config);
+        let (mut options, mut ignored) = (Vec::new(), Vec::new());
+        for asked in asked {
+            options.extend(asked.options);
+            ignored.extend(asked.ignored);
         }
         let alias = wish.host.as_deref().unwrap_or(name);
         let settings = config.lookup(alias, &options)?;
         let mut target = Self::assemble(name, alias, &settings, config, &mut Vec::new())?;
+        target.ignored = ignored;
         if let Some(key) = &wish.key_file {
             let key = paths::expand(&key.to_string_lossy(), &target.tokens(alias));
             if settings.identity_files.is_empty() {
@@ -102,13 +137,10 @@ impl Target {
     }
 
     fn tokens<'a>(&'a self, alias: &'a str) -> Tokens<'a> {
-        Tokens { name: alias, host: &self.address, port: self.port, user: &self.user }
+        Tokens { name: alias, host: &self.address, port: self.port, user: &self.user, key_alias: self.host_key_alias.as_deref() }
     }
 
     fn assemble(name: &str, alias: &str, settings: &HostSettings, config: &SshConfig, chain: &mut Vec<String>) -> Result<Self, SshError> {
-        if settings.proxy_command.is_some() {
-            return Err(SshError::ProxyCommand { host: name.to_owned() });
-        }
         let mut target = Self {
             name: name.to_owned(),
             address: settings.host_name.clone().unwrap_or_else(|| alias.to_owned()),
@@ -121,9 +153,17 @@ impl Target {
             password: None,
             jump: Vec::new(),
             known_hosts: Vec::new(),
+            forgets_host_keys: settings.user_known_hosts.as_ref().is_some_and(|files| files.iter().all(|file| file == "/dev/null")),
             host_key_alias: settings.host_key_alias.clone(),
             unknown_keys: settings.unknown_keys.unwrap_or_default(),
             connect_timeout: settings.connect_timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            proxy_command: None,
+            offers_keys: settings.offers("publickey", settings.pubkey_authentication),
+            offers_password: settings.offers("password", settings.password_authentication)
+                || settings.offers("keyboard-interactive", settings.password_authentication),
+            keepalive: settings.alive_interval.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            keepalive_max: settings.alive_count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0),
+            ignored: Vec::new(),
         };
         let expand = |text: &String| paths::expand(text, &target.tokens(alias));
         let identities = if settings.identity_files.is_empty() {
@@ -139,10 +179,12 @@ impl Target {
         };
         let mut known_hosts = or_else(&settings.user_known_hosts, user_files);
         known_hosts.extend(or_else(&settings.global_known_hosts, global_files));
+        let proxy_command = settings.proxy_command.as_deref().map(|command| paths::replace_tokens(command, &target.tokens(alias)));
         let agent_socket = agent_socket(settings.identity_agent.as_deref(), &target.tokens(alias));
         target.identities = identities;
         target.known_hosts = known_hosts;
         target.agent_socket = agent_socket;
+        target.proxy_command = proxy_command;
         if let Some(hops) = &settings.proxy_jump {
             target.jump = jump_chain(name, hops, config, chain)?;
         }
@@ -154,8 +196,7 @@ impl Target {
 fn jump_chain(name: &str, hops: &str, config: &SshConfig, chain: &mut Vec<String>) -> Result<Vec<Target>, SshError> {
     let mut targets = Vec::new();
     for (index, hop) in hops.split(',').map(str::trim).filter(|hop| !hop.is_empty()).enumerate() {
-        let (user, alias, port) =
-            split_hop(hop).ok_or_else(|| SshError::Argument { host: name.to_owned(), argument: format!("ProxyJump {hop}") })?;
+        let (user, alias, port) = split_hop(hop).ok_or_else(|| SshError::Hop { host: name.to_owned(), hop: hop.to_owned() })?;
         if chain.contains(&alias) || chain.len() >= LONGEST_CHAIN {
             return Err(SshError::JumpCircle { host: name.to_owned(), hop: alias });
         }
@@ -165,6 +206,7 @@ fn jump_chain(name: &str, hops: &str, config: &SshConfig, chain: &mut Vec<String
         let mut settings = config.lookup(&alias, &options)?;
         if index > 0 {
             settings.proxy_jump = None;
+            settings.proxy_command = None;
         }
         chain.push(alias.clone());
         let mut target = Target::assemble(&alias, &alias, &settings, config, chain)?;
@@ -198,40 +240,6 @@ fn agent_socket(wanted: Option<&str>, tokens: &Tokens<'_>) -> Option<PathBuf> {
         Some(text) if text.starts_with('$') && !text.starts_with("${") => variable(&text[1..]),
         Some(text) => Some(paths::expand(text, tokens)),
     }
-}
-
-/// The options in arguments written for the ssh command, as (keyword, value).
-fn read_arguments(name: &str, arguments: &str) -> Result<Vec<(String, String)>, SshError> {
-    let unsupported = |argument: &str| SshError::Argument { host: name.to_owned(), argument: argument.to_owned() };
-    let mut options = Vec::new();
-    let mut words = config::split_words(arguments).map_err(|_| unsupported(arguments))?.into_iter();
-    while let Some(word) = words.next() {
-        // Switches that concern a terminal, forwarding or the amount of talk mean nothing here.
-        if matches!(
-            word.as_str(),
-            "-4" | "-6" | "-A" | "-a" | "-C" | "-k" | "-n" | "-q" | "-T" | "-t" | "-tt" | "-v" | "-vv" | "-vvv" | "-x" | "-X"
-        ) {
-            continue;
-        }
-        let flag = word.get(..2).unwrap_or_default().to_owned();
-        let keyword = match flag.as_str() {
-            "-o" => "",
-            "-J" => "proxyjump",
-            "-i" => "identityfile",
-            "-p" => "port",
-            "-l" => "user",
-            _ => return Err(unsupported(&word)),
-        };
-        let value = if word.len() > 2 { word[2..].to_owned() } else { words.next().ok_or_else(|| unsupported(&word))? };
-        if keyword.is_empty() {
-            let end = value.find(|c: char| c.is_whitespace() || c == '=').ok_or_else(|| unsupported(&value))?;
-            let (keyword, rest) = value.split_at(end);
-            options.push((keyword.to_lowercase(), rest.trim_start().trim_start_matches('=').trim_start().to_owned()));
-        } else {
-            options.push((keyword.to_owned(), value));
-        }
-    }
-    Ok(options)
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! The way to the hosts: SSH sessions and agents, opened when first needed and kept.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use pgfleet_engine::{Become, Contact, Content, Fleet, Incoming, Link, RawOutput, Unreachable};
+use pgfleet_engine::{Become, Contact, Content, Event, Fleet, Incoming, Link, RawOutput, Report, Unreachable};
 use pgfleet_protocol::{Argument, Outcome, Request, Secret};
-use pgfleet_ssh::{AgentBinary, Connector, Conversation, Exit, Options, Session, Size, SshConfig, SshError, Target, Wish};
+use pgfleet_ssh::{AgentBinary, Arguments, Connector, Conversation, Exit, Options, Session, Size, SshConfig, SshError, Target, Wish};
 use serde_json::Value;
 use tokio::process::Child;
 
 use crate::WorkflowError;
-use crate::local::start_here;
+use crate::local::{run_here, start_here};
 use crate::slot::Slots;
 
 /// What keeps the other end of a link alive.
@@ -27,12 +28,34 @@ struct Channel {
     other: Other,
 }
 
+/// What a person asks of ssh for all hosts alike; what the inventory says about a host comes first.
+#[derive(Clone, Debug, Default)]
+pub struct SshHabits {
+    /// Key to log in with.
+    pub private_key: Option<PathBuf>,
+    /// `ssh_args` of a configuration file.
+    pub ssh_args: Option<String>,
+    /// `--ssh-common-args`.
+    pub common_args: Option<String>,
+    /// `--ssh-extra-args`.
+    pub extra_args: Option<String>,
+    /// Whether unknown host keys are refused, where somebody said so.
+    pub host_key_checking: Option<bool>,
+}
+
+/// Says each sentence once.
+struct Notes {
+    said: Mutex<BTreeSet<String>>,
+    report: Report,
+}
+
 /// Hosts over SSH, and the controller itself where the connection is `local`.
 pub(crate) struct SshFleet {
     connector: Connector,
     config: SshConfig,
     agent: AgentBinary,
-    key: Option<PathBuf>,
+    habits: SshHabits,
+    notes: Option<Notes>,
     sessions: Slots<String, Arc<Session>>,
     channels: Slots<(String, String, u8), Channel>,
 }
@@ -42,10 +65,17 @@ impl SshFleet {
     ///
     /// # Errors
     /// When the person's ssh configuration cannot be read, or the program carries no agent.
-    pub(crate) fn new(options: Options, key: Option<PathBuf>) -> Result<Self, WorkflowError> {
+    pub(crate) fn new(options: Options, habits: SshHabits) -> Result<Self, WorkflowError> {
         let agent = crate::carried_agent().ok_or(WorkflowError::NoAgent)?;
         let config = SshConfig::standard().map_err(|error| WorkflowError::Ssh { message: said(&error), hint: error.hint() })?;
-        Ok(Self { connector: Connector::new(options), config, agent, key, sessions: Slots::default(), channels: Slots::default() })
+        let (sessions, channels) = (Slots::default(), Slots::default());
+        Ok(Self { connector: Connector::new(options), config, agent, habits, notes: None, sessions, channels })
+    }
+
+    /// Tells what was asked of ssh and has no effect.
+    pub(crate) fn telling(mut self, report: Report) -> Self {
+        self.notes = Some(Notes { said: Mutex::default(), report });
+        self
     }
 
     /// Starts a command on a host to speak with, as the user who logs in. It lives as long as this fleet.
@@ -75,21 +105,39 @@ impl SshFleet {
     fn target(&self, contact: &Contact) -> Result<Target, Unreachable> {
         let text = |name: &str| contact.variables.get(name).and_then(|value| String::read(value).ok()).filter(|text| !text.is_empty());
         let port = contact.variables.get("ansible_port").map(u16::read).transpose();
-        let arguments: Vec<String> = ["ansible_ssh_common_args", "ansible_ssh_extra_args"].iter().filter_map(|name| text(name)).collect();
+        let number = |name: &str| contact.variables.get(name).map(u64::read).transpose();
+        let flag = |name: &str| contact.variables.get(name).map(bool::read).transpose();
+        let wrong = |name: &'static str| move |reason: String| Unreachable::new(format!("{}: {name}: {reason}", contact.host));
+        let arguments = |variable: &str, option: &str, habit: &Option<String>| {
+            let written = text(variable).map(|text| Arguments { from: variable.to_owned(), text });
+            written.or_else(|| habit.clone().map(|text| Arguments { from: option.to_owned(), text }))
+        };
+        let common = arguments("ansible_ssh_common_args", "--ssh-common-args", &self.habits.common_args);
+        let extra = arguments("ansible_ssh_extra_args", "--ssh-extra-args", &self.habits.extra_args);
         let wish = Wish {
             host: text("ansible_host"),
-            port: port.map_err(|reason| Unreachable::new(format!("{}: ansible_port: {reason}", contact.host)))?,
+            port: port.map_err(wrong("ansible_port"))?,
             user: text("ansible_user"),
-            key_file: text("ansible_ssh_private_key_file").map(PathBuf::from).or_else(|| self.key.clone()),
+            key_file: text("ansible_ssh_private_key_file").map(PathBuf::from).or_else(|| self.habits.private_key.clone()),
             password: text("ansible_password").map(Secret::new),
-            common_args: (!arguments.is_empty()).then(|| arguments.join(" ")),
+            ssh_args: arguments("ansible_ssh_args", "ssh_args", &self.habits.ssh_args),
+            more_args: common.into_iter().chain(extra).collect(),
+            host_key_checking: flag("ansible_ssh_host_key_checking")
+                .map_err(wrong("ansible_host_key_checking"))?
+                .or(self.habits.host_key_checking),
+            timeout: number("ansible_ssh_timeout").map_err(wrong("ansible_ssh_timeout"))?,
         };
-        Target::resolve(&contact.host, &wish, &self.config).map_err(lost)
+        let target = Target::resolve(&contact.host, &wish, &self.config).map_err(lost)?;
+        if let Some(notes) = &self.notes {
+            notes.say(&target.ignored);
+        }
+        Ok(target)
     }
 
     async fn open(&self, contact: &Contact) -> Result<Channel, Unreachable> {
-        if is_local(contact) {
+        if is_local(contact)? {
             let mut child = start_here(&self.agent, contact.r#become.as_ref())
+                .await
                 .map_err(|error| Unreachable::new(format!("{}: the agent does not start: {error}", contact.host)))?;
             let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
                 return Err(Unreachable::new(format!("{}: the agent has no streams", contact.host)));
@@ -135,6 +183,14 @@ impl SshFleet {
     }
 
     async fn do_raw(&self, contact: &Contact, command: &str) -> Result<RawOutput, Unreachable> {
+        if is_local(contact)? {
+            let output = run_here(command, contact.r#become.as_ref())
+                .await
+                .map_err(|error| Unreachable::new(format!("{}: the command does not start: {error}", contact.host)))?;
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            let status = output.status.code().map_or(255, i64::from);
+            return Ok(RawOutput { status, stdout: text(output.stdout), stderr: text(output.stderr) });
+        }
         let session = self.session(contact).await?;
         let command = match &contact.r#become {
             Some(wanted) if wanted.user != session.user() => {
@@ -149,6 +205,17 @@ impl SshFleet {
         };
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(RawOutput { status, stdout: text(finished.stdout), stderr: text(finished.stderr) })
+    }
+}
+
+impl Notes {
+    fn say(&self, sentences: &[String]) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        for sentence in sentences {
+            if said.insert(sentence.clone()) {
+                (self.report)(&Event::Warning { message: sentence.clone() });
+            }
+        }
     }
 }
 
@@ -173,8 +240,17 @@ fn key_of(contact: &Contact) -> String {
     format!("{} {}", contact.host, Value::Object(contact.variables.clone()))
 }
 
-fn is_local(contact: &Contact) -> bool {
-    contact.variables.get("ansible_connection").and_then(Value::as_str) == Some("local")
+/// Whether the work is done on the controller itself.
+fn is_local(contact: &Contact) -> Result<bool, Unreachable> {
+    let written = contact.variables.get("ansible_connection").and_then(Value::as_str).unwrap_or("ssh");
+    match written.strip_prefix("ansible.builtin.").or_else(|| written.strip_prefix("ansible.legacy.")).unwrap_or(written) {
+        "local" => Ok(true),
+        "" | "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Ok(false),
+        other => {
+            let message = format!("{}: the connection '{other}' is not supported", contact.host);
+            Err(Unreachable { message, hint: Some("pgfleet reaches hosts by 'ssh', and the controller itself by 'local'".to_owned()) })
+        }
+    }
 }
 
 fn privilege(contact: &Contact) -> Result<pgfleet_ssh::Become, Unreachable> {

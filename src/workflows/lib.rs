@@ -34,6 +34,7 @@ pub use connection::{Connection, READY, Session, SessionWish, Tried, connection,
 pub use deploy::deploy;
 pub use doctor::{Diagnosis, diagnosis};
 pub use error::WorkflowError;
+pub use fleet::SshHabits;
 pub use operate::{Operated, Operation, cluster_name, operate};
 pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;

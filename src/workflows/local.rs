@@ -1,13 +1,16 @@
 //! The controller's own disk and, where a connection is `local`, its own agent.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use pgfleet_engine::{Become, Incoming, Local};
+use pgfleet_protocol::Secret;
 use pgfleet_ssh::AgentBinary;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 /// The disk.
@@ -73,30 +76,90 @@ impl Drop for Part {
 }
 
 /// Starts the carried agent on the controller.
-pub(crate) fn start_here(agent: &AgentBinary, wanted: Option<&Become>) -> io::Result<Child> {
-    let program = unpacked(agent)?;
-    let user = wanted.map(|wanted| wanted.user.as_str()).filter(|user| !is_me(user));
-    let mut command = match user {
-        Some(user) => {
-            let mut command = Command::new("sudo");
-            command.args(["-n", "-u", user, "--"]).arg(&program);
-            command
-        }
-        None => Command::new(&program),
-    };
+pub(crate) async fn start_here(agent: &AgentBinary, wanted: Option<&Become>) -> io::Result<Child> {
+    let user = wanted.filter(|wanted| !is_me(&wanted.user));
+    // Another user may not be able to enter this one's home.
+    let folder = if user.is_some() { public_folder()? } else { private_folder() };
+    let program = unpacked(agent, &folder)?;
+    let mut command = as_user(user, program.as_os_str()).await?;
     command.arg("exec").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()
 }
 
-fn is_me(user: &str) -> bool {
-    std::env::var("USER").is_ok_and(|me| me == user) || (user == "root" && std::env::var_os("HOME").is_some_and(|home| home == "/root"))
+/// Runs a command line on the controller to its end.
+pub(crate) async fn run_here(line: &str, wanted: Option<&Become>) -> io::Result<Output> {
+    let mut command = as_user(wanted.filter(|wanted| !is_me(&wanted.user)), OsStr::new("/bin/sh")).await?;
+    command.args(["-c", line]).stdin(Stdio::null()).kill_on_drop(true).output().await
 }
 
-/// The agent as a program on this disk, named by its content.
-fn unpacked(agent: &AgentBinary) -> io::Result<PathBuf> {
+/// A command that a program begins as the wanted user: root needs no leave, others have sudo's.
+async fn as_user(wanted: Option<&Become>, program: &OsStr) -> io::Result<Command> {
+    let Some(wanted) = wanted else { return Ok(Command::new(program)) };
+    if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", &wanted.user, "--"]).arg(program);
+        return Ok(command);
+    }
+    if let Some(password) = &wanted.password {
+        leave_of_sudo(password).await?;
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", "-H", "-u", &wanted.user, "--"]).arg(program);
+    Ok(command)
+}
+
+/// Has sudo take the password beforehand: later it would be read from the same stream as the agent's frames.
+async fn leave_of_sudo(password: &Secret) -> io::Result<()> {
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-S", "-p", "", "-v"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = sudo.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // sudo that asks for nothing closes its input unread.
+        let _unread = stdin.write_all(format!("{}\n", password.reveal()).as_bytes()).await;
+    }
+    let output = child.wait_with_output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("sudo does not accept the password: {}", said.lines().next_back().unwrap_or_default().trim())))
+}
+
+/// Whether this process already is the user.
+fn is_me(user: &str) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    let named = |line: &str| {
+        let mut fields = line.split(':');
+        fields.next() == Some(user) && fields.nth(1).and_then(|uid| uid.parse().ok()) == Some(me)
+    };
+    std::fs::read_to_string("/etc/passwd").is_ok_and(|text| text.lines().any(named)) || (user == "root" && me == 0)
+}
+
+fn private_folder() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    let folder = cache.unwrap_or_else(std::env::temp_dir).join("pgfleet/agent").join(&agent.sha256);
+    cache.unwrap_or_else(std::env::temp_dir).join("pgfleet/agent")
+}
+
+/// A folder of ours that every user can enter and nobody else can write to.
+fn public_folder() -> io::Result<PathBuf> {
+    let me = rustix::process::geteuid().as_raw();
+    let folder = PathBuf::from(format!("/var/tmp/pgfleet-{me}"));
+    match std::fs::DirBuilder::new().mode(0o755).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let data = std::fs::symlink_metadata(&folder)?;
+    if !data.is_dir() || data.uid() != me || data.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("{} belongs to somebody else, or others may write to it: remove it", folder.display())));
+    }
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}
+
+/// The agent as a program on this disk, named by its content.
+fn unpacked(agent: &AgentBinary, folder: &Path) -> io::Result<PathBuf> {
+    let folder = folder.join(&agent.sha256);
     let program = folder.join("pgfleet-agent");
     if Disk.sha256(&program).as_ref() == Some(&agent.sha256) {
         return Ok(program);
@@ -105,6 +168,7 @@ fn unpacked(agent: &AgentBinary) -> io::Result<PathBuf> {
     let temporary = folder.join(format!(".{}", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&temporary)?;
     io::copy(&mut flate2::read::GzDecoder::new(&agent.gzip[..]), &mut file)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
     drop(file);
     std::fs::rename(&temporary, &program)?;
     Ok(program)

@@ -12,7 +12,7 @@ use pgfleet_ssh::{Options, Passphrase};
 use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Value, Vars, Vault, VaultPassword};
 
 use crate::actions::Actions;
-use crate::fleet::SshFleet;
+use crate::fleet::{SshFleet, SshHabits};
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
 use crate::reach::{check_reach, explained, vars_files_problems};
@@ -44,8 +44,8 @@ pub struct Wish {
     pub become_password: Option<Secret>,
     /// User to log in as.
     pub remote_user: Option<String>,
-    /// Key to log in with.
-    pub private_key: Option<PathBuf>,
+    /// What is asked of ssh.
+    pub ssh: SshHabits,
     /// Passwords of vaults.
     pub vault_passwords: Vec<VaultPassword>,
     /// Accept the key of a host that was never met, and keep it.
@@ -223,8 +223,9 @@ pub async fn run_playbook(wish: &Wish, playbook: &Path, additions: Additions, re
 }
 
 pub(crate) async fn run(wish: &Wish, prepared: Prepared, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
-    let fleet = Arc::new(fleet(wish)?);
-    run_on(fleet, wish, prepared, additions, report).await
+    let fleet = fleet(wish)?;
+    let fleet = if wish.verbosity > 0 { fleet.telling(report.clone()) } else { fleet };
+    run_on(Arc::new(fleet), wish, prepared, additions, report).await
 }
 
 /// The way to the hosts that a person wishes.
@@ -237,7 +238,7 @@ pub(crate) fn fleet(wish: &Wish) -> Result<SshFleet, WorkflowError> {
     if let Some(passphrase) = &wish.passphrase {
         options.passphrase = passphrase.clone();
     }
-    SshFleet::new(options, wish.private_key.clone())
+    SshFleet::new(options, wish.ssh.clone())
 }
 
 /// Runs over a way to the hosts that is there already.

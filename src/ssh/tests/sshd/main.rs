@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails has to fail its test loudly")]
 
 mod delivery;
+mod habits;
 mod host_keys;
 mod login;
 mod server;

@@ -159,6 +159,13 @@ impl Server {
             host_key_alias: None,
             unknown_keys: UnknownKeys::Refuse,
             connect_timeout: None,
+            forgets_host_keys: false,
+            proxy_command: None,
+            offers_keys: true,
+            offers_password: true,
+            keepalive: None,
+            keepalive_max: None,
+            ignored: vec![],
         }
     }
 
