@@ -125,6 +125,11 @@ const OWN: &[(Kind, ModuleSpec)] = &[
 const NOT_YET: &[(&str, &str)] = &[
     ("include_role", "roles are not supported yet; use include_tasks"),
     ("import_role", "roles are not supported yet; use import_tasks"),
+    ("firewalld", "firewalld is not supported; run firewall-cmd as a command"),
+    ("ufw", "ufw is not supported; run ufw as a command"),
+    ("selinux", "SELinux is not supported; run setenforce as a command"),
+    ("seboolean", "SELinux is not supported; run setsebool as a command"),
+    ("selinux_permissive", "SELinux is not supported; run semanage as a command"),
     ("reboot", "not supported yet"),
     ("async_status", "not supported yet"),
 ];
@@ -167,6 +172,7 @@ fn short_name(name: &str) -> &str {
         .unwrap_or(name);
     match short {
         "systemd_service" => "systemd",
+        "yum" | "dnf5" => "dnf",
         "include" => "include_tasks",
         "gather_facts" => "setup",
         other => other,
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn modules_are_found_under_all_their_names() {
-        for name in ["file", "ansible.builtin.file", "ansible.posix.sysctl", "systemd_service"] {
+        for name in ["file", "ansible.builtin.file", "ansible.posix.sysctl", "systemd_service", "community.general.ini_file", "ansible.builtin.yum"] {
             assert_eq!(lookup_module(name).map(|(kind, _)| kind), Ok(Kind::Host), "{name}");
         }
         assert_eq!(

@@ -111,11 +111,33 @@ pub struct ModuleSpec {
     pub rules: &'static [Rule],
 }
 
+/// Arguments of all modules that make files.
+const OF_FILES: &[ArgumentSpec] = &[
+    of_files("selevel", Kind::Text),
+    of_files("serole", Kind::Text),
+    of_files("setype", Kind::Text),
+    of_files("seuser", Kind::Text),
+    of_files("unsafe_writes", Kind::Bool),
+];
+
+const fn of_files(name: &'static str, kind: Kind) -> ArgumentSpec {
+    ArgumentSpec { name, aliases: &[], kind, required: false, doc: "Accepted for hosts with SELinux and file systems without renaming." }
+}
+
 impl ModuleSpec {
     /// The argument of that name or alias.
     #[must_use]
     pub fn argument(&self, name: &str) -> Option<&'static ArgumentSpec> {
-        self.arguments.iter().find(|argument| argument.name == name || argument.aliases.contains(&name))
+        let own = self.arguments.iter().find(|argument| argument.name == name || argument.aliases.contains(&name));
+        // What every module that makes files takes, and what has no effect here: files are replaced atomically, and a host
+        // without SELinux has no contexts.
+        own.or_else(|| self.makes_files().then(|| OF_FILES.iter().find(|argument| argument.name == name)).flatten())
+    }
+
+    /// True for modules that set owner, group and mode of what they make.
+    fn makes_files(&self) -> bool {
+        let has = |name: &str| self.arguments.iter().any(|argument| argument.name == name);
+        has("owner") && has("group") && has("mode")
     }
 
     /// All names under which an argument may be written.

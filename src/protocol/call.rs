@@ -1,6 +1,8 @@
 //! The modules that run on hosts, in one list.
 
-use crate::modules::{account, cluster, command, content, facts, files, network, packages, services, stream, system};
+use crate::modules::{
+    account, cluster, command, content, facts, files, keys, network, packages, repositories, search, services, stream, system,
+};
 use crate::{ArgumentProblem, Arguments, Map, ModuleSpec};
 
 macro_rules! calls {
@@ -30,24 +32,35 @@ macro_rules! calls {
 
 calls! {
     Apt(packages::Apt),
+    AptRepository(repositories::AptRepository),
+    AuthorizedKey(keys::AuthorizedKey),
     Blockinfile(content::Blockinfile),
     Command(command::Command),
     Copy(files::Copy),
     Cron(system::Cron),
+    Deb822Repository(repositories::Deb822Repository),
     Diagnose(cluster::Diagnose),
+    Dnf(packages::Dnf),
     DpkgSelections(packages::DpkgSelections),
     Fetch(files::Fetch),
     File(files::File),
+    Find(search::Find),
     GetUrl(network::GetUrl),
+    Getent(search::Getent),
     Group(account::Group),
     Hostname(system::Hostname),
+    IniFile(content::IniFile),
+    KnownHosts(keys::KnownHosts),
     Lineinfile(content::Lineinfile),
+    Modprobe(system::Modprobe),
     Mount(system::Mount),
     Package(packages::Package),
+    PackageFacts(search::PackageFacts),
     Ping(facts::Ping),
     Probe(cluster::Probe),
     Replace(content::Replace),
     Service(services::Service),
+    ServiceFacts(search::ServiceFacts),
     Setup(facts::Setup),
     Shell(command::Shell),
     Slurp(files::Slurp),
@@ -56,10 +69,13 @@ calls! {
     StreamOut(stream::StreamOut),
     Sysctl(system::Sysctl),
     Systemd(services::Systemd),
+    Tempfile(search::Tempfile),
+    Timezone(system::Timezone),
     Uri(network::Uri),
     User(account::User),
     WaitFor(network::WaitFor),
     WriteProbe(cluster::WriteProbe),
+    YumRepository(repositories::YumRepository),
 }
 
 /// The module of that short name.

@@ -9,6 +9,7 @@ mod digest;
 mod frame;
 mod mode;
 pub mod modules;
+mod options;
 mod outcome;
 mod secret;
 
@@ -18,6 +19,7 @@ pub use convert::{HostPath, Items};
 pub use digest::sha256;
 pub use frame::{Chunk, Decoder, Frame, FrameError, FromAgent, MAX_FRAME, Request, ToAgent, VERSION, encode};
 pub use mode::{FileAttributes, FileMode, ModeError};
+pub use options::Options;
 pub use outcome::{Diff, Outcome, Status};
 pub use secret::Secret;
 

@@ -5,24 +5,35 @@ use pgfleet_protocol::Call;
 use crate::module::{Context, Planned};
 
 mod apt;
+mod apt_repository;
+mod authorized_key;
 mod blockinfile;
 pub(crate) mod command;
 mod copy;
 mod cron;
+mod deb822_repository;
 mod diagnose;
+mod dnf;
 mod dpkg_selections;
 mod fetch;
 mod file;
+mod find;
 mod get_url;
+mod getent;
 mod group;
 mod hostname;
+mod ini_file;
+mod known_hosts;
 mod lineinfile;
+mod modprobe;
 mod mount;
 mod package;
+mod package_facts;
 mod ping;
 pub(crate) mod probe;
 mod replace;
 mod service;
+mod service_facts;
 mod setup;
 mod shell;
 mod slurp;
@@ -30,33 +41,47 @@ mod stat;
 mod stream;
 mod sysctl;
 mod systemd;
+mod tempfile;
+mod timezone;
 mod uri;
 mod user;
 mod wait_for;
 mod write_probe;
+mod yum_repository;
 
 /// Lets the call's module look at the host and say what is to be done.
 pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
     match call {
         Call::Apt(arguments) => apt::plan(arguments, context),
+        Call::AptRepository(arguments) => apt_repository::plan(arguments, context),
+        Call::AuthorizedKey(arguments) => authorized_key::plan(arguments, context),
         Call::Blockinfile(arguments) => blockinfile::plan(arguments, context),
         Call::Command(arguments) => command::plan(arguments, context),
         Call::Copy(arguments) => copy::plan(arguments, context),
         Call::Cron(arguments) => cron::plan(arguments, context),
+        Call::Deb822Repository(arguments) => deb822_repository::plan(arguments, context),
         Call::Diagnose(arguments) => diagnose::plan(arguments, context),
+        Call::Dnf(arguments) => dnf::plan(arguments, context),
         Call::DpkgSelections(arguments) => dpkg_selections::plan(arguments, context),
         Call::Fetch(arguments) => fetch::plan(arguments, context),
         Call::File(arguments) => file::plan(arguments, context),
+        Call::Find(arguments) => find::plan(arguments, context),
         Call::GetUrl(arguments) => get_url::plan(arguments, context),
+        Call::Getent(arguments) => getent::plan(arguments, context),
         Call::Group(arguments) => group::plan(arguments, context),
         Call::Hostname(arguments) => hostname::plan(arguments, context),
+        Call::IniFile(arguments) => ini_file::plan(arguments, context),
+        Call::KnownHosts(arguments) => known_hosts::plan(arguments, context),
         Call::Lineinfile(arguments) => lineinfile::plan(arguments, context),
+        Call::Modprobe(arguments) => modprobe::plan(arguments, context),
         Call::Mount(arguments) => mount::plan(arguments, context),
         Call::Package(arguments) => package::plan(arguments, context),
+        Call::PackageFacts(arguments) => package_facts::plan(arguments, context),
         Call::Ping(arguments) => ping::plan(arguments),
         Call::Probe(arguments) => probe::plan(arguments, context),
         Call::Replace(arguments) => replace::plan(arguments, context),
         Call::Service(arguments) => service::plan(arguments, context),
+        Call::ServiceFacts(arguments) => service_facts::plan(arguments, context),
         Call::Setup(arguments) => setup::plan(arguments, context),
         Call::Shell(arguments) => shell::plan(arguments, context),
         Call::Slurp(arguments) => slurp::plan(arguments, context),
@@ -65,9 +90,12 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::StreamOut(arguments) => stream::plan_out(arguments),
         Call::Sysctl(arguments) => sysctl::plan(arguments, context),
         Call::Systemd(arguments) => systemd::plan(arguments, context),
+        Call::Tempfile(arguments) => tempfile::plan(arguments, context),
+        Call::Timezone(arguments) => timezone::plan(arguments, context),
         Call::Uri(arguments) => uri::plan(arguments, context),
         Call::User(arguments) => user::plan(arguments, context),
         Call::WaitFor(arguments) => wait_for::plan(arguments, context),
         Call::WriteProbe(arguments) => write_probe::plan(arguments, context),
+        Call::YumRepository(arguments) => yum_repository::plan(arguments, context),
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn plan(arguments: &Stat, context: &Context) -> Planned {
     Ok(Plan::Done(Outcome::unchanged().with("stat", stat)))
 }
 
-fn describe(path: &Path, found: &Metadata, context: &Context) -> Map {
+pub(crate) fn describe(path: &Path, found: &Metadata, context: &Context) -> Map {
     let mut stat = Map::new();
     let mut put = |name: &str, value: Value| stat.insert(name.to_owned(), value);
     put("exists", true.into());

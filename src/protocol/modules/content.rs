@@ -118,4 +118,45 @@ arguments! {
     }
 }
 
-file_attributes!(Lineinfile, Blockinfile, Replace);
+arguments! {
+    /// Manages one option of an INI file.
+    pub struct IniFile = "ini_file" {
+        /// The file.
+        path: HostPath as ["dest"];
+        /// The section; the file's beginning without one.
+        section: Option<String>;
+        /// The option; without one, the section as a whole.
+        option: Option<String>;
+        /// Its value.
+        value: Option<String>;
+        /// Its values, for an option that is there several times.
+        values: Option<Vec<String>>;
+        /// Shall it be there?
+        state: Presence = Presence::Present;
+        /// No other values of the option stay.
+        exclusive: bool = true;
+        /// Write `option=value`.
+        no_extra_spaces: bool = false;
+        /// Spaces around `=` are no difference.
+        ignore_spaces: bool = false;
+        /// An option may have no value.
+        allow_no_value: bool = false;
+        /// A commented-out option is replaced.
+        modify_inactive_option: bool = true;
+        /// Make the file when it is missing.
+        create: bool = true;
+        /// Keep a copy of what is replaced.
+        backup: bool = false;
+        /// Follow a link at the file's place.
+        follow: bool = false;
+        /// Owner.
+        owner: Option<String>;
+        /// Group.
+        group: Option<String>;
+        /// Permissions.
+        mode: Option<FileMode>;
+    }
+    rules [Rule::AtMostOne(&["value", "values"])]
+}
+
+file_attributes!(Lineinfile, Blockinfile, Replace, IniFile);

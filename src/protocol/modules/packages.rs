@@ -2,6 +2,7 @@
 
 use crate::Items;
 use crate::arguments::{arguments, choice};
+use crate::options::options;
 
 choice! {
     /// What a package shall be.
@@ -129,4 +130,17 @@ arguments! {
         /// The selection.
         selection: Selection;
     }
+}
+
+options! {
+    /// Manages packages with dnf.
+    pub struct Dnf = "dnf" {
+        List => "name" as "pkg";
+        Choice(&["absent", "present", "installed", "removed", "latest"]) => "state";
+        Bool => "allow_downgrade", "allowerasing", "autoremove", "best", "bugfix", "cacheonly", "disable_gpg_check", "download_only", "install_repoquery", "install_weak_deps", "nobest", "security", "skip_broken", "sslverify", "update_cache" as "expire-cache", "update_only", "validate_certs";
+        List => "disable_plugin", "disablerepo", "enable_plugin", "enablerepo", "exclude";
+        Text => "conf_file", "disable_excludes", "download_dir", "installroot", "list", "releasever", "use_backend" as "use";
+        Int => "lock_timeout";
+    }
+    needs []
 }

@@ -118,3 +118,40 @@ arguments! {
         backup: bool = false;
     }
 }
+
+arguments! {
+    /// Sets the host's time zone.
+    pub struct Timezone = "timezone" {
+        /// The zone, `Europe/Berlin`.
+        name: Option<String>;
+        /// What the hardware clock keeps: `UTC` or `local`.
+        hwclock: Option<String> as ["rtc"];
+    }
+    rules [Rule::AtLeastOne(&["name", "hwclock"])]
+}
+
+choice! {
+    /// Whether a kernel module is loaded at boot.
+    pub enum Persistence {
+        /// Left as it is.
+        Disabled = "disabled",
+        /// It is.
+        Present = "present",
+        /// It is not.
+        Absent = "absent",
+    }
+}
+
+arguments! {
+    /// Loads and unloads kernel modules.
+    pub struct Modprobe = "modprobe" {
+        /// The module.
+        name: String;
+        /// Shall it be loaded?
+        state: Presence = Presence::Present;
+        /// Its parameters.
+        params: String = String::new();
+        /// Shall it be loaded at boot?
+        persistent: Persistence = Persistence::Disabled;
+    }
+}
