@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn modules_are_found_under_all_their_names() {
-        for name in ["file", "ansible.builtin.file", "ansible.posix.sysctl", "systemd_service", "community.general.ini_file", "ansible.builtin.yum"] {
+        for name in
+            ["file", "ansible.builtin.file", "ansible.posix.sysctl", "systemd_service", "community.general.ini_file", "ansible.builtin.yum"]
+        {
             assert_eq!(lookup_module(name).map(|(kind, _)| kind), Ok(Kind::Host), "{name}");
         }
         assert_eq!(

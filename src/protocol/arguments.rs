@@ -277,9 +277,8 @@ macro_rules! arguments {
                 Ok(Self {
                     $( $field: {
                         let name = $crate::arguments::bare(stringify!($field));
-                        match given.get(name) {
-                            Some(value) => <$field_type as $crate::Argument>::read(value)
-                                .map_err(|reason| $crate::ArgumentProblem::Value { module: $module, name, reason })?,
+                        match $crate::arguments::one::<$field_type>(&given, $module, name)? {
+                            Some(value) => value,
                             None => $crate::arguments::or_absent!($field_type, $($default)?)
                                 .ok_or($crate::ArgumentProblem::Missing { module: $module, name })?,
                         }
@@ -329,6 +328,13 @@ macro_rules! choice {
 }
 
 pub(crate) use {arguments, choice, or_absent};
+
+/// One argument's value. Not part of every reader: there are hundreds of arguments and a dozen types.
+#[inline(never)]
+pub(crate) fn one<T: Argument>(given: &Map, module: &'static str, name: &'static str) -> Result<Option<T>, ArgumentProblem> {
+    let value = given.get(name).map(T::read).transpose();
+    value.map_err(|reason| ArgumentProblem::Value { module, name, reason })
+}
 
 /// The first of at most one text.
 pub(crate) const fn first(texts: &[&'static str]) -> Option<&'static str> {

@@ -83,8 +83,13 @@ impl Outcome {
 
     /// The same outcome with one more result.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.data.insert(name.to_owned(), value.into());
+    pub fn with(self, name: &str, value: impl Into<Value>) -> Self {
+        self.with_value(name, value.into())
+    }
+
+    #[inline(never)]
+    fn with_value(mut self, name: &str, value: Value) -> Self {
+        self.data.insert(name.to_owned(), value);
         self
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn plan(arguments: &Deb822Repository, context: &Context) -> Planned {
     let dest = path.to_string_lossy().into_owned();
     let planned = Replacement { path, before, after: text.clone().into_bytes(), attributes, ..Replacement::default() }.plan(context)?;
     let file = key.as_ref().and_then(|key| key.file.as_ref()).map(|file| Value::from(file.to_string_lossy()));
-    let planned = match key.and_then(Key::to_write) {
+    let planned = match key.and_then(Key::into_file) {
         Some((file, content)) => with_key(planned, file, content),
         None => planned,
     };
@@ -103,7 +103,7 @@ impl Key {
         Ok(Self { value, content: (found.as_deref() != Some(&fetched)).then_some(fetched), file: Some(file) })
     }
 
-    fn to_write(self) -> Option<(PathBuf, Vec<u8>)> {
+    fn into_file(self) -> Option<(PathBuf, Vec<u8>)> {
         self.file.zip(self.content)
     }
 }

@@ -146,8 +146,8 @@ impl<'a> Edit<'a> {
         let mut message = "OK";
         let no_value = self.values.is_empty();
         // Lines that have a wished value already.
-        for at in 0..section.len() {
-            let Some(found) = self.value_of(&section[at].0, inactive) else { continue };
+        for entry in section.iter_mut() {
+            let Some(found) = self.value_of(&entry.0, inactive) else { continue };
             let line = if no_value {
                 self.written(None)
             } else if let Some(position) = self.values.iter().position(|value| *value == found) {
@@ -156,7 +156,7 @@ impl<'a> Edit<'a> {
             } else {
                 continue;
             };
-            if self.replace(&mut section[at], line) {
+            if self.replace(entry, line) {
                 message = "option changed";
             }
             if no_value {
@@ -164,14 +164,14 @@ impl<'a> Edit<'a> {
             }
         }
         if self.wish.exclusive {
-            for at in 0..section.len() {
+            for entry in section.iter_mut() {
                 if self.values.is_empty() {
                     break;
                 }
-                if !section[at].1 && self.value_of(&section[at].0, inactive).is_some() {
+                if !entry.1 && self.value_of(&entry.0, inactive).is_some() {
                     let value = self.values.remove(0);
                     let line = self.written(Some(&value));
-                    if self.replace(&mut section[at], line) {
+                    if self.replace(entry, line) {
                         message = "option changed";
                     }
                 }
