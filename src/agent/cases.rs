@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::module::{Channel, Context};
+use crate::postgres::fake::{Reply, Server, Shared};
 use crate::run::run;
 use crate::system::fake::{Answer, Fake};
 use crate::system::{Finished, Kind};
@@ -29,6 +30,11 @@ struct Case {
     /// `host:port` to the text that connections read.
     #[serde(default)]
     ports: BTreeMap<String, String>,
+    /// What the PostgreSQL server of this host answers.
+    #[serde(default)]
+    server: Vec<Reply>,
+    /// All statements that it must have taken, in this order.
+    took: Option<Vec<String>>,
     #[serde(default)]
     full_disk: bool,
     /// What the controller sends when asked.
@@ -127,6 +133,15 @@ impl Case {
         fake
     }
 
+    /// The host's server, which keeps what it took from one call to the next.
+    fn serve(&self, host: &Fake) -> Shared {
+        let server = Server::new(self.server.clone());
+        if !self.server.is_empty() {
+            host.serve(&server);
+        }
+        server
+    }
+
     fn call(&self, module: &str, fake: &Fake, memory: &Memory, mode: Mode) -> Outcome {
         let context = Context { system: fake, mode, diff: true, environment: &[], channel: memory };
         run(self.module.as_deref().unwrap_or(module), &self.arguments, &context)
@@ -135,13 +150,16 @@ impl Case {
     fn check(&self, module: &str) -> Result<(), String> {
         let memory = || Memory { content: self.content.clone(), ..Memory::default() };
         let host = self.host();
+        let server = self.serve(&host);
         let before = host.snapshot();
         let foretold = self.call(module, &host, &memory(), Mode::Check);
         equal("status in check mode", &status(&foretold), self.check.as_ref().unwrap_or(&self.expect.status), &foretold)?;
         equal("host after check mode", &host.snapshot(), &before, &foretold)?;
         equal("effects in check mode", &host.effects(), &Vec::new(), &foretold)?;
+        equal("statements taken in check mode", &taken(&server), &Vec::new(), &foretold)?;
 
         let (host, first) = (self.host(), memory());
+        let server = self.serve(&host);
         let outcome = self.call(module, &host, &first, Mode::Apply);
         equal("status", &status(&outcome), &self.expect.status, &outcome)?;
         if self.check.is_none() && !outcome.is_failed() {
@@ -176,6 +194,10 @@ impl Case {
             equal("sent", &String::from_utf8_lossy(&first.sent.borrow()).into_owned(), sent, &outcome)?;
         }
 
+        if let Some(took) = &self.took {
+            equal("statements taken", &taken(&server), took, &outcome)?;
+        }
+
         let settled = host.snapshot();
         let again = self.call(module, &host, &memory(), Mode::Apply);
         let default = if outcome.is_failed() { "failed" } else { "unchanged" }.to_owned();
@@ -186,6 +208,10 @@ impl Case {
         }
         Ok(())
     }
+}
+
+fn taken(server: &Shared) -> Vec<String> {
+    server.lock().expect("nobody fails with it").effects()
 }
 
 fn status(outcome: &Outcome) -> String {

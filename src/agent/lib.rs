@@ -15,6 +15,7 @@ mod module;
 mod modules;
 mod moment;
 mod paths;
+mod postgres;
 mod python_regex;
 mod replacement;
 mod run;

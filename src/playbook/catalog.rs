@@ -166,13 +166,15 @@ pub fn module_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn short_name(name: &str) -> &str {
-    let short = ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general."]
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
+    let short =
+        ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general.", "community.postgresql.", "community.crypto."]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name);
     match short {
         "systemd_service" => "systemd",
         "yum" | "dnf5" => "dnf",
+        "openssl_certificate" => "x509_certificate",
         "include" => "include_tasks",
         "gather_facts" => "setup",
         other => other,

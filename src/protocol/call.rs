@@ -1,7 +1,7 @@
 //! The modules that run on hosts, in one list.
 
 use crate::modules::{
-    account, cluster, command, content, facts, files, keys, network, packages, repositories, search, services, stream, system,
+    account, cluster, command, content, facts, files, keys, network, packages, postgresql, repositories, search, services, stream, system,
 };
 use crate::{ArgumentProblem, Arguments, Map, ModuleSpec};
 
@@ -9,7 +9,7 @@ macro_rules! calls {
     ($($variant:ident($type:ty)),+ $(,)?) => {
         /// A task with its arguments rendered and typed, ready to be done.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "one call lives at a time; boxing would only cost a word everywhere")]
+        #[allow(clippy::large_enum_variant, reason = "one call lives at a time; whether it is one depends on the modules there are")]
         pub enum Call {
             $( #[doc = concat!("The module of [`", stringify!($type), "`].")] $variant($type) ),+
         }
@@ -57,6 +57,20 @@ calls! {
     Package(packages::Package),
     PackageFacts(search::PackageFacts),
     Ping(facts::Ping),
+    PostgresqlDb(postgresql::PostgresqlDb),
+    PostgresqlExt(postgresql::PostgresqlExt),
+    PostgresqlInfo(postgresql::PostgresqlInfo),
+    PostgresqlMembership(postgresql::PostgresqlMembership),
+    PostgresqlOwner(postgresql::PostgresqlOwner),
+    PostgresqlPing(postgresql::PostgresqlPing),
+    PostgresqlPrivs(postgresql::PostgresqlPrivs),
+    PostgresqlQuery(postgresql::PostgresqlQuery),
+    PostgresqlSchema(postgresql::PostgresqlSchema),
+    PostgresqlScript(postgresql::PostgresqlScript),
+    PostgresqlSet(postgresql::PostgresqlSet),
+    PostgresqlSlot(postgresql::PostgresqlSlot),
+    PostgresqlTablespace(postgresql::PostgresqlTablespace),
+    PostgresqlUser(postgresql::PostgresqlUser),
     Probe(cluster::Probe),
     Replace(content::Replace),
     Service(services::Service),

@@ -30,6 +30,7 @@ mod mount;
 mod package;
 mod package_facts;
 mod ping;
+mod postgresql;
 pub(crate) mod probe;
 mod replace;
 mod service;
@@ -78,6 +79,20 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Package(arguments) => package::plan(arguments, context),
         Call::PackageFacts(arguments) => package_facts::plan(arguments, context),
         Call::Ping(arguments) => ping::plan(arguments),
+        Call::PostgresqlDb(arguments) => postgresql::db::plan(arguments, context),
+        Call::PostgresqlExt(arguments) => postgresql::ext::plan(arguments, context),
+        Call::PostgresqlInfo(arguments) => postgresql::info::plan(arguments, context),
+        Call::PostgresqlMembership(arguments) => postgresql::membership::plan(arguments, context),
+        Call::PostgresqlOwner(arguments) => postgresql::owner::plan(arguments, context),
+        Call::PostgresqlPing(arguments) => postgresql::ping::plan(arguments, context),
+        Call::PostgresqlPrivs(arguments) => postgresql::privs::plan(arguments, context),
+        Call::PostgresqlQuery(arguments) => postgresql::query::plan(arguments, context),
+        Call::PostgresqlSchema(arguments) => postgresql::schema::plan(arguments, context),
+        Call::PostgresqlScript(arguments) => postgresql::script::plan(arguments, context),
+        Call::PostgresqlSet(arguments) => postgresql::set::plan(arguments, context),
+        Call::PostgresqlSlot(arguments) => postgresql::slot::plan(arguments, context),
+        Call::PostgresqlTablespace(arguments) => postgresql::tablespace::plan(arguments, context),
+        Call::PostgresqlUser(arguments) => postgresql::user::plan(arguments, context),
         Call::Probe(arguments) => probe::plan(arguments, context),
         Call::Replace(arguments) => replace::plan(arguments, context),
         Call::Service(arguments) => service::plan(arguments, context),

@@ -53,6 +53,7 @@ struct State {
     ran: Vec<Program>,
     effects: Vec<Program>,
     ports: BTreeMap<String, Vec<u8>>,
+    server: Option<crate::postgres::fake::Shared>,
     full: bool,
 }
 
@@ -117,6 +118,11 @@ impl Fake {
     /// Lets a port accept connections, which read `text`.
     pub(crate) fn open_port(&self, host: &str, port: u16, text: &str) {
         self.state().ports.insert(format!("{host}:{port}"), text.into());
+    }
+
+    /// A PostgreSQL server listens on every socket named as its own.
+    pub(crate) fn serve(&self, server: &crate::postgres::fake::Shared) {
+        self.state().server = Some(std::sync::Arc::clone(server));
     }
 
     /// From now on nothing more can be written.
@@ -531,6 +537,11 @@ impl System for Fake {
     }
 
     fn connect_local(&self, path: &Path, _timeout: Duration) -> io::Result<Box<dyn Connection>> {
+        if let Some(server) = &self.state().server
+            && path.ends_with(".s.PGSQL.5432")
+        {
+            return Ok(Box::new(crate::postgres::fake::Session::new(server)));
+        }
         let text = self.state().ports.get(&path.display().to_string()).cloned().ok_or(ErrorKind::ConnectionRefused)?;
         Ok(Box::new(FakeConnection(Cursor::new(text))))
     }

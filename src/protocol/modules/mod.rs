@@ -9,6 +9,7 @@ pub mod files;
 pub mod keys;
 pub mod network;
 pub mod packages;
+pub mod postgresql;
 pub mod repositories;
 pub mod search;
 pub mod services;

@@ -7,6 +7,7 @@ mod cluster;
 mod leadership;
 mod members;
 mod modules;
+mod postgresql_modules;
 mod rig;
 mod secrets;
 mod shape;
@@ -51,6 +52,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
     ("the doctor says what is wrong", secrets::doctor),
     ("users and databases become as they are declared", secrets::declared),
+    ("modules of PostgreSQL change what differs, on the leader alone", postgresql_modules::on_the_leader),
     ("what an earlier try left is told apart", secrets::leftovers),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
