@@ -34,6 +34,7 @@ impl Attempt<'_> {
             Kind::Host => self.send(self.task.module.name, arguments, &contact, scope, None, None).await,
             Kind::Transfer(_) if self.task.module.name == "template" => self.template(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "fetch" => self.fetch(arguments, &contact, scope).await,
+            Kind::Transfer(_) if self.task.module.name == "unarchive" => self.unarchive(arguments, &contact, scope).await,
             Kind::Transfer(_) => self.copy(arguments, &contact, scope).await,
             Kind::Engine(_) | Kind::Controller => Err(Problem::new("this module touches no host")),
         }

@@ -175,6 +175,22 @@ impl Attempt<'_> {
         self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
     }
 
+    pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let flag = |name: &str, otherwise| {
+            arguments.get(name).map_or(otherwise, |value| pgfleet_protocol::Argument::read(value).unwrap_or(otherwise))
+        };
+        let source = text(&arguments, "src").unwrap_or_default();
+        if flag("remote_src", false) || !flag("copy", true) || source.contains("://") {
+            return self.send("unarchive", arguments, contact, scope, None, None).await;
+        }
+        let path = self.find("files", &source)?;
+        let files = self.run.options.loader.files();
+        let bytes = files.read(&path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
+        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
+        self.send("unarchive", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+    }
+
     pub(crate) async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
         let source = text(&arguments, "src").unwrap_or_default();
         let dest = text(&arguments, "dest").unwrap_or_default();

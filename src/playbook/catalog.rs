@@ -29,6 +29,8 @@ pub enum Transfer {
     Template,
     /// A file of the host to the controller.
     Fetch,
+    /// An archive of the controller to the host.
+    Unarchive,
 }
 
 /// Modules that the engine does itself.
@@ -153,6 +155,7 @@ pub fn lookup_module(name: &str) -> Result<(Kind, ModuleSpec), (String, Option<&
         let kind = match spec.name {
             "copy" => Kind::Transfer(Transfer::Copy),
             "fetch" => Kind::Transfer(Transfer::Fetch),
+            "unarchive" => Kind::Transfer(Transfer::Unarchive),
             _ => Kind::Host,
         };
         return Ok((kind, *spec));
