@@ -187,10 +187,14 @@ impl Run {
         if let Some(name) = &task.register {
             host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(result.variables()))));
         }
-        if let Some(facts) = result.data.get("ansible_facts").and_then(serde_json::Value::as_object)
-            && task.module.name == "setup"
-        {
-            host.learn(facts);
+        // These two have stored their variables already, where such variables belong.
+        if matches!(task.module.name, "set_fact" | "include_vars") {
+            return;
+        }
+        let facts = |data: &pgfleet_protocol::Map| data.get("ansible_facts").and_then(serde_json::Value::as_object).cloned();
+        let items = result.data.get("results").and_then(serde_json::Value::as_array).into_iter().flatten();
+        for facts in facts(&result.data).into_iter().chain(items.filter_map(|item| facts(item.as_object()?))) {
+            host.learn(&facts);
         }
     }
 }
