@@ -32,7 +32,17 @@ pub(crate) struct Rewriter<'r> {
 
 /// Methods that change a list or mapping in place.
 const CHANGES: [&str; 11] = [
-    ".append(", ".extend(", ".insert(", ".pop(", ".popitem(", ".remove(", ".clear(", ".sort(", ".update(", ".setdefault(", ".__setitem__(",
+    ".append(",
+    ".extend(",
+    ".insert(",
+    ".pop(",
+    ".popitem(",
+    ".remove(",
+    ".clear(",
+    ".sort(",
+    ".update(",
+    ".setdefault(",
+    ".__setitem__(",
 ];
 
 /// Code that is copied, and what differs in the copy.

@@ -33,17 +33,7 @@ pub(crate) struct Spec {
 
 impl Default for Spec {
     fn default() -> Self {
-        Self {
-            fill: ' ',
-            align: None,
-            sign: None,
-            alternate: false,
-            zero: false,
-            width: 0,
-            grouping: None,
-            precision: None,
-            kind: None,
-        }
+        Self { fill: ' ', align: None, sign: None, alternate: false, zero: false, width: 0, grouping: None, precision: None, kind: None }
     }
 }
 
@@ -257,7 +247,8 @@ fn general(magnitude: f64, precision: usize, alternate: bool) -> String {
     if alternate {
         return digits;
     }
-    let (mantissa, tail) = digits.split_once('e').map_or((digits.as_str(), String::new()), |(mantissa, tail)| (mantissa, format!("e{tail}")));
+    let (mantissa, tail) =
+        digits.split_once('e').map_or((digits.as_str(), String::new()), |(mantissa, tail)| (mantissa, format!("e{tail}")));
     let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
     format!("{mantissa}{tail}")
 }

@@ -275,7 +275,9 @@ pub(crate) fn no_attribute(item: &Value, attribute: &Value) -> Error {
 pub(crate) fn compare(left: &Value, right: &Value) -> Result<Ordering, Error> {
     let unordered = || fail(format!("'<' not supported between instances of '{}' and '{}'", type_name(left), type_name(right)));
     match (left.kind(), right.kind()) {
-        (ValueKind::Number, ValueKind::Number) if left.as_i64().is_some() && right.as_i64().is_some() => Ok(left.as_i64().cmp(&right.as_i64())),
+        (ValueKind::Number, ValueKind::Number) if left.as_i64().is_some() && right.as_i64().is_some() => {
+            Ok(left.as_i64().cmp(&right.as_i64()))
+        }
         (ValueKind::Undefined, _) => Err(undefined(left)),
         (_, ValueKind::Undefined) => Err(undefined(right)),
         (ValueKind::String, ValueKind::String) => Ok(left.as_str().cmp(&right.as_str())),

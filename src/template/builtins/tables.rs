@@ -98,7 +98,7 @@ pub(crate) fn ini(term: &Term<'_>, content: &str) -> Result<Vec<Value>, Error> {
             None => Err(fail(format!("ini: there is no section '{section}'"))),
         };
     }
-    let here = entries.iter().filter(|entry| entry.section == section && !entry.name.is_empty());
+    let mut here = entries.iter().filter(|entry| entry.section == section && !entry.name.is_empty());
     if term.flag("re") {
         let flags = Flags { ignore_case: !exact, multi_line: false, anchored: true };
         let mut found = Vec::new();
@@ -109,7 +109,7 @@ pub(crate) fn ini(term: &Term<'_>, content: &str) -> Result<Vec<Value>, Error> {
         }
         return Ok(found);
     }
-    let found = here.filter(|entry| fold(&entry.name) == fold(&term.key)).last();
+    let found = here.rfind(|entry| fold(&entry.name) == fold(&term.key));
     Ok(vec![match found {
         Some(entry) => Value::from(entry.value.as_str()),
         None => term.value("default").unwrap_or_else(|| Value::from("")),

@@ -216,9 +216,7 @@ fn to_datetime(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> 
     let parsed = NaiveDateTime::parse_from_str(&value, &pattern)
         .or_else(|_| DateTime::parse_from_str(&value, &pattern).map(|moment| moment.naive_local()))
         .or_else(|_| chrono::NaiveDate::parse_from_str(&value, &pattern).map(|date| date.and_time(chrono::NaiveTime::MIN)));
-    parsed
-        .map(Moment::naive)
-        .map_err(|_| fail(format!("time data '{value}' does not match format '{pattern}'")))
+    parsed.map(Moment::naive).map_err(|_| fail(format!("time data '{value}' does not match format '{pattern}'")))
 }
 
 /// The function `now(utc, fmt)`.

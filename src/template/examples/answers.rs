@@ -4,7 +4,9 @@ use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Disk, Expression, Language, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault, to_json};
+use pgfleet_template::{
+    Disk, Expression, Language, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault, to_json,
+};
 use serde_json::{Value as Json, json};
 
 fn vars(yaml: &str) -> Result<Arc<Vars>, Problem> {

@@ -12,7 +12,9 @@ const DIFFERENT: &[(&str, &[&str])] = include!("golden/different.rs");
 
 fn is_different(source: &str) -> bool {
     DIFFERENT.iter().any(|(_, sources)| {
-        sources.iter().any(|known| source == *known || source.strip_prefix("{{ (").and_then(|rest| rest.strip_suffix(") }}|")) == Some(known))
+        sources
+            .iter()
+            .any(|known| source == *known || source.strip_prefix("{{ (").and_then(|rest| rest.strip_suffix(") }}|")) == Some(known))
     })
 }
 
@@ -30,7 +32,11 @@ fn check(file: &str, answer: impl Fn(&Json, &str) -> Result<Json, Problem>) {
         };
         if !good && !is_different(source) {
             let shown = result.map_or_else(|problem| problem.to_string(), |value| value.to_string());
-            wrong.push(format!("{} {source:?}\n  expected {:?}\n  got      {shown}", case["kind"], case.get("result").map(ToString::to_string)));
+            wrong.push(format!(
+                "{} {source:?}\n  expected {:?}\n  got      {shown}",
+                case["kind"],
+                case.get("result").map(ToString::to_string)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
