@@ -25,7 +25,7 @@ pub(crate) fn in_file(source: &str) -> Cow<'_, str> {
 }
 
 fn treated(source: &str, shape: Shape, in_output: Strings) -> Cow<'_, str> {
-    if !source.contains('\\') {
+    if !source.contains('\\') && (shape == Shape::Expression || !source.contains("raw")) {
         return Cow::Borrowed(source);
     }
     let mut result = String::with_capacity(source.len() + 8);
@@ -41,8 +41,14 @@ fn treated(source: &str, shape: Shape, in_output: Strings) -> Cow<'_, str> {
         match after.as_bytes().get(1) {
             Some(b'{') => copy_code(&mut result, &mut rest, Some("}}"), in_output),
             Some(b'%') if is_tag(after, "raw") => {
+                // Other than after all other tags, the newline after this one stays: `+` says so.
+                let tag = after.find("%}").unwrap_or(after.len());
+                result.push_str(&after[..tag]);
+                if !after[..tag].ends_with(['-', '+']) {
+                    result.push('+');
+                }
                 let end = after.match_indices("{%").find(|(at, _)| is_tag(&after[*at..], "endraw")).map_or(after.len(), |(at, _)| at);
-                result.push_str(&after[..end]);
+                result.push_str(&after[tag.min(end)..end]);
                 rest = &after[end..];
             }
             Some(b'%') => copy_code(&mut result, &mut rest, Some("%}"), Strings::Escaped),
@@ -143,7 +149,7 @@ mod tests {
             (r"{{ 'a\'b' }}", r"{{ 'a\\\'b' }}"),
             (r"{% if a == '\\n' %}\{% endif %}", r"{% if a == '\\n' %}\{% endif %}"),
             (r"{# '\' #}{{ '\d' }}", r"{# '\' #}{{ '\\d' }}"),
-            (r"{% raw %}{{ '\d' }}{% endraw %}{{ '\d' }}", r"{% raw %}{{ '\d' }}{% endraw %}{{ '\\d' }}"),
+            (r"{% raw %}{{ '\d' }}{% endraw %}{{ '\d' }}", r"{% raw +%}{{ '\d' }}{% endraw %}{{ '\\d' }}"),
         ] {
             assert_eq!(in_yaml(source, Shape::Template), expect);
         }

@@ -124,9 +124,9 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
         "fileglob" => Ok(terms.iter().flat_map(|term| file_glob(state, &text(term))).map(Value::from).collect()),
         "first_found" => first_found(state, terms, call),
         "template" => terms.iter().map(|term| template(state, &text(term), option("template_vars"))).collect(),
-        "pipe" => terms.iter().map(|term| shell(&text(term)).map(|output| Value::from(output.trim_end()))).collect(),
-        "lines" => lines(terms),
-        "password" => terms.iter().map(|term| super::password::lookup(&text(term), call)).collect(),
+        "pipe" => terms.iter().map(|term| shell(state, &text(term)).map(|output| Value::from(output.trim_end()))).collect(),
+        "lines" => lines(state, terms),
+        "password" => terms.iter().map(|term| super::password::lookup(&text(term), playbook_folder(state).as_deref(), call)).collect(),
         "dict" => {
             let mut entries = Vec::new();
             for (key, value) in terms.iter().map(pairs_of).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
@@ -216,6 +216,11 @@ fn variable_names(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, 
         }
     }
     Ok(found)
+}
+
+/// The folder of the playbook, in which commands run and to which relative paths belong.
+fn playbook_folder(state: &State<'_, '_>) -> Option<PathBuf> {
+    state.lookup("playbook_dir").and_then(|folder| folder.as_str().map(PathBuf::from))
 }
 
 /// The path of a file that a lookup names, looked for as is and below `folder`.
@@ -310,8 +315,9 @@ fn template(state: &State<'_, '_>, name: &str, variables: Option<Value>) -> Resu
     rendered.map(Value::from).map_err(crate::evaluate::into_error)
 }
 
-fn shell(command: &str) -> Result<String, Error> {
+fn shell(state: &State<'_, '_>, command: &str) -> Result<String, Error> {
     let output = std::process::Command::new("/bin/sh")
+        .current_dir(playbook_folder(state).filter(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(".")))
         .arg("-c")
         .arg(command)
         .stdin(std::process::Stdio::null())
@@ -324,10 +330,10 @@ fn shell(command: &str) -> Result<String, Error> {
     String::from_utf8(output.stdout).map_err(|_| fail(format!("lookup pipe({command}): the output is not UTF-8 text")))
 }
 
-fn lines(terms: &[Value]) -> Result<Vec<Value>, Error> {
+fn lines(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, Error> {
     let mut lines = Vec::new();
     for term in terms {
-        lines.extend(super::text::split_lines(&shell(&text(term))?, false).into_iter().map(Value::from));
+        lines.extend(super::text::split_lines(&shell(state, &text(term))?, false).into_iter().map(Value::from));
     }
     Ok(lines)
 }
