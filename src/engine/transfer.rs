@@ -33,6 +33,20 @@ impl Attempt<'_> {
         if let Some(sequence) = arguments.shift_remove("newline_sequence") {
             options.newline_sequence = sequence.as_str().unwrap_or("\n").replace("\\n", "\n").replace("\\r", "\r");
         }
+        let pgfleet_template::Delimiters { block: [block, block_end], variable: [open, close], comment: [comment, comment_end], .. } =
+            &mut options.delimiters;
+        for (name, field) in [
+            ("block_start_string", block),
+            ("block_end_string", block_end),
+            ("variable_start_string", open),
+            ("variable_end_string", close),
+            ("comment_start_string", comment),
+            ("comment_end_string", comment_end),
+        ] {
+            if let Some(given) = arguments.shift_remove(name).as_ref().and_then(Value::as_str) {
+                given.clone_into(field);
+            }
+        }
         let dest = text(&arguments, "dest").unwrap_or_default();
         let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
         let names = crate::scopes::vars([
@@ -44,16 +58,7 @@ impl Attempt<'_> {
         let managed = || scope_here.with("ansible_managed", pgfleet_template::Value::from("Ansible managed"));
         let scope_here = if scope.defines("ansible_managed") { scope_here } else { managed() };
         let rendered = scope_here.render(&path.display().to_string(), &template, &options)?;
-        for unused in [
-            "src",
-            "output_encoding",
-            "block_start_string",
-            "block_end_string",
-            "variable_start_string",
-            "variable_end_string",
-            "comment_start_string",
-            "comment_end_string",
-        ] {
+        for unused in ["src", "output_encoding"] {
             arguments.shift_remove(unused);
         }
         let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
