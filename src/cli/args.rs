@@ -1,5 +1,6 @@
 //! The arguments that a person types.
 
+mod adhoc;
 pub(crate) mod backup;
 mod secrets;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use adhoc::*;
 pub(crate) use secrets::*;
 
 const EXAMPLES: &str = "\
@@ -128,6 +130,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet playbook site.yml -i hosts.ini\n  pgfleet playbook site.yml -i hosts.ini --syntax-check\n  pgfleet playbook site.yml -i hosts.ini -l 'web:!web3' -t config --check --diff"
     )]
     Playbook(PlaybookArgs),
+    /// Run one task on the hosts of a pattern.
+    Run(TaskArgs),
+    /// Run a command on the hosts of a pattern, and show its output as it comes.
+    Exec(ExecArgs),
+    /// Encrypt and decrypt files and values in ansible-vault's format.
+    Vault(VaultArgs),
+    /// Make links by which this program answers as ansible-playbook, ansible, ansible-inventory and ansible-vault.
+    #[command(name = "install-links")]
+    InstallLinks(LinksArgs),
     /// Show what an inventory contains.
     Inventory(InventoryArgs),
     /// The local fleet: real Debian systems in namespaces on this machine.

@@ -28,7 +28,7 @@ pub(crate) async fn until_done<T>(work: impl Future<Output = T>, stop: &Stop) ->
 }
 
 /// Waits for Ctrl-C, or for being asked to terminate.
-async fn signalled() -> std::io::Result<()> {
+pub(crate) async fn signalled() -> std::io::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,

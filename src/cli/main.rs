@@ -1,5 +1,6 @@
 //! The command line of pgfleet: what a person types and sees. The only place that prints.
 
+mod ansible;
 mod args;
 mod commands;
 mod exit;
@@ -16,6 +17,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if let Some(code) = ansible::run(&arguments) {
+        return code;
+    }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

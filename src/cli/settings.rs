@@ -1,14 +1,16 @@
 //! Arguments become a wish: files resolved, passwords read, questions asked.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::Stop;
+use pgfleet_engine::{Habits, Stop};
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_template::{Problem, VaultPassword};
-use pgfleet_workflows::{Project, SshHabits, Wish, WorkflowError};
+use pgfleet_workflows::{Project, SshHabits, Strictness, Wish, WorkflowError};
 
 use crate::args::{ConnectionArgs, InventorySource, RunArgs};
 use crate::prompt;
@@ -73,6 +75,8 @@ pub(crate) fn wish_to_look(
         }),
         stop,
         project,
+        habits: Habits::default(),
+        strictness: Strictness::Strict,
     })
 }
 
@@ -83,20 +87,36 @@ fn inventories(project: &Project, source: &InventorySource) -> Vec<String> {
 }
 
 fn vault_passwords(source: &InventorySource) -> Result<Vec<VaultPassword>, WorkflowError> {
-    let mut passwords = Vec::new();
-    for given in &source.vault_password_files {
-        let (label, file) = given.split_once('@').unwrap_or(("default", given));
-        let password =
-            if file == "prompt" { asked(&format!("Vault password ({label}): "), VAULT_FILE)? } else { secret_of(Path::new(file))? };
-        passwords.push(VaultPassword { label: label.to_owned(), password });
-    }
-    if source.ask_vault_pass {
+    vault_passwords_of(&source.vault_password_files, source.ask_vault_pass)
+}
+
+/// Passwords in files, each perhaps with a label, and one that is asked for.
+pub(crate) fn vault_passwords_of(files: &[String], asks: bool) -> Result<Vec<VaultPassword>, WorkflowError> {
+    let mut passwords: Vec<VaultPassword> = files.iter().map(|given| vault_password(given)).collect::<Result<_, _>>()?;
+    if asks {
         passwords.push(VaultPassword { label: "default".to_owned(), password: asked("Vault password: ", VAULT_FILE)? });
     }
     Ok(passwords)
 }
 
-fn asked(question: &str, file_option: &str) -> Result<Secret, WorkflowError> {
+/// `file`, `label@file` or `label@prompt`.
+pub(crate) fn vault_password(given: &str) -> Result<VaultPassword, WorkflowError> {
+    let (label, file) = given.split_once('@').filter(|(label, _)| !label.contains('/')).unwrap_or(("default", given));
+    let label = if label.is_empty() { "default" } else { label };
+    let password = if file == "prompt" { asked(&format!("Vault password ({label}): "), VAULT_FILE)? } else { secret_of(&at_home(file))? };
+    Ok(VaultPassword { label: label.to_owned(), password })
+}
+
+/// A path in which `~` is the person's home.
+pub(crate) fn at_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// Asks for a secret; where nobody can be asked, says how to give it otherwise.
+pub(crate) fn asked(question: &str, file_option: &str) -> Result<Secret, WorkflowError> {
     prompt::secret(question).map_err(|error| {
         Problem::new(format!("cannot ask for the {}: {error}", question.trim_end_matches(": ")))
             .with_hint(format!("without a terminal, give it with {file_option} FILE"))
@@ -114,9 +134,20 @@ fn readable_key(file: &Path) -> Result<PathBuf, WorkflowError> {
     Err(Problem::new(format!("cannot read the private key {}: {why}", file.display())).into())
 }
 
-fn secret_of(file: &Path) -> Result<Secret, WorkflowError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Problem::new(format!("cannot read the password file {}: {error}", file.display())))?;
+/// The password in a file, or the one that a program prints.
+pub(crate) fn secret_of(file: &Path) -> Result<Secret, WorkflowError> {
+    let unreadable = |why: String| Problem::new(format!("cannot read the password file {}: {why}", file.display()));
+    let is_program = std::fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    let text = if is_program {
+        let path = std::path::absolute(file).map_err(|error| unreadable(error.to_string()))?;
+        let output = Command::new(path).stderr(Stdio::inherit()).output().map_err(|error| unreadable(error.to_string()))?;
+        if !output.status.success() {
+            return Err(unreadable(format!("the program ended with {}", output.status)).into());
+        }
+        String::from_utf8(output.stdout).map_err(|error| unreadable(error.to_string()))?
+    } else {
+        std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?
+    };
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err(Problem::new(format!("the password file {} is empty", file.display())).into());

@@ -77,6 +77,8 @@ impl Attempt<'_> {
             }
         }
         let settings = &self.task.settings;
+        let fallbacks = &self.run.options.habits.fallbacks;
+        let fallback = |name: &str| fallbacks.get(name).and_then(Value::as_str);
         let mut otherwise = |variable: &str, written: &Option<pgfleet_template::Raw>, option: Option<&str>| -> Result<(), Problem> {
             if !variables.contains_key(variable) {
                 if let Some(raw) = written {
@@ -89,12 +91,15 @@ impl Attempt<'_> {
         };
         otherwise("ansible_user", &settings.remote_user, self.run.options.remote_user.as_deref())?;
         otherwise("ansible_port", &settings.port, None)?;
-        otherwise("ansible_connection", &settings.connection, crate::scopes::is_controller(name).then_some("local"))?;
+        let here = crate::scopes::is_controller(name).then_some("local");
+        otherwise("ansible_connection", &settings.connection, here.or_else(|| fallback("ansible_connection")))?;
+        otherwise("ansible_password", &None, fallback("ansible_password"))?;
         Ok(Contact { host: name.to_owned(), variables, r#become: self.become_of(scope, there)?, lane: 0 })
     }
 
     fn become_of(&self, scope: &Scope, there: &Scope) -> Result<Option<Become>, Problem> {
         let settings = &self.task.settings;
+        let fallback = |name: &str| self.run.options.habits.fallbacks.get(name).and_then(Value::as_str);
         let variable = |name: &str| -> Result<Option<Value>, Problem> { there.get(name)?.map(|value| to_json(&value)).transpose() };
         let wanted = match (variable("ansible_become")?, &settings.r#become) {
             (Some(value), _) => {
@@ -118,9 +123,15 @@ impl Attempt<'_> {
             (Some(value), _) | (None, Some(value)) => value.as_str().map(Secret::new).or_else(|| Some(Secret::new(value.to_string()))),
             (None, None) => self.run.options.become_password.clone(),
         };
+        let chosen = |name: &str| -> Result<Option<String>, Problem> {
+            let value = variable(name)?.and_then(|value| value.as_str().map(str::to_owned));
+            Ok(value.or_else(|| fallback(name).map(str::to_owned)).filter(|text| !text.trim().is_empty()))
+        };
         Ok(Some(Become {
-            user: text(variable("ansible_become_user")?, &settings.become_user, "root")?,
-            method: text(variable("ansible_become_method")?, &settings.become_method, "sudo")?,
+            exe: chosen("ansible_become_exe")?,
+            flags: chosen("ansible_become_flags")?,
+            user: text(variable("ansible_become_user")?, &settings.become_user, fallback("ansible_become_user").unwrap_or("root"))?,
+            method: text(variable("ansible_become_method")?, &settings.become_method, fallback("ansible_become_method").unwrap_or("sudo"))?,
             password,
         }))
     }

@@ -16,6 +16,25 @@ pub struct Become {
     pub method: String,
     /// What the method may ask for.
     pub password: Option<Secret>,
+    /// The program of the method, where it is another one.
+    pub exe: Option<String>,
+    /// Its options, instead of the usual ones.
+    pub flags: Option<String>,
+}
+
+impl Become {
+    /// A command line that runs another one as the user, without asking for a password.
+    #[must_use]
+    pub fn command_line(&self, command: &str) -> String {
+        let quoted = format!("'{}'", command.replace('\'', r"'\''"));
+        let exe = self.exe.as_deref().unwrap_or(&self.method);
+        let flags = self.flags.as_deref().unwrap_or_default();
+        match self.method.as_str() {
+            "su" => format!("{exe} {flags} {} -c {quoted}", self.user),
+            "doas" => format!("{exe} -n {flags} -u {} sh -c {quoted}", self.user),
+            _ => format!("{exe} -n {flags} -u {} -- sh -c {quoted}", self.user),
+        }
+    }
 }
 
 /// Which host, and how to get there: connection variables as rendered (`ansible_host`, `ansible_user` ...).

@@ -234,7 +234,7 @@ fn matching(pattern: &str, run: &Run) -> Vec<String> {
 }
 
 /// `*` and `?` as a shell has them.
-fn wildcard(pattern: &str, text: &str) -> bool {
+pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
     match (pattern.chars().next(), text.chars().next()) {
         (None, None) => true,
         (Some('*'), _) => {

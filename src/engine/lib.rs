@@ -28,4 +28,4 @@ pub use link::Link;
 pub use recap::{Counts, Recap};
 pub use redact::Redactor;
 pub use result::{Ending, TaskResult};
-pub use run::{Finished, Run, RunOptions, Stop, Verdict};
+pub use run::{Finished, Habits, Run, RunOptions, Stop, Verdict};

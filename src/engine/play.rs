@@ -126,18 +126,18 @@ impl Run {
 
     pub(crate) fn forces_handlers(self: &Arc<Self>, playing: &Playing) -> Result<bool, Problem> {
         let scope = self.play_scope(&playing.play.folder, &playing.play.vars);
-        playing.play.force_handlers.as_ref().map_or(Ok(false), |raw| truth(raw, &scope))
+        playing.play.force_handlers.as_ref().map_or(Ok(self.options.habits.force_handlers), |raw| truth(raw, &scope))
     }
 
     async fn gather(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         let play = &playing.play;
         let scope = self.play_scope(&play.folder, &play.vars);
         let wanted = match &play.gather_facts {
-            Gather::Default => true,
+            Gather::Default => !self.options.habits.explicit_facts,
             Gather::Written(raw) => truth(raw, &scope)?,
         };
         let lacking: Vec<_> = hosts.iter().filter(|host| host.is_active() && !host.has_facts()).cloned().collect();
-        if !wanted || lacking.is_empty() {
+        if !wanted || lacking.is_empty() || !self.has_begun(None) {
             return Ok(());
         }
         let Ok((_, module)) = lookup_module("setup") else { return Ok(()) };

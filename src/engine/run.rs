@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use pgfleet_inventory::Inventory;
-use pgfleet_playbook::{Loader, Playbook, TagSelection};
-use pgfleet_protocol::{Mode, Secret};
+use pgfleet_playbook::{Loader, Playbook, TagSelection, Task};
+use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::{Language, Problem, Vars};
 
 use crate::hosts::{Fate, HostState};
@@ -29,6 +29,19 @@ impl Stop {
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// What a person may wish otherwise than playbooks and inventories say nothing of.
+#[derive(Clone, Debug, Default)]
+pub struct Habits {
+    /// Connection variables that hold where neither a variable nor a keyword says so: `ansible_connection`, `ansible_become_user` ...
+    pub fallbacks: Map,
+    /// Begin with the task of this name.
+    pub start_at_task: Option<String>,
+    /// Run notified handlers even on hosts that failed.
+    pub force_handlers: bool,
+    /// Gather facts only where a play says so.
+    pub explicit_facts: bool,
 }
 
 /// What a run is given.
@@ -71,6 +84,8 @@ pub struct RunOptions {
     pub stop: Stop,
     /// Does the modules of the controller.
     pub controller: Arc<dyn Controller>,
+    /// Smaller wishes.
+    pub habits: Habits,
 }
 
 /// What a failure means beyond itself. A result says it under `verdict`.
@@ -104,6 +119,8 @@ pub struct Run {
     /// Values computed once a run: the inventory's groups, say.
     pub(crate) constants: Mutex<Option<Arc<Vars>>>,
     verdict: Mutex<Option<Verdict>>,
+    /// The task that the run begins with was met.
+    begun: AtomicBool,
     report: Report,
 }
 
@@ -112,6 +129,7 @@ impl Run {
     #[must_use]
     pub fn new(mut options: RunOptions, fleet: Arc<dyn Fleet>, local: Arc<dyn Local>, report: Report) -> Arc<Self> {
         let inventory = std::mem::take(&mut options.inventory);
+        let begun = AtomicBool::new(options.habits.start_at_task.is_none());
         Arc::new(Self {
             options,
             inventory: RwLock::new(inventory),
@@ -121,6 +139,7 @@ impl Run {
             numbers: AtomicUsize::new(0),
             constants: Mutex::default(),
             verdict: Mutex::default(),
+            begun,
             report,
         })
     }
@@ -174,6 +193,18 @@ impl Run {
             _ => return,
         };
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(verdict);
+    }
+
+    /// False until the task that the run shall begin with is met, by its name or a pattern with `*`.
+    pub(crate) fn has_begun(&self, task: Option<&Task>) -> bool {
+        let Some(wanted) = self.options.habits.start_at_task.as_deref().filter(|_| !self.begun.load(Ordering::SeqCst)) else { return true };
+        let Some(name) = task.map(|task| task.name.as_ref().map_or_else(|| task.module_name.clone(), |name| name.as_written().to_string()))
+        else {
+            return false;
+        };
+        let found = crate::items::wildcard(wanted, &name);
+        self.begun.fetch_or(found, Ordering::SeqCst);
+        found
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {

@@ -27,6 +27,7 @@ impl Run {
                     break;
                 }
                 match step {
+                    Step::Task(task) if !self.has_begun(Some(task)) => {}
                     Step::Task(task) if !self.options.tags.selects(&task.settings.tags) && !is_include(task) => {}
                     Step::Task(task) => self.task_or_include(playing, task, hosts, false).await?,
                     Step::Block(block) => self.block(playing, block, hosts).await?,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 use pgfleet_template::{Files, Problem, Vars, Vault};
 
+pub use list::Listing;
 pub use name::{GroupName, HostName, NameError};
 pub use pattern::Selection;
 pub use variables::read_variables;

@@ -59,6 +59,9 @@ impl Session {
             Become::No => Become::No,
             // A file that any user may be asked to run is root's to place.
             Become::Sudo { password, .. } => Become::Sudo { user: "root".to_owned(), password: password.clone() },
+            Become::Via { means, password, .. } => {
+                Become::Via { means: means.clone(), user: "root".to_owned(), password: password.clone() }
+            }
         };
         let (process, answer) = match privilege::start(self, &upload_script(&binary.sha256), &placing_user).await {
             Err(SshError::AgentStart { host, said, .. }) => return Err(failed(host, SYSTEM_FOLDER, &said)),

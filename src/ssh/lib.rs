@@ -24,7 +24,7 @@ pub use config::{HostSettings, SshConfig, UnknownKeys};
 pub use connect::{Connector, Options, Passphrase};
 pub use error::{Phase, SshError};
 pub use known_hosts::{CertificateVerdict, KnownHosts, KnownName, Place, Verdict, fingerprint, pin};
-pub use privilege::{Become, quote};
+pub use privilege::{Become, Means, Method, quote};
 pub use process::{Exit, ExitStatus, Process, Stdin, Stdout};
 pub use session::{Finished, Session};
 pub use target::{Target, Wish};

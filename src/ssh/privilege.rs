@@ -26,6 +26,57 @@ pub enum Become {
         /// sudo's password, if it asks for one.
         password: Option<Secret>,
     },
+    /// Become this user in another way, or with other options.
+    Via {
+        /// The way.
+        means: Means,
+        /// The user to become.
+        user: String,
+        /// What it may ask for.
+        password: Option<Secret>,
+    },
+}
+
+/// The programs that make one user another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// sudo.
+    #[default]
+    Sudo,
+    /// su, which asks for the other user's password.
+    Su,
+    /// doas, which asks on a terminal only.
+    Doas,
+}
+
+/// A way of becoming another user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Means {
+    /// Which program.
+    pub method: Method,
+    /// Where it is, when not on the search path.
+    pub exe: Option<String>,
+    /// Its options, instead of the usual ones; taken as shell words.
+    pub flags: Option<String>,
+}
+
+impl Become {
+    /// The way, the user and the password.
+    fn parts(&self) -> Option<(Means, &str, Option<&Secret>)> {
+        match self {
+            Self::No => None,
+            Self::Sudo { user, password } => Some((Means::default(), user, password.as_ref())),
+            Self::Via { means, user, password } => Some((means.clone(), user, password.as_ref())),
+        }
+    }
+
+    /// What the program asks with.
+    fn prompt<'a>(&self, own: &'a str) -> &'a str {
+        match self.parts() {
+            Some((Means { method: Method::Su, .. }, ..)) => "assword:",
+            _ => own,
+        }
+    }
 }
 
 /// Runs a one-line sh script as the wanted user, and returns it with the first line it speaks (without `WORD`).
@@ -49,10 +100,8 @@ pub(crate) async fn start(session: &Session, script: &str, become_user: &Become)
 
 /// Waits for the first line, and meanwhile answers sudo's prompt, once.
 async fn listen(session: &Session, process: &mut Process, become_user: &Become, prompt: &str) -> Result<Option<String>, SshError> {
-    let password = match become_user {
-        Become::Sudo { password, .. } => password.as_ref(),
-        Become::No => None,
-    };
+    let password = become_user.parts().and_then(|(_, _, password)| password);
+    let prompt = become_user.prompt(prompt);
     let Process { stdin, stdout, exit } = process;
     let line = spoken_line(session.host(), stdout);
     tokio::pin!(line);
@@ -127,7 +176,7 @@ async fn why_not(session: &Session, process: Process, become_user: &Become, prom
     };
     let stderr = exit.stderr_tail().replace(prompt, "");
     let said = said(&stderr);
-    if let Become::Sudo { user: target, password } = become_user
+    if let Some((_, target, password)) = become_user.parts()
         && let Some(error) = sudo_error(&host, session.user(), target, password.is_some(), &stderr)
     {
         return error;
@@ -146,10 +195,19 @@ fn sudo_error(host: &str, user: &str, target: &str, has_password: bool, stderr: 
     if has(&["not in the sudoers file", "not allowed to", "may not run", "must have a tty", "no tty present"]) {
         return Some(SshError::SudoRefused { host, user, target, said: said(stderr) });
     }
-    if has(&["incorrect password", "Sorry, try again", "no password was provided"]) && has_password {
+    if has(&["incorrect password", "Sorry, try again", "no password was provided", "Authentication failure", "Authentication failed"])
+        && has_password
+    {
         return Some(SshError::SudoWrongPassword { host, user });
     }
-    if has(&["a password is required", "a terminal is required", "incorrect password"]) {
+    if has(&[
+        "a password is required",
+        "a terminal is required",
+        "incorrect password",
+        "Authentication failure",
+        "Authentication required",
+        "Authentication failed",
+    ]) {
         return Some(SshError::SudoPasswordNeeded { host });
     }
     None
@@ -161,22 +219,16 @@ pub(crate) fn said(stderr: &str) -> String {
 }
 
 fn command(session: &Session, script: &str, become_user: &Become, prompt: &str) -> Result<String, SshError> {
-    let Become::Sudo { user, password } = become_user else {
+    let Some((means, user, password)) = become_user.parts() else {
         return Ok(format!("exec sh -c {}", quote(script)));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if user.is_empty() || user.starts_with('-') || !user.chars().all(plain) {
-        return Err(SshError::BecomeUserUnknown { host: session.host().to_owned(), user: user.clone() });
+        return Err(SshError::BecomeUserUnknown { host: session.host().to_owned(), user: user.to_owned() });
     }
     // LANGUAGE keeps sudo's words in English without touching the locale that the script will have.
     let inner = quote(&format!("unset LANGUAGE; [ -x . ] || cd /; {script}"));
-    let asking = match password {
-        Some(_) => format!("-S -p {prompt}"),
-        None => "-n".to_owned(),
-    };
-    let sudo = format!(
-        "command -v sudo >/dev/null 2>&1 || {{ echo {WORD}NO-SUDO; exit 1; }}; exec env LANGUAGE=C sudo {asking} -H -u {user} -- sh -c {inner}"
-    );
+    let sudo = other_user(&means, user, password.is_some(), prompt, &inner);
     let root = if user == "root" {
         format!("exec sh -c {inner}")
     } else {
@@ -187,6 +239,24 @@ fn command(session: &Session, script: &str, become_user: &Become, prompt: &str) 
     };
     let whole = format!("if [ \"$(id -u)\" = 0 ]; then {root}; else {sudo}; fi");
     Ok(format!("exec sh -c {}", quote(&whole)))
+}
+
+/// The line that becomes the other user. `inner` is quoted already.
+fn other_user(means: &Means, user: &str, has_password: bool, prompt: &str, inner: &str) -> String {
+    let (usual, usual_flags) = match means.method {
+        Method::Sudo => ("sudo", "-H"),
+        Method::Su => ("su", "-s /bin/sh"),
+        Method::Doas => ("doas", ""),
+    };
+    let exe = means.exe.as_deref().map_or_else(|| usual.to_owned(), quote);
+    let flags = means.flags.as_deref().unwrap_or(usual_flags);
+    let run = match (means.method, has_password) {
+        (Method::Sudo, true) => format!("{exe} -S -p {prompt} {flags} -u {user} -- sh -c {inner}"),
+        (Method::Sudo, false) => format!("{exe} -n {flags} -u {user} -- sh -c {inner}"),
+        (Method::Su, _) => format!("{exe} {flags} {user} -c {inner}"),
+        (Method::Doas, _) => format!("{exe} -n {flags} -u {user} sh -c {inner}"),
+    };
+    format!("command -v {exe} >/dev/null 2>&1 || {{ echo {WORD}NO-SUDO; exit 1; }}; exec env LANGUAGE=C {run}")
 }
 
 /// A prompt that nothing else prints.

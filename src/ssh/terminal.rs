@@ -125,6 +125,14 @@ impl Speaker {
         self.write.eof().await.map_err(|error| self.lost(&error))
     }
 
+    /// Asks the program to end, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn interrupt(&self) -> Result<(), SshError> {
+        self.write.signal(russh::Sig::INT).await.map_err(|error| self.lost(&error))
+    }
+
     /// Tells the program that its terminal has another size now.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub use backups::{
     Backups, Database, Draft, DumpFile, Entry, Extension, Format, Manifest, Proof, Retention, Status, Table, free_bytes, seconds_of,
     surplus, time_now, time_of,
 };
-pub use durable::{create_folder, write};
+pub use durable::{create_folder, replace, write};
 pub use journal::{Journal, RunId};
 pub use lock::{Holder, Lock};
 pub use secrets::{Seal, Secrets, make_password};

@@ -55,6 +55,21 @@ impl Vault {
     /// # Errors
     /// When no password opens it, or it is damaged.
     pub fn open(&self, text: &str) -> Result<Secret, Problem> {
+        let plain = self.open_bytes(text)?;
+        std::str::from_utf8(&plain).map(Secret::new).map_err(|_| Problem::new("the encrypted content is not UTF-8 text"))
+    }
+
+    /// The label that an encrypted text carries.
+    #[must_use]
+    pub fn label_of(text: &str) -> Option<String> {
+        Sealed::read(text).ok()?.label
+    }
+
+    /// Opens an encrypted text, whatever it holds.
+    ///
+    /// # Errors
+    /// When no password opens it, or it is damaged.
+    pub fn open_bytes(&self, text: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let sealed = Sealed::read(text)?;
         if self.passwords.is_empty() {
             return Err(Problem::new("this is encrypted with ansible-vault, and no vault password was given")
@@ -64,7 +79,7 @@ impl Vault {
         let mut passwords: Vec<&VaultPassword> = self.passwords.iter().collect();
         passwords.sort_by_key(|password| Some(password.label.as_str()) != sealed.label.as_deref());
         match passwords.iter().find_map(|password| sealed.open(&password.password)) {
-            Some(plain) => plain,
+            Some(plain) => Ok(plain),
             None => Err(Problem::new("no vault password that was given opens this, or the encrypted text is damaged")
                 .with_hint("check --vault-password-file or what was typed for --ask-vault-pass")),
         }
@@ -77,13 +92,21 @@ impl Vault {
     /// # Errors
     /// When there is no password.
     pub fn seal(&self, plain: &Secret, salt: &[u8; 32]) -> Result<String, Problem> {
+        self.seal_bytes(plain.reveal().as_bytes(), salt)
+    }
+
+    /// Encrypts whatever it is with the first password.
+    ///
+    /// # Errors
+    /// When there is no password.
+    pub fn seal_bytes(&self, plain: &[u8], salt: &[u8; 32]) -> Result<String, Problem> {
         let Some(VaultPassword { label, password }) = self.passwords.first() else {
             return Err(
                 Problem::new("no vault password was given").with_hint("give it with --vault-password-file FILE or --ask-vault-pass")
             );
         };
         let keys = keys(password, salt);
-        let mut text = Zeroizing::new(plain.reveal().as_bytes().to_vec());
+        let mut text = Zeroizing::new(plain.to_vec());
         // Filled up to whole blocks, each filling byte saying how many there are.
         let padding = BLOCK - text.len() % BLOCK;
         text.extend(std::iter::repeat_n(u8::try_from(padding).unwrap_or_default(), padding));
@@ -131,7 +154,7 @@ impl Sealed {
     }
 
     /// `None` when the password is another one.
-    fn open(&self, password: &Secret) -> Option<Result<Secret, Problem>> {
+    fn open(&self, password: &Secret) -> Option<Zeroizing<Vec<u8>>> {
         let keys = keys(password, &self.salt);
         let mut check = Hmac::<Sha256>::new_from_slice(&keys[32..64]).ok()?;
         check.update(&self.cipher_text);
@@ -141,10 +164,8 @@ impl Sealed {
         Ctr128BE::<Aes256>::new_from_slices(&keys[..32], &keys[64..]).ok()?.apply_keystream(&mut plain);
         let padding = usize::from(plain.last().copied()?);
         let length = plain.len().checked_sub(padding)?;
-        match std::str::from_utf8(&plain[..length]) {
-            Ok(text) => Some(Ok(Secret::new(text))),
-            Err(_) => Some(Err(Problem::new("the encrypted content is not UTF-8 text"))),
-        }
+        plain.truncate(length);
+        Some(plain)
     }
 }
 

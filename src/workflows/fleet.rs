@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use pgfleet_engine::{Become, Contact, Content, Event, Fleet, Incoming, Link, RawOutput, Report, Unreachable};
 use pgfleet_protocol::{Argument, Outcome, Request, Secret};
-use pgfleet_ssh::{AgentBinary, Arguments, Connector, Conversation, Exit, Options, Session, Size, SshConfig, SshError, Target, Wish};
+use pgfleet_ssh::{
+    AgentBinary, Arguments, Connector, Conversation, Exit, Means, Method, Options, Session, Size, SshConfig, SshError, Target, Wish,
+};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -88,6 +90,13 @@ impl SshFleet {
         let words = |unreachable: Unreachable| WorkflowError::Ssh { message: unreachable.message, hint: unreachable.hint };
         let session = self.session(contact).await.map_err(words)?;
         session.converse(command, terminal).await.map_err(|error| words(lost(error)))
+    }
+
+    /// Starts a command through the host's shell, as the wanted user.
+    pub(crate) async fn converse_as(&self, contact: &Contact, command: &str) -> Result<Conversation, Unreachable> {
+        let session = self.session(contact).await?;
+        let command = as_wanted(contact, session.user(), command);
+        session.converse(&command, None).await.map_err(lost)
     }
 
     async fn session(&self, contact: &Contact) -> Result<Arc<Session>, Unreachable> {
@@ -192,12 +201,7 @@ impl SshFleet {
             return Ok(RawOutput { status, stdout: text(output.stdout), stderr: text(output.stderr) });
         }
         let session = self.session(contact).await?;
-        let command = match &contact.r#become {
-            Some(wanted) if wanted.user != session.user() => {
-                format!("sudo -n -u {} -- sh -c '{}'", wanted.user, command.replace('\'', r"'\''"))
-            }
-            _ => command.to_owned(),
-        };
+        let command = as_wanted(contact, session.user(), command);
         let finished = session.run(&command, b"").await.map_err(lost)?;
         let status = match finished.status {
             pgfleet_ssh::ExitStatus::Code(code) => i64::from(code),
@@ -241,7 +245,7 @@ fn key_of(contact: &Contact) -> String {
 }
 
 /// Whether the work is done on the controller itself.
-fn is_local(contact: &Contact) -> Result<bool, Unreachable> {
+pub(crate) fn is_local(contact: &Contact) -> Result<bool, Unreachable> {
     let written = contact.variables.get("ansible_connection").and_then(Value::as_str).unwrap_or("ssh");
     match written.strip_prefix("ansible.builtin.").or_else(|| written.strip_prefix("ansible.legacy.")).unwrap_or(written) {
         "local" => Ok(true),
@@ -253,16 +257,35 @@ fn is_local(contact: &Contact) -> Result<bool, Unreachable> {
     }
 }
 
+/// A command line for the login shell that runs another as the wanted user.
+fn as_wanted(contact: &Contact, login: &str, command: &str) -> String {
+    match &contact.r#become {
+        Some(wanted) if wanted.user != login => wanted.command_line(command),
+        _ => command.to_owned(),
+    }
+}
+
 fn privilege(contact: &Contact) -> Result<pgfleet_ssh::Become, Unreachable> {
     match &contact.r#become {
         None => Ok(pgfleet_ssh::Become::No),
-        Some(Become { user, method, password }) if method == "sudo" => {
-            Ok(pgfleet_ssh::Become::Sudo { user: user.clone(), password: password.clone() })
+        Some(Become { user, method, password, exe, flags }) => {
+            let method = method_of(method).ok_or_else(|| Unreachable {
+                message: format!("{}: become_method '{method}' is not supported", contact.host),
+                hint: Some("sudo, su and doas are".to_owned()),
+            })?;
+            let means = Means { method, exe: exe.clone(), flags: flags.clone() };
+            Ok(pgfleet_ssh::Become::Via { means, user: user.clone(), password: password.clone() })
         }
-        Some(Become { method, .. }) => {
-            let message = format!("{}: become_method '{method}' is not supported yet", contact.host);
-            Err(Unreachable { message, hint: Some("use sudo".to_owned()) })
-        }
+    }
+}
+
+/// The method of a name, with or without its collection's.
+fn method_of(name: &str) -> Option<Method> {
+    match name.rsplit('.').next() {
+        Some("sudo") => Some(Method::Sudo),
+        Some("su") => Some(Method::Su),
+        Some("doas") => Some(Method::Doas),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person asks for: deploy, status, a playbook. One file each, on top of everything but the screen.
 
 mod actions;
+mod adhoc;
 mod backups;
 mod carried;
 mod connection;
@@ -27,7 +28,9 @@ mod slot;
 mod sql;
 mod status;
 mod streams;
+mod vault;
 
+pub use adhoc::{AdHoc, Hear, Output, check_task, exec, run_task};
 pub use backups::{backups, verify_files};
 pub use carried::{carried_agent, carried_files};
 pub use connection::{Connection, READY, Session, SessionWish, Tried, connection, session};
@@ -36,8 +39,9 @@ pub use doctor::{Diagnosis, diagnosis};
 pub use error::WorkflowError;
 pub use fleet::SshHabits;
 pub use operate::{Operated, Operation, cluster_name, operate};
-pub use play::{Additions, Wish, check_playbook, load_inventory, run_playbook};
+pub use play::{Additions, Strictness, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;
 pub use seal::seal_secrets;
 pub use secrets::{Known, Rotated, rotate, secret, secrets};
 pub use status::status;
+pub use vault::{decrypt_file, edited, encrypt_file, open_text, rekey_files, seal_text, seal_value, view_file};

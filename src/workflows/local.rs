@@ -92,12 +92,20 @@ pub(crate) async fn run_here(line: &str, wanted: Option<&Become>) -> io::Result<
 }
 
 /// A command that a program begins as the wanted user: root needs no leave, others have sudo's.
-async fn as_user(wanted: Option<&Become>, program: &OsStr) -> io::Result<Command> {
+pub(crate) async fn as_user(wanted: Option<&Become>, program: &OsStr) -> io::Result<Command> {
     let Some(wanted) = wanted else { return Ok(Command::new(program)) };
     if rustix::process::geteuid().is_root() {
         let mut command = Command::new("runuser");
         command.args(["-u", &wanted.user, "--"]).arg(program);
         return Ok(command);
+    }
+    if wanted.method.ends_with("doas") {
+        let mut command = Command::new(wanted.exe.as_deref().unwrap_or("doas"));
+        command.args(["-n", "-u", &wanted.user]).arg(program);
+        return Ok(command);
+    }
+    if wanted.method.ends_with("su") {
+        return Err(io::Error::other("on the controller itself another user is become by sudo or doas, or by root"));
     }
     if let Some(password) = &wanted.password {
         leave_of_sudo(password).await?;
@@ -125,7 +133,7 @@ async fn leave_of_sudo(password: &Secret) -> io::Result<()> {
 }
 
 /// Whether this process already is the user.
-fn is_me(user: &str) -> bool {
+pub(crate) fn is_me(user: &str) -> bool {
     let me = rustix::process::geteuid().as_raw();
     let named = |line: &str| {
         let mut fields = line.split(':');

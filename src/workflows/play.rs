@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::{Finished, Fleet, Redactor, Report, Run, RunOptions, Stop};
+use pgfleet_engine::{Finished, Fleet, Habits, Redactor, Report, Run, RunOptions, Stop};
 use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
@@ -56,6 +56,20 @@ pub struct Wish {
     pub passphrase: Option<Passphrase>,
     /// Asks for an early end.
     pub stop: Stop,
+    /// Smaller wishes.
+    pub habits: Habits,
+    /// What is done where nothing matches.
+    pub strictness: Strictness,
+}
+
+/// What is done with inventories that cannot be read and plays that no host is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// They end the run before it begins.
+    #[default]
+    Strict,
+    /// They are passed over with a word, as Ansible does.
+    Lenient,
 }
 
 /// What a workflow adds to a person's wish.
@@ -100,7 +114,11 @@ pub(crate) fn prepare_own(wish: &Wish, playbook: &str) -> Result<Prepared, Workf
 
 /// Reads inventory, playbook and variables.
 pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, WorkflowError> {
-    let files = wish.project.files();
+    prepare_with(wish, wish.project.files(), playbook)
+}
+
+/// The same through these files.
+pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path) -> Result<Prepared, WorkflowError> {
     let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
     let loader = Loader::new(files.clone(), vault.clone());
     let playbook_path = if files.is_file(playbook) { playbook.to_owned() } else { wish.project.resolve(playbook) };
@@ -155,7 +173,7 @@ fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
 }
 
 fn read_inventory(wish: &Wish, files: &dyn Files, playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Inventory, Vec<Problem>> {
-    if wish.inventories.is_empty() {
+    if wish.inventories.is_empty() && wish.strictness == Strictness::Strict {
         let problem = Problem::new("no inventory was given, and the project has none at 'inventory'");
         return Err(vec![problem.with_hint("give one with -i, or begin a project with 'pgfleet init DIR'")]);
     }
@@ -275,6 +293,7 @@ pub(crate) async fn run_on(
         redactor: Redactor::new(secrets),
         stop: wish.stop.clone(),
         controller: Arc::new(Actions),
+        habits: wish.habits.clone(),
     };
     let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())

@@ -8,13 +8,16 @@ use pgfleet_playbook::{Play, Playbook};
 use pgfleet_template::{Files, Place, Problem, Raw, SourceFile, Vault, to_json};
 
 use crate::WorkflowError;
-use crate::play::{Prepared, Wish};
+use crate::play::{Prepared, Strictness, Wish};
 
 /// Names of the controller, which every inventory has.
 const CONTROLLER: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A limit that matches nothing, and a playbook none of whose plays has a host, are mistakes.
 pub(crate) fn check_reach(wish: &Wish, prepared: &Prepared) -> Result<(), WorkflowError> {
+    if wish.strictness == Strictness::Lenient {
+        return Ok(());
+    }
     let inventory = &prepared.inventory;
     let limited = match &wish.limit {
         Some(limit) => {

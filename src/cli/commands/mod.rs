@@ -1,5 +1,6 @@
 //! One file a command: its arguments become a wish, its result an exit code.
 
+mod adhoc;
 mod backup;
 mod completions;
 mod config;
@@ -13,16 +14,18 @@ mod history;
 mod init;
 mod inventory;
 mod lab;
+mod links;
 mod logs;
 mod look;
 mod members;
 mod operate;
-mod playbook;
+pub(crate) mod playbook;
 mod restore;
 mod scale_in;
 mod secrets;
 mod status;
 mod switchover;
+pub(crate) mod vault;
 
 use pgfleet_workflows::WorkflowError;
 
@@ -57,6 +60,10 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Restore(restore) => with_runtime(restore::run(project, restore)),
         Command::Destroy(destroy) => with_runtime(destroy::run(project, destroy)),
         Command::Playbook(playbook) => with_runtime(playbook::run(project, playbook)),
+        Command::Run(task) => with_runtime(adhoc::run(project, task)),
+        Command::Exec(exec) => with_runtime(adhoc::stream(project, exec)),
+        Command::Vault(vault) => vault::run(vault.command),
+        Command::InstallLinks(links) => links::run(&links),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),
         Command::Init(init) => Ok(init::run(&init)),
@@ -68,7 +75,8 @@ pub(crate) fn run(args: Args) -> Exit {
     })
 }
 
-fn with_runtime(work: impl Future<Output = Result<Exit, WorkflowError>>) -> Result<Exit, WorkflowError> {
+/// Does work that waits for others.
+pub(crate) fn with_runtime<T>(work: impl Future<Output = Result<T, WorkflowError>>) -> Result<T, WorkflowError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| WorkflowError::Failed(format!("no threads to run on: {error}")))?;
     let result = runtime.block_on(work);

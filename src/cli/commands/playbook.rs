@@ -1,5 +1,7 @@
 //! `pgfleet playbook`.
 
+use std::path::Path;
+
 use pgfleet_engine::Stop;
 use pgfleet_playbook::{Play, Step, TagSelection};
 use pgfleet_workflows::{Additions, Project, Wish, WorkflowError, check_playbook, run_playbook};
@@ -15,15 +17,7 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     let wish = settings::wish(project, &args.run, stop.clone())?;
     // All playbooks are read before the first one runs.
     for playbook in &args.playbooks {
-        let (read, inventory) = check_playbook(&wish, playbook)?;
-        if args.list_hosts || args.list_tasks {
-            screen::line(&format!("\nplaybook: {}", playbook.display()));
-            for (number, play) in read.plays.iter().enumerate() {
-                list(play, number + 1, &inventory, &wish, &args)?;
-            }
-        } else if args.syntax_check {
-            screen::line(&format!("\nplaybook: {}", playbook.display()));
-        }
+        look(&wish, playbook, &args)?;
     }
     if args.syntax_check || args.list_hosts || args.list_tasks {
         return Ok(Exit::Done);
@@ -41,6 +35,20 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
         }
     }
     Ok(exit)
+}
+
+/// Reads a playbook, and lists what is asked for.
+pub(crate) fn look(wish: &Wish, playbook: &Path, args: &PlaybookArgs) -> Result<(), WorkflowError> {
+    let (read, inventory) = check_playbook(wish, playbook)?;
+    if args.list_hosts || args.list_tasks {
+        screen::line(&format!("\nplaybook: {}", playbook.display()));
+        for (number, play) in read.plays.iter().enumerate() {
+            list(play, number + 1, &inventory, wish, args)?;
+        }
+    } else if args.syntax_check {
+        screen::line(&format!("\nplaybook: {}", playbook.display()));
+    }
+    Ok(())
 }
 
 fn list(

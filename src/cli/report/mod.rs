@@ -1,5 +1,6 @@
 //! Who hears the events of a run: the screen, and the journal on disk.
 
+pub(crate) mod ansible;
 mod diff;
 mod json;
 mod lines;
@@ -29,7 +30,7 @@ pub(crate) trait Reporter: Send {
 /// The reporters of one run.
 pub(crate) struct Reporting {
     reporter: Arc<Mutex<Box<dyn Reporter>>>,
-    journal: Arc<LateJournal>,
+    journal: Option<Arc<LateJournal>>,
 }
 
 /// A journal that begins with the first event: what ends before that leaves nothing behind.
@@ -62,14 +63,19 @@ impl Reporting {
             _ => Box::new(lines::Lines::new(run.verbose, places())),
         };
         let journal = LateJournal { state: project.state(), id: RunId::new(what), open: OnceLock::new() };
-        Self { reporter: Arc::new(Mutex::new(reporter)), journal: Arc::new(journal) }
+        Self { reporter: Arc::new(Mutex::new(reporter)), journal: Some(Arc::new(journal)) }
+    }
+
+    /// Shows a run as one of Ansible's programs does. They keep no journal.
+    pub(crate) fn as_ansible(view: ansible::View, project: &Project) -> Self {
+        Self { reporter: Arc::new(Mutex::new(ansible::reporter(view, project.files()))), journal: None }
     }
 
     /// The closure that the engine tells its events.
     pub(crate) fn report(&self) -> Report {
         let (reporter, journal) = (self.reporter.clone(), self.journal.clone());
         Arc::new(move |event| {
-            if !matches!(event, Event::Progress { .. }) {
+            if let Some(journal) = journal.as_ref().filter(|_| !matches!(event, Event::Progress { .. })) {
                 journal.add(event);
             }
             reporter.lock().unwrap_or_else(PoisonError::into_inner).event(event);

@@ -123,10 +123,11 @@ fn pretty(value: &Value) -> String {
 /// Ansible's recap.
 pub(super) fn recap(recap: &Recap) -> Vec<String> {
     let width = recap.hosts.keys().map(String::len).max().unwrap_or_default().max(26);
-    recap.hosts.iter().map(|(host, counts)| recap_line(host, counts, width)).collect()
+    recap.hosts.iter().map(|(host, counts)| recap_line(host, counts, width).trim_end().to_owned()).collect()
 }
 
-fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
+/// One line of it.
+pub(super) fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
     let cell = |name: &str, count: usize, color: Color| {
         let text = format!("{name}={count:<4}");
         if count > 0 { Style::new().fg(color).apply_to(text).to_string() } else { text }
@@ -137,7 +138,7 @@ fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
         _ => Color::Green,
     };
     let name = Style::new().fg(color).apply_to(format!("{host:<width$}"));
-    let line = format!(
+    format!(
         "{name} : {} {} {} {} {} {} {}",
         cell("ok", counts.ok, Color::Green),
         cell("changed", counts.changed, Color::Yellow),
@@ -146,6 +147,5 @@ fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
         cell("skipped", counts.skipped, Color::Cyan),
         cell("rescued", counts.rescued, Color::Yellow),
         cell("ignored", counts.ignored, Color::Blue)
-    );
-    line.trim_end().to_owned()
+    )
 }

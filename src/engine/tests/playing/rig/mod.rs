@@ -159,6 +159,7 @@ impl Rig {
             remote_user: None,
             redactor: Redactor::new(self.secrets.clone()),
             stop: self.stop.clone(),
+            habits: pgfleet_engine::Habits::default(),
             controller: Arc::new(NoController),
         };
         let events = Arc::new(Mutex::new(Vec::new()));

@@ -1,0 +1,77 @@
+//! `ansible-inventory`.
+
+use std::sync::Arc;
+
+use pgfleet_inventory::{Inventory, Listing};
+use pgfleet_template::Vault;
+use pgfleet_workflows::load_inventory;
+use serde_json::Value;
+
+use super::config::Config;
+use super::grammar::Given;
+use super::{Code, Stop, sources, wish};
+use crate::report::ansible::json;
+use crate::screen;
+
+pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
+    let refused = |message: &str| Stop::Said(Code::Option, message.to_owned());
+    let actions = ["list", "host", "graph"].into_iter().filter(|action| given.has(action)).count();
+    match actions {
+        1 => {}
+        0 => return Err(refused("No action selected, at least one of --host, --graph or --list needs to be specified.")),
+        _ => return Err(refused("Conflicting options used, only one of --host, --graph or --list can be used at the same time.")),
+    }
+    if given.has("toml") {
+        return Err(refused("TOML is not written; use --yaml or JSON"));
+    }
+    let mut wish = wish::wish(given, config)?;
+    wish.limit = sources::limit(wish.limit.as_deref())?;
+    wish.inventories = sources::readable(given, config, &Arc::new(Vault::none()))?;
+    let inventory = load_inventory(&wish)?;
+    let mut listing = Listing { export: given.has("export") || config.flag("export", false), hosts: None, variables: given.has("vars") };
+    if let Some(limit) = &wish.limit {
+        sources::check_limit(&inventory, Some(limit), "all")?;
+        let limited = inventory.select(limit).map_err(|problem| Stop::Problems(vec![problem]))?;
+        listing.hosts = Some(limited.hosts.iter().map(ToString::to_string).collect());
+    }
+    let text = if given.has("graph") {
+        graph(given, &inventory, &listing)?
+    } else {
+        let value = match given.one("host") {
+            Some(name) => host(&inventory, name)?,
+            None if given.has("yaml") => inventory.nested(&listing),
+            None => inventory.list(&listing),
+        };
+        if given.has("yaml") { yaml(&value)? } else { json(&value, Some(4)) }
+    };
+    match given.one("output") {
+        Some(file) => std::fs::write(file, format!("{text}\n"))
+            .map_err(|error| Stop::Said(Code::Error, format!("Unable to write to destination file ({file}): {error}")))?,
+        None => screen::line(&text),
+    }
+    Ok(Code::Done)
+}
+
+fn graph(given: &Given, inventory: &Inventory, listing: &Listing) -> Result<String, Stop> {
+    let group = given.words.first().map_or("all", String::as_str);
+    if inventory.group(group).is_none() {
+        return Err(Stop::Said(Code::Option, "Pattern must be valid group name when using --graph".to_owned()));
+    }
+    Ok(inventory.tree(group, listing))
+}
+
+fn host(inventory: &Inventory, name: &str) -> Result<Value, Stop> {
+    if inventory.host(name).is_none() {
+        if ["localhost", "127.0.0.1", "::1"].contains(&name) {
+            return Ok(Value::Object(serde_json::Map::new()));
+        }
+        screen::note(&format!("[WARNING]: Could not match supplied host pattern, ignoring: {name}"));
+        return Err(Stop::Said(Code::Option, "You must pass a single valid host to --host parameter".to_owned()));
+    }
+    Ok(inventory.host_variables_as_written(name))
+}
+
+fn yaml(value: &Value) -> Result<String, Stop> {
+    let text = serde_yaml::to_string(value).map_err(|error| Stop::Said(Code::Error, error.to_string()))?;
+    Ok(text.trim_end().to_owned())
+}
