@@ -90,10 +90,10 @@ fn problems_of_several_files_are_told_together() {
     project.write("extra.yml", "x: 1\nx: 2\n");
     project.refuses(&["playbook", "bad.yml", "-i", "bad.ini", "-e", "@extra.yml", "-e", "nonsense"]).problems(4).tells(&[
         "bad.ini:1:1",
-        "bad.yml:3:7",
-        "did you mean 'ping'?",
         "extra.yml:2:1: duplicate key 'x'",
         "-e takes name=value, @file or a mapping, not 'nonsense'",
+        "bad.yml:3:7",
+        "did you mean 'ping'?",
     ]);
 }
 
