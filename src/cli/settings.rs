@@ -68,6 +68,8 @@ pub(crate) fn wish_to_look(
             ..SshHabits::default()
         },
         vault_passwords: vault_passwords(source)?,
+        roles_paths: roles_paths(),
+        collections_paths: collections_paths(),
         accept_new_host_keys: connection.accept_new_host_keys,
         connect_timeout: connection.timeout.map(Duration::from_secs),
         passphrase: prompt::is_possible().then(|| -> pgfleet_ssh::Passphrase {
@@ -78,6 +80,26 @@ pub(crate) fn wish_to_look(
         habits: Habits::default(),
         strictness: Strictness::Strict,
     })
+}
+
+/// Where roles are looked for beside the playbook's own folders.
+pub(crate) fn roles_paths() -> Vec<PathBuf> {
+    search_path("ANSIBLE_ROLES_PATH", "roles", true)
+}
+
+/// Where collections are looked for.
+pub(crate) fn collections_paths() -> Vec<PathBuf> {
+    search_path("ANSIBLE_COLLECTIONS_PATH", "", false)
+}
+
+/// Folders of an environment variable, or those that Ansible has for it.
+fn search_path(variable: &str, below: &str, with_etc: bool) -> Vec<PathBuf> {
+    if let Some(given) = std::env::var_os(variable).filter(|given| !given.is_empty()) {
+        return std::env::split_paths(&given).collect();
+    }
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ansible"));
+    let etc = with_etc.then(|| PathBuf::from("/etc/ansible"));
+    home.into_iter().chain(std::iter::once(PathBuf::from("/usr/share/ansible"))).chain(etc).map(|folder| folder.join(below)).collect()
 }
 
 /// The inventories given, or the project's own.

@@ -27,13 +27,14 @@ impl Attempt<'_> {
             Engine::AddHost => self.add_host(scope),
             Engine::GroupBy => self.group_by(scope),
             Engine::Pause => self.pause(scope).await,
-            Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
+            Engine::ValidateArgumentSpec => self.validate_argument_spec(scope),
+            Engine::IncludeRole | Engine::ImportRole | Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
                 Err(Problem::new(format!("'{}' cannot be done here", self.task.module_name)))
             }
         }
     }
 
-    fn raw_argument(&self, name: &str) -> Option<&Raw> {
+    pub(crate) fn raw_argument(&self, name: &str) -> Option<&Raw> {
         match &self.task.arguments {
             Arguments::Named(named) => named.get(name).map(|(_, raw)| raw),
             Arguments::Whole(..) => None,
@@ -167,7 +168,7 @@ impl Attempt<'_> {
 
     fn find_vars(&self, name: &str) -> Result<PathBuf, Problem> {
         let files = self.run.options.loader.files();
-        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
+        let folders = self.run.folders(self.playing, Some(self.task));
         let candidates = folders.iter().flat_map(|folder| [folder.join("vars").join(name), folder.join(name)]);
         let exists = |path: &PathBuf| files.is_file(path) || files.is_folder(path);
         candidates

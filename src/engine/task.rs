@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use pgfleet_playbook::{Kind, Task};
+use pgfleet_playbook::{Arguments, Engine, Kind, Task};
 use pgfleet_template::{Problem, Raw, from_json};
 
 use crate::attempt::{Attempt, hides, holds};
@@ -35,7 +35,12 @@ impl Run {
         let number = self.next_number();
         let name = match (&task.name, hosts.first()) {
             (Some(raw), Some(host)) => text_of(raw, &self.scope(playing, host, Some(task))?).unwrap_or_default(),
-            _ => task.module_name.clone(),
+            _ => unnamed(task),
+        };
+        let name = match &task.settings.role {
+            // An include names the role that it brings, not the one that it stands in.
+            Some(role) if task.kind != Kind::Engine(Engine::IncludeRole) => format!("{} : {name}", role.origin.name),
+            _ => name,
         };
         let module = task.module.name.to_owned();
         self.tell(&Event::TaskStarted {
@@ -115,6 +120,9 @@ impl Run {
         let attempt = Attempt { run: self, playing, task, number, host };
         let (result, delegate) = attempt.run_all().await;
         let looped = task.repeat.is_some() && result.data.contains_key("results");
+        if let (Some(role), false) = (&task.settings.role, matches!(result.ending, Ending::Skipped | Ending::Unreachable)) {
+            playing.roles.note_run(role, host);
+        }
         self.settle(playing, task, host, &result, Shown { number, delegate, looped, milliseconds: milliseconds(begin) })?;
         Ok((host.clone(), result))
     }
@@ -197,4 +205,13 @@ impl Run {
             host.learn(&facts);
         }
     }
+}
+
+/// How a task is shown that has no name.
+fn unnamed(task: &Task) -> String {
+    let role = match (&task.arguments, task.kind) {
+        (Arguments::Named(arguments), Kind::Engine(Engine::IncludeRole)) => arguments.get("name").map(|(_, raw)| raw.as_written()),
+        _ => None,
+    };
+    role.map_or_else(|| task.module_name.clone(), |role| format!("{} : {role}", task.module_name))
 }

@@ -227,7 +227,7 @@ impl Attempt<'_> {
         if path.is_absolute() {
             return if exists(path) { Ok(path.to_owned()) } else { Err(Problem::new(format!("there is no file {name}"))) };
         }
-        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
+        let folders = self.run.folders(self.playing, Some(self.task));
         let candidates = folders.iter().flat_map(|folder| [folder.join(kind).join(path), folder.join(path)]);
         let candidates: Vec<PathBuf> = candidates.collect();
         candidates.iter().find(|path| exists(path)).cloned().ok_or_else(|| {

@@ -46,6 +46,10 @@ pub enum Engine {
     GroupBy,
     /// Adds a host.
     AddHost,
+    /// Runs a role chosen at run time.
+    IncludeRole,
+    /// Runs a role, read beforehand.
+    ImportRole,
     /// Runs the tasks of a file chosen at run time.
     IncludeTasks,
     /// Runs the tasks of a file, read beforehand.
@@ -58,6 +62,8 @@ pub enum Engine {
     Pause,
     /// Sets variables of a host.
     SetFact,
+    /// Checks the arguments of a role.
+    ValidateArgumentSpec,
 }
 
 /// The arguments of a module that hosts do not know, by their names; `!true` marks what must be there.
@@ -95,6 +101,20 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     (Kind::Engine(Engine::Fail), engine_spec!("fail", "Fails with a message.", free None, ["msg"])),
     (Kind::Engine(Engine::GroupBy), engine_spec!("group_by", "Puts hosts into groups by a value.", free None, ["key" !true, "parents"])),
     (
+        Kind::Engine(Engine::ImportRole),
+        engine_spec!("import_role", "Runs a role, read beforehand.", free None, [
+            "name" as "role" !true, "tasks_from", "vars_from", "defaults_from", "handlers_from", "public", "allow_duplicates",
+            "rolespec_validate"
+        ]),
+    ),
+    (
+        Kind::Engine(Engine::IncludeRole),
+        engine_spec!("include_role", "Runs a role chosen at run time.", free None, [
+            "name" as "role" !true, "tasks_from", "vars_from", "defaults_from", "handlers_from", "apply", "public",
+            "allow_duplicates", "rolespec_validate"
+        ]),
+    ),
+    (
         Kind::Engine(Engine::ImportTasks),
         engine_spec!("import_tasks", "Runs the tasks of a file, read beforehand.", free Some("file"), ["file" as "_raw_params"]),
     ),
@@ -114,6 +134,12 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     ),
     (Kind::Engine(Engine::SetFact), engine_spec!("set_fact", "Sets variables of a host.", free None, [])),
     (
+        Kind::Engine(Engine::ValidateArgumentSpec),
+        engine_spec!("validate_argument_spec", "Checks variables against a list of arguments.", free None, [
+            "argument_spec" !true, "provided_arguments", "validate_args_context"
+        ]),
+    ),
+    (
         Kind::Transfer(Transfer::Template),
         engine_spec!("template", "Renders a template on the controller and writes it on the host.", free None, [
             "src" !true, "dest" !true, "owner", "group", "mode", "validate", "backup", "force", "follow", "trim_blocks",
@@ -123,10 +149,11 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     ),
 ];
 
+/// Stands for a module that nobody knows, in a task that may never run.
+pub(crate) const UNKNOWN: ModuleSpec = engine_spec!("unknown", "A module that is not known here.", free Some("_raw_params"), []);
+
 /// Names that only later versions can do, with what to say.
 const NOT_YET: &[(&str, &str)] = &[
-    ("include_role", "roles are not supported yet; use include_tasks"),
-    ("import_role", "roles are not supported yet; use import_tasks"),
     ("firewalld", "firewalld is not supported; run firewall-cmd as a command"),
     ("ufw", "ufw is not supported; run ufw as a command"),
     ("selinux", "SELinux is not supported; run setenforce as a command"),

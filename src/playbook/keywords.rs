@@ -74,7 +74,7 @@ pub(crate) const TASK: &[&str] = &[
     "when",
 ];
 
-/// Keywords that `include_tasks` takes.
+/// Keywords that `include_tasks` and `include_role` take.
 pub(crate) const OF_INCLUDES: &[&str] = &[
     "action",
     "args",
@@ -95,7 +95,6 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
 
 /// Keywords that are known but that nothing here does yet, with what to do instead.
 pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("roles", "roles are not supported yet; use import_tasks"),
     ("vars_prompt", "not supported yet; give the variable with -e"),
     ("async", "not supported yet; the task runs to its end"),
     ("module_defaults", "not supported yet; give the arguments to each task"),

@@ -124,7 +124,9 @@ fn concat(left: &Value, right: &Value) -> Result<Value, Error> {
     if left.is_undefined() || right.is_undefined() {
         return Err(ErrorKind::UndefinedError.into());
     }
-    Ok(Value::from(crate::value::as_text(left)? + &crate::value::as_text(right)?))
+    let (left, right) = (crate::value::as_text(left)?, crate::value::as_text(right)?);
+    crate::limits::text(left.len() + right.len())?;
+    Ok(Value::from(left + &right))
 }
 
 fn finish(state: &State<'_, '_>, found: Value, path: &str) -> Result<Value, Error> {

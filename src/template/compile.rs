@@ -81,6 +81,7 @@ pub(crate) fn compile(source: &str, shape: Shape) -> Result<Arc<Compiled>, minij
     if let Some(known) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).get(&(source, shape)) {
         return Ok(known.clone());
     }
+    crate::limits::source(source, shape == Shape::Expression)?;
     let mut rewriter = Rewriter::new("", source, None);
     let mut shape_found = shape;
     let mut variable = None;
@@ -112,6 +113,7 @@ pub(crate) fn compile(source: &str, shape: Shape) -> Result<Arc<Compiled>, minij
 /// Compiles a template file; what it includes by a constant name becomes part of it.
 pub(crate) fn compile_file(name: &str, source: &str, includes: &dyn Includes) -> Result<Compiled, minijinja::Error> {
     let (name, source) = (intern(name), intern(&in_file(source)));
+    crate::limits::source(source, false)?;
     let tree = parse(source, name, includes.syntax().clone())?;
     let mut rewriter = Rewriter::new(name, source, Some(includes));
     let blocks = rewriter.template(name, source, &tree);

@@ -88,7 +88,9 @@ pub(crate) fn into_error(problem: Problem) -> Error {
 #[derive(Debug, Default)]
 struct Emitted {
     count: usize,
+    /// Bytes of the last one, and of all.
     bytes: usize,
+    total: usize,
     value: Value,
 }
 
@@ -106,6 +108,8 @@ pub(crate) fn write_value(output: &mut Output<'_>, state: &mut State<'_, '_>, va
     };
     let emitted = state.get_or_insert_extension_with(Emitted::default);
     emitted.count += 1;
+    emitted.total += bytes;
+    crate::limits::text(emitted.total)?;
     emitted.bytes = bytes;
     emitted.value = value.clone();
     Ok(())
@@ -136,6 +140,7 @@ fn run_in(compiled: &Compiled, root: &Arc<Root>) -> Result<Value, Error> {
             _ => Value::from(text),
         },
     };
+    crate::limits::text(value.as_str().map_or(0, str::len))?;
     let value = with_last_newlines(value, compiled.source);
     if value.is_undefined() || crate::access::is_nothing(&value) || compiled.has_literals && has_undefined(&value, 0) {
         return Err(ErrorKind::UndefinedError.into());

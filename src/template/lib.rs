@@ -8,6 +8,7 @@ mod evaluate;
 mod expression;
 mod files;
 mod lazy;
+mod limits;
 mod node;
 mod place;
 mod problem;

@@ -42,6 +42,8 @@ impl Language {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_debug(false);
+    environment.set_fuel(Some(crate::limits::MOST_STEPS));
+    environment.set_recursion_limit(crate::limits::DEEPEST_CALL);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(crate::evaluate::write_value);

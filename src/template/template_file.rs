@@ -1,7 +1,7 @@
 //! Template files: includes and imports found beside them, a header with options, line endings.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,8 @@ pub(crate) struct Templates(Mutex<HashMap<Key, Arc<Compiled>>>);
 thread_local! {
     /// The scope of the template that is being rendered, for includes whose name is computed.
     static RENDERING: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+    /// Templates that it loaded by name so far.
+    static LOADED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Lets includes find their files at run time, too.
@@ -47,6 +49,12 @@ pub(crate) fn install(environment: &mut Environment<'static>, files: &Arc<dyn Fi
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     });
     environment.set_path_join_callback(|name, parent| {
+        let loaded = LOADED.get() + 1;
+        LOADED.set(loaded);
+        if loaded > crate::limits::MOST_LOADED {
+            // A template that extends itself would do so for ever; no template of this name is found.
+            return Cow::Owned(format!("{name}, after {} other templates", crate::limits::MOST_LOADED));
+        }
         let found = RENDERING.with_borrow(|stack| stack.last().and_then(|scope| find(scope, name, parent)));
         found.map_or(Cow::Borrowed(name), |path| Cow::Owned(path.to_string_lossy().into_owned()))
     });
@@ -119,6 +127,13 @@ pub(crate) fn render(scope: &Scope, name: &str, source: &str, options: &Template
         problem
     };
     let compiled = compiled(scope, name, body, &options).map_err(moved)?;
+    if RENDERING.with_borrow(Vec::len) > crate::limits::DEEPEST_LOOKUP {
+        let problem = Problem::new(format!("templates that look each other up, over {} deep", crate::limits::DEEPEST_LOOKUP));
+        return Err(problem.at(&place));
+    }
+    if RENDERING.with_borrow(Vec::is_empty) {
+        LOADED.set(0);
+    }
     RENDERING.with_borrow_mut(|stack| stack.push(scope.clone()));
     let result = run(&compiled, scope, &place);
     RENDERING.with_borrow_mut(|stack| drop(stack.pop()));

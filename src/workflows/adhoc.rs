@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 
 use crate::fleet::{SshFleet, is_local};
-use crate::play::{Additions, Prepared, Wish, fleet, prepare_with, run_on};
+use crate::play::{Additions, Prepared, Purpose, Wish, fleet, prepare_with, run_on};
 use crate::{WorkflowError, local};
 
 /// The name of a playbook that nobody wrote.
@@ -98,7 +98,7 @@ fn read(wish: &Wish, task: &AdHoc) -> Result<Prepared, WorkflowError> {
     let play = json!([{"name": "Ansible Ad-Hoc", "hosts": task.pattern, "gather_facts": false, "tasks": [entries]}]);
     let path = wish.project.root().join(NAME);
     let files = Arc::new(WithPlaybook { files: wish.project.files(), path: path.clone(), text: play.to_string() });
-    prepare_with(wish, files, &path)
+    prepare_with(wish, files, &path, Purpose::Run)
 }
 
 /// The project's files and one more.

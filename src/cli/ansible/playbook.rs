@@ -30,9 +30,10 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
         syntax_check: given.has("syntax-check"),
         list_hosts: given.has("list-hosts"),
         list_tasks: given.has("list-tasks"),
+        list_tags: given.has("list-tags"),
         run: RunArgs::default(),
     };
-    if args.syntax_check || args.list_hosts || args.list_tasks || given.has("list-tags") {
+    if args.syntax_check || args.list_hosts || args.list_tasks || args.list_tags {
         for playbook in &args.playbooks {
             commands::playbook::look(&wish, playbook, &args)?;
         }

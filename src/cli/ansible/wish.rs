@@ -54,6 +54,8 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             host_key_checking: config.text("host_key_checking").map(|_| config.flag("host_key_checking", true)),
         },
         vault_passwords: vault_passwords(given, config)?,
+        roles_paths: config.text("roles_path").map_or_else(settings::roles_paths, folders),
+        collections_paths: config.text("collections_path").map_or_else(settings::collections_paths, folders),
         accept_new_host_keys: false,
         connect_timeout: given.one("timeout").and_then(|text| text.parse().ok()).or(config.number("timeout")).map(Duration::from_secs),
         passphrase: None,
@@ -66,6 +68,11 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
         },
         strictness: Strictness::Lenient,
     })
+}
+
+/// A search path.
+fn folders(text: &str) -> Vec<PathBuf> {
+    std::env::split_paths(text).collect()
 }
 
 /// How much is said.

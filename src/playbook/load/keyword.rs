@@ -62,6 +62,7 @@ impl Reading<'_> {
             when: self.conditions(node, "when").unwrap_or_default(),
             vars: vars.map(Arc::new).into_iter().collect(),
             parameters: Vec::new(),
+            role: None,
             notify: self.one_or_more(node, "notify"),
             environment: self.one_or_more(node, "environment"),
             tags: self.texts(node, "tags"),

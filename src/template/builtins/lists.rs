@@ -6,6 +6,7 @@ use super::arguments::{Arguments, Builtin, Given, defined, undefined};
 use super::python::{
     self, as_float, as_integer, contains, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name,
 };
+use crate::limits;
 
 pub(crate) const FILTERS: &[(&str, Builtin)] = &[
     ("list", |_, call| Ok(list(defined_items(&call.input()?)?))),
@@ -240,6 +241,7 @@ fn product(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     }
     let repeat = call.keyword("repeat").and_then(Value::as_usize).unwrap_or(1);
     let lists: Vec<_> = std::iter::repeat_n(lists, repeat).flatten().collect();
+    limits::items(lists.iter().map(Vec::len).fold(1, usize::saturating_mul), lists.len())?;
     Ok(cartesian(&lists).into_iter().map(tuple).collect())
 }
 
@@ -255,7 +257,8 @@ fn permutations(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error>
     let items = defined_items(&value.required()?)?;
     let size = size.some().map_or(Ok(items.len()), |_| size.integer(0).map(|size| usize::try_from(size).unwrap_or(0)))?;
     let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in 0..size {
+    for _ in 0..size.min(items.len() + 1) {
+        limits::items(rows.len(), items.len())?;
         let longer = |row: &Vec<usize>| -> Vec<Vec<usize>> {
             (0..items.len()).filter(|index| !row.contains(index)).map(|index| row.iter().copied().chain([index]).collect()).collect()
         };
@@ -269,7 +272,8 @@ fn combinations(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error>
     let items = defined_items(&value.required()?)?;
     let size = size.required().and_then(|_| size.integer(0))?;
     let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in 0..size {
+    for _ in 0..usize::try_from(size).unwrap_or(0).min(items.len() + 1) {
+        limits::items(rows.len(), items.len())?;
         let longer = |row: &Vec<usize>| -> Vec<Vec<usize>> {
             let start = row.last().map_or(0, |last| last + 1);
             (start..items.len()).map(|index| row.iter().copied().chain([index]).collect()).collect()

@@ -99,13 +99,16 @@ impl Sequence {
         if self.format.matches('%').count() != 1 {
             return Err(fail(format!("bad formatting string: {}", self.format)));
         }
-        let mut items = Vec::new();
+        let (mut items, mut length) = (Vec::new(), 0);
         let mut current = self.start;
         while self.stride != 0 && if self.stride > 0 { current <= end } else { current >= end } {
             if items.len() >= 1_000_000 {
                 return Err(fail("with_sequence counts over a million items"));
             }
-            items.push(Value::from(python_format(&self.format, &integer_value(current))?));
+            let number = python_format(&self.format, &integer_value(current))?;
+            length += number.len();
+            crate::limits::text(length)?;
+            items.push(Value::from(number));
             current += self.stride;
         }
         Ok(items)

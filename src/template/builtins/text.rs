@@ -7,6 +7,7 @@ use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, Builtin};
 use super::python::{self, fail, items_of, text};
+use crate::limits;
 
 pub(crate) const FILTERS: &[(&str, Builtin)] = &[
     ("lower", |_, call| Ok(text(&call.input()?).to_lowercase().into())),
@@ -130,8 +131,9 @@ fn indent(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let value = text(&value.required()?);
     let padding = match width.value() {
         Some(width) if width.as_str().is_some() => text(&width),
-        _ => " ".repeat(usize::try_from(width.integer(4)?).unwrap_or(0)),
+        _ => " ".repeat(limits::width(usize::try_from(width.integer(4)?).unwrap_or(0))),
     };
+    limits::text(padding.len().saturating_mul(value.lines().count()))?;
     let (first, blank) = (first.flag(false), blank.flag(false));
     let value = format!("{value}\n");
     let mut out = String::new();
@@ -183,7 +185,7 @@ pub(crate) enum Side {
 
 /// `str.ljust`, `str.rjust`, `str.center`.
 pub(crate) fn pad(value: &str, width: usize, fill: char, side: Side) -> String {
-    let missing = width.saturating_sub(value.chars().count());
+    let missing = limits::width(width).saturating_sub(value.chars().count());
     let left = match side {
         Side::Left => missing,
         Side::Right => 0,

@@ -8,6 +8,7 @@ mod includes;
 mod lost;
 mod modes;
 mod rig;
+mod roles;
 mod several;
 mod tasks;
 mod variables;
