@@ -105,7 +105,7 @@ impl Run {
             let vars = items.variables(index);
             let scope = scope.over(Arc::new(vars.clone()));
             if let Some(path) = self.wanted_once(playing, task, &scope)? {
-                wanted.push((path, format!("{index} {}", items.text(index)), vars));
+                wanted.push((path, format!("{index} {}", items.text(index, &scope)?), vars));
             }
         }
         Ok(wanted)

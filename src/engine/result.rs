@@ -108,7 +108,11 @@ impl TaskResult {
 
     fn settle(&mut self) {
         self.data.insert("changed".to_owned(), Value::Bool(self.ending == Ending::Changed));
-        self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
+        if self.ending == Ending::Skipped {
+            self.data.shift_remove("failed");
+        } else {
+            self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
+        }
         for (name, ending) in [("skipped", Ending::Skipped), ("unreachable", Ending::Unreachable)] {
             if self.ending == ending {
                 self.data.insert(name.to_owned(), Value::Bool(true));

@@ -11,6 +11,9 @@ use crate::hosts::HostState;
 use crate::play::Playing;
 use crate::run::Run;
 
+/// The version of the language, under the number that playbooks ask for.
+const LANGUAGE_VERSION: &str = "2.19.0";
+
 /// The inventory's layers of a host; those of `localhost` are empty where the inventory does not name it.
 pub(crate) fn inventory_layers(inventory: &Inventory, name: &str) -> Result<Option<Vec<Arc<Vars>>>, Problem> {
     match inventory.host(name) {
@@ -35,10 +38,10 @@ impl Run {
         let scope = self.empty_scope(folder, &playing.play.folder).over(self.options.defaults.clone()).over_all(host.layers());
         let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
-        let scope = scope.over(host.included()).over(host.set());
+        let scope = scope.over(host.included()).over_all(host.set());
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
         let scope = scope.over(self.options.extra.clone()).over(self.constants());
-        Ok(scope.over(playing.magic.clone()).over(playing.still()).over(self.own_variables(host)?))
+        Ok(scope.over(playing.magic.clone()).over(playing.still(self.fates())).over(self.own_variables(host)))
     }
 
     /// The scope in which a play's own keywords are rendered: no host yet.
@@ -60,8 +63,8 @@ impl Run {
     /// The scope of another host, as `hostvars` and `delegate_to` see it.
     pub(crate) fn outside_scope(self: &Arc<Self>, host: &HostState) -> Result<Scope, Problem> {
         let scope = self.empty_scope(&self.options.project, &self.options.project).over(self.options.defaults.clone());
-        let scope = scope.over_all(host.layers()).over(host.facts()).over(host.included()).over(host.set());
-        Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)?))
+        let scope = scope.over_all(host.layers()).over(host.facts()).over(host.included()).over_all(host.set());
+        Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)))
     }
 
     /// The host that `delegate_to` names.
@@ -76,21 +79,24 @@ impl Run {
     }
 
     /// Variables about the host itself.
-    fn own_variables(&self, host: &HostState) -> Result<Arc<Vars>, Problem> {
-        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        let name = host.name.as_str();
-        let groups: Vec<String> = inventory.groups_of(name).into_iter().map(str::to_owned).collect();
-        let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
-        let (file, folder) = inventory
-            .origin_of(name)
-            .map_or((String::new(), String::new()), |(file, folder)| (file.display().to_string(), folder.display().to_string()));
-        Ok(Arc::new(vars([
-            ("inventory_hostname", Value::from(name)),
-            ("inventory_hostname_short", Value::from(short)),
-            ("group_names", Value::from(groups)),
-            ("inventory_file", Value::from(file)),
-            ("inventory_dir", Value::from(folder)),
-        ])))
+    fn own_variables(&self, host: &HostState) -> Arc<Vars> {
+        host.own(|| {
+            let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+            let name = host.name.as_str();
+            let groups: Vec<String> = inventory.groups_of(name).into_iter().map(str::to_owned).collect();
+            let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
+            let (file, folder) = match inventory.origin_of(name) {
+                Some((file, folder)) => (Value::from(file.display().to_string()), Value::from(folder.display().to_string())),
+                None => (Value::from(()), Value::from(())),
+            };
+            vars([
+                ("inventory_hostname", Value::from(name)),
+                ("inventory_hostname_short", Value::from(short)),
+                ("group_names", Value::from(groups)),
+                ("inventory_file", file),
+                ("inventory_dir", folder),
+            ])
+        })
     }
 
     /// Variables that are the same for all hosts of a run.
@@ -122,7 +128,13 @@ impl Run {
             .collect();
         let names: Vec<Arc<str>> = inventory.hosts().map(|host| Arc::from(host.name.to_string())).collect();
         let options = &self.options;
-        let version = mapping([("full", Value::from("2.19.0")), ("string", Value::from("2.19.0"))]);
+        let version = mapping([
+            ("string", Value::from(LANGUAGE_VERSION)),
+            ("full", Value::from(LANGUAGE_VERSION)),
+            ("major", Value::from(2)),
+            ("minor", Value::from(19)),
+            ("revision", Value::from(0)),
+        ]);
         vars([
             ("groups", mapping(groups)),
             ("hostvars", self.hostvars(names)),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use pgfleet_playbook::{Kind, Task};
+use pgfleet_playbook::{Engine, Kind, Task};
 use pgfleet_template::{Problem, Raw, from_json};
 
 use crate::attempt::{Attempt, hides, holds};
@@ -64,7 +64,12 @@ impl Run {
         let first_scope = self.scope(playing, first, Some(task))?;
         let flag =
             |raw: &Option<Raw>| raw.as_ref().map_or(Ok(false), |raw| truth(raw, &first_scope)).map_err(|problem| problem.at(&task.place));
-        let once = task.kind == Kind::Controller || flag(&task.settings.run_once)?;
+        let asked_once = flag(&task.settings.run_once)?;
+        if asked_once && playing.is_free() {
+            self.warn("'run_once' has no effect with the strategy 'free': the task is done for every host");
+        }
+        let by_itself = task.kind == Kind::Controller || matches!(task.kind, Kind::Engine(Engine::AddHost | Engine::Pause));
+        let once = by_itself && !playing.is_free() || asked_once && !playing.is_free();
         let chosen = if once { &hosts[..1] } else { &hosts[..] };
         let throttle = task
             .settings

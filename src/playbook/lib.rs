@@ -14,8 +14,8 @@ mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
 pub use load::{Loader, MAX_INCLUDE_DEPTH};
-pub use play::{Gather, Play, Playbook};
-pub use settings::Settings;
+pub use play::{Gather, Play, Playbook, Prompt};
+pub use settings::{ModuleDefaults, Settings};
 pub use split::{parse_pairs, split_words};
 pub use tags::TagSelection;
 pub use task::{Arguments, Block, Loop, LoopKind, Repeat, Step, Task};

@@ -33,6 +33,7 @@ macro_rules! calls {
 calls! {
     Apt(packages::Apt),
     AptRepository(repositories::AptRepository),
+    AsyncStatus(facts::AsyncStatus),
     AuthorizedKey(keys::AuthorizedKey),
     Blockinfile(content::Blockinfile),
     Command(command::Command),

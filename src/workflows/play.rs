@@ -56,6 +56,8 @@ pub struct Wish {
     pub passphrase: Option<Passphrase>,
     /// Asks for an early end.
     pub stop: Stop,
+    /// Asks a person; `None` where nobody can be asked.
+    pub asker: Option<Arc<dyn pgfleet_engine::Asker>>,
 }
 
 /// What a workflow adds to a person's wish.
@@ -275,6 +277,7 @@ pub(crate) async fn run_on(
         redactor: Redactor::new(secrets),
         stop: wish.stop.clone(),
         controller: Arc::new(Actions),
+        asker: wish.asker.clone(),
     };
     let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())

@@ -1,9 +1,11 @@
 //! Reading playbooks and task files. All problems of all files are collected before any is reported.
 
-mod arguments;
+pub(crate) mod arguments;
 mod keyword;
 mod literal;
 mod play;
+mod prompt;
+mod repeat;
 mod task;
 
 use std::collections::BTreeMap;

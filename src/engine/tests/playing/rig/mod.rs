@@ -160,6 +160,7 @@ impl Rig {
             redactor: Redactor::new(self.secrets.clone()),
             stop: self.stop.clone(),
             controller: Arc::new(NoController),
+            asker: None,
         };
         let events = Arc::new(Mutex::new(Vec::new()));
         let report = {
