@@ -115,7 +115,7 @@ impl Attempt<'_> {
         };
         let value = match Expression::parse(&name, &self.task.place)?.evaluate(scope) {
             Ok(value) => to_json(&value)?,
-            Err(problem) => Json::from(format!("VARIABLE IS NOT DEFINED!: {}", problem.message)),
+            Err(problem) => Json::from(format!("<< error 1 - {} >>", problem.message)),
         };
         Ok(TaskResult::new(Ending::Ok).with(&name, value))
     }

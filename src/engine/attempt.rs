@@ -154,7 +154,9 @@ impl Attempt<'_> {
             if tries > retries || self.run.options.stop.is_asked() {
                 result.data.insert("attempts".to_owned(), Value::from(tries.saturating_sub(1).max(1)));
                 if !result.is_bad() {
+                    let was_changed = result.has_changed();
                     result.end_as(Ending::Failed);
+                    result.data.insert("changed".to_owned(), Value::Bool(was_changed));
                 }
                 return Ok((result, delegate));
             }
@@ -193,6 +195,7 @@ impl Attempt<'_> {
             let was_changed = result.data.get("changed").and_then(Value::as_bool).unwrap_or(false);
             let otherwise = if was_changed { Ending::Changed } else { Ending::Ok };
             result.end_as(if failed { Ending::Failed } else { otherwise });
+            result.data.insert("changed".to_owned(), Value::Bool(was_changed));
             result.data.insert("failed_when_result".to_owned(), Value::Bool(failed));
         }
         Ok(result)

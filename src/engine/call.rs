@@ -216,7 +216,7 @@ impl Attempt<'_> {
             Ok(output) => {
                 let ending = if output.status == 0 { Ending::Changed } else { Ending::Failed };
                 let result = TaskResult::new(ending).with("rc", output.status).with("stdout", output.stdout).with("stderr", output.stderr);
-                Ok(if ending == Ending::Failed { result.with("msg", "non-zero return code") } else { result })
+                Ok(if ending == Ending::Failed { result.with("msg", "non-zero return code").with("changed", true) } else { result })
             }
             Err(unreachable) => {
                 Ok(TaskResult { hint: unreachable.hint, ..TaskResult::new(Ending::Unreachable).with("msg", unreachable.message) })

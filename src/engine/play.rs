@@ -239,6 +239,10 @@ impl Run {
         let magic = vars([
             ("ansible_play_hosts_all", names(all)),
             ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_play_role_names", Value::from(Vec::<String>::new())),
+            ("ansible_role_names", Value::from(Vec::<String>::new())),
+            ("ansible_dependent_role_names", Value::from(Vec::<String>::new())),
+            ("environment", Value::from(Vec::<String>::new())),
             ("playbook_dir", Value::from(folder.display().to_string())),
         ]);
         let playing = Playing {

@@ -103,6 +103,11 @@ impl TaskResult {
                 data.insert(lines, split.into());
             }
         }
+        // A command that has nothing to say says so.
+        if data.contains_key("cmd") && data.contains_key("rc") && !data.contains_key("msg") {
+            data.insert("msg".to_owned(), Value::from(""));
+        }
+        data.retain(|name, _| !name.starts_with("_ansible_"));
         data
     }
 

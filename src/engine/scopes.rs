@@ -146,6 +146,8 @@ impl Run {
             ("ansible_run_tags", Value::from(options.tags.only().to_vec())),
             ("ansible_skip_tags", Value::from(options.tags.skip().to_vec())),
             ("ansible_limit", options.limit.clone().map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_config_file", std::env::var("ANSIBLE_CONFIG").map_or_else(|_| Value::from(()), Value::from)),
+            ("ansible_playbook_python", Value::from("/usr/bin/python3")),
             ("ansible_inventory_sources", Value::from(options.inventory_sources.clone())),
         ])
     }

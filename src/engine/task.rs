@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use pgfleet_playbook::{Engine, Kind, Task};
-use pgfleet_template::{Problem, Raw, from_json};
+use pgfleet_playbook::{Arguments, Engine, Kind, Task};
+use pgfleet_template::{Problem, Raw, from_json, to_json};
 
 use crate::attempt::{Attempt, hides, holds};
 use crate::hosts::{Fate, HostState};
@@ -169,7 +169,14 @@ impl Run {
             let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_else(|| task.module_name.clone());
             host.set_variable(
                 "ansible_failed_task",
-                Raw::from(from_json(&serde_json::json!({"name": name, "action": task.module_name, "path": task.place.to_string()}))),
+                Raw::from(from_json(&serde_json::json!({
+                    "name": name,
+                    "action": task.module_name,
+                    "args": written(task),
+                    "register": task.register,
+                    "tags": task.settings.tags,
+                    "path": task.place.to_string(),
+                }))),
             );
         }
         let hidden = hides(&task.settings.no_log, &scope);
@@ -198,4 +205,10 @@ impl Run {
             host.learn(facts);
         }
     }
+}
+
+/// A task's arguments as written.
+fn written(task: &Task) -> serde_json::Value {
+    let (Arguments::Named(named) | Arguments::Whole(_, _, named)) = &task.arguments;
+    named.iter().map(|(name, (_, raw))| (name.clone(), to_json(&raw.as_written()).unwrap_or_default())).collect()
 }

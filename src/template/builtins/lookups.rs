@@ -302,6 +302,23 @@ fn lines(terms: &[Value]) -> Result<Vec<Value>, Error> {
     Ok(lines)
 }
 
+/// A mapping without what stands at the end of the path.
+fn without(element: &Value, path: &[Value]) -> Result<Value, Error> {
+    let Some((key, below)) = path.split_first() else { return Ok(element.clone()) };
+    if !python::is_mapping(element) {
+        return Ok(element.clone());
+    }
+    let mut pairs = Vec::new();
+    for (name, value) in pairs_of(element)? {
+        if name != *key {
+            pairs.push((name, value));
+        } else if !below.is_empty() {
+            pairs.push((name, without(&value, below)?));
+        }
+    }
+    Ok(Value::from_pairs(pairs))
+}
+
 fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
     let [elements, path, flags @ ..] = terms else {
         return Err(fail("subelements lookup expects a list of two or three items"));
@@ -312,5 +329,10 @@ fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
     };
     let path: Vec<Value> = python::expect_str(path, "subelements")?.split('.').map(Value::from).collect();
     let rows = dicts::elements_below(elements, &path, skip_missing)?;
-    Ok(rows.into_iter().map(tuple).collect())
+    let stripped = |row: Vec<Value>| -> Result<Value, Error> {
+        let mut row = row.into_iter();
+        let element = row.next().map(|element| without(&element, &path)).transpose()?;
+        Ok(tuple(element.into_iter().chain(row).collect()))
+    };
+    rows.into_iter().map(stripped).collect()
 }

@@ -115,7 +115,7 @@ fn results_are_judged() {
             "debug of a variable, also of one that is not there",
             "- {name: t, debug: {var: x.y}, vars: {x: {y: [1]}}}\n- {name: s, debug: {var: nothing}}",
             "PLAY db: a b\n t: a ok [1], b ok [1]
-             s: a ok \"VARIABLE IS NOT DEFINED!: 'nothing' is undefined\", b ok \"VARIABLE IS NOT DEFINED!: 'nothing' is undefined\"",
+             s: a ok \"<< error 1 - 'nothing' is undefined >>\", b ok \"<< error 1 - 'nothing' is undefined >>\"",
         ),
         ("debug above the verbosity", "- {name: t, debug: {msg: 1, verbosity: 1}}", "PLAY db: a b\n t: a skipped, b skipped"),
         ("pause", "- {name: t, pause: {seconds: 0.05}}", "PLAY db: a b\n t: a ok, b ok"),
@@ -154,7 +154,7 @@ fn a_task_may_take_only_so_long() {
 - {name: u, debug: {msg: '{{ r.stdout }}'}}",
     );
     let expect = "PLAY a: a
-        t: a failed (ignored) 'the task took longer than its limit of 1 s'
+        t: a failed (ignored) 'Timed out after 1 second(s).'
         s: a changed
         u: a ok \"on\"";
     assert_lines("limit", &played.text(), expect);
