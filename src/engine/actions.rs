@@ -154,7 +154,6 @@ impl Attempt<'_> {
         }
         Ok(vec![self.host.clone()])
     }
-
 }
 
 pub(crate) fn shown(value: &Json) -> String {

@@ -1,8 +1,8 @@
 //! Tasks that touch a host: arguments rendered and typed, content read or rendered, the call sent.
 
+use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Kind, lookup_module};
 use pgfleet_protocol::{Call, Map, Mode, Request, Secret};
-use indexmap::IndexMap;
 use pgfleet_template::{Place, Problem, Raw, Scope, Text, is_omit, to_json};
 use serde_json::Value;
 
@@ -209,8 +209,7 @@ impl Attempt<'_> {
             None => command.to_owned(),
         };
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-        let environment: Vec<String> =
-            self.environment(scope)?.iter().map(|(name, value)| format!("export {name}={}; ", quoted(value))).collect();
+        let environment: Vec<String> = self.environment(scope)?.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
         let command = environment.concat() + &command;
         match self.run.fleet.raw(contact, &command).await {
             Ok(output) => {

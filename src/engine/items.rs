@@ -139,7 +139,13 @@ fn looked_up(name: &str, terms: Vec<Value>, scope: &Scope, place: &pgfleet_templ
     }
     call.push(')');
     let found = Expression::parse(&call, place)?.evaluate(&scope.over(Arc::new(vars)))?;
-    found.try_iter().map(Iterator::collect).map_err(|error| Problem::new(error.to_string()))
+    let items = found.try_iter().map_err(|error| Problem::new(error.to_string()))?;
+    // Rows that a lookup makes are lists to a task.
+    let listed = |item: Value| match (item.kind(), item.try_iter()) {
+        (pgfleet_template::ValueKind::Seq, Ok(row)) => Value::from(row.collect::<Vec<_>>()),
+        _ => item,
+    };
+    Ok(items.map(listed).collect())
 }
 
 fn kind_of(value: &Json) -> &'static str {

@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use pgfleet_protocol::{Items, Map};
 use pgfleet_protocol::Argument;
+use pgfleet_protocol::{Items, Map};
 use pgfleet_template::{Problem, Raw, Scope, Vars, from_json, to_json};
 use serde_json::Value as Json;
 

@@ -37,11 +37,9 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_dates() {
-        for (seconds, expect) in [
-            (0, "1970-01-01 00:00:00.000000"),
-            (951_782_400, "2000-02-29 00:00:00.000000"),
-            (1_795_300_665, "2026-11-21 22:37:45.000000"),
-        ] {
+        for (seconds, expect) in
+            [(0, "1970-01-01 00:00:00.000000"), (951_782_400, "2000-02-29 00:00:00.000000"), (1_795_300_665, "2026-11-21 22:37:45.000000")]
+        {
             assert_eq!(super::local(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
         }
     }

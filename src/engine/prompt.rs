@@ -31,7 +31,8 @@ impl Run {
                 continue;
             }
             let scope = self.play_scope(&play.folder, &play.vars);
-            let default = prompt.default.as_ref().map(|raw| raw.evaluate(&scope)).transpose().map_err(|problem| problem.at(&prompt.place))?;
+            let default =
+                prompt.default.as_ref().map(|raw| raw.evaluate(&scope)).transpose().map_err(|problem| problem.at(&prompt.place))?;
             let question = text_of(&prompt.question, &scope).unwrap_or_default();
             let shown = default.as_ref().filter(|default| default.is_true()).map(|default| format!(" [{default}]")).unwrap_or_default();
             let question = format!("{question}{shown}: ");

@@ -54,9 +54,7 @@ impl Attempt<'_> {
 
     pub(crate) async fn reboot(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let contact = self.contact(scope, self.delegate(scope)?.as_deref())?;
-        let rebooted = |begin: Instant| {
-            TaskResult::new(Ending::Changed).with("rebooted", true).with("elapsed", begin.elapsed().as_secs())
-        };
+        let rebooted = |begin: Instant| TaskResult::new(Ending::Changed).with("rebooted", true).with("elapsed", begin.elapsed().as_secs());
         if contact.variables.get("ansible_connection").and_then(Value::as_str) == Some("local") {
             let refused = TaskResult::failed("Running reboot with local connection would reboot the control node.");
             return Ok(refused.with("rebooted", false).with("elapsed", 0));

@@ -73,11 +73,12 @@ impl Attempt<'_> {
             None => there.to_owned(),
         };
         let mut shell = Map::new();
-        shell.insert("_raw_params".to_owned(), Value::from(format!("{program}{rest}")));
+        shell.insert("argv".to_owned(), Value::from(vec!["/bin/sh".to_owned(), "-c".to_owned(), format!("{program}{rest}")]));
+        shell.insert("strip_empty_ends".to_owned(), Value::Bool(false));
         if let Some(folder) = arguments.get("chdir") {
             shell.insert("chdir".to_owned(), folder.clone());
         }
-        let ran = self.send("shell", shell, contact, scope, None, None).await?;
+        let ran = self.send("command", shell, contact, scope, None, None).await?;
         let kept = ["rc", "stdout", "stderr", "msg"];
         let mut result = TaskResult { hint: ran.hint.clone(), ..TaskResult::new(ran.ending) };
         let is_bad = result.is_bad();

@@ -85,7 +85,8 @@ impl Attempt<'_> {
             let Some(raw) = self.raw_argument(name) else { return Ok(None) };
             Items::read(&to_json(&raw.evaluate(scope)?)?).map(Some).map_err(Problem::new)
         };
-        let number = |name: &str| self.raw_argument(name).map_or(Ok(0), |raw| u64::read(&to_json(&raw.evaluate(scope)?)?).map_err(Problem::new));
+        let number =
+            |name: &str| self.raw_argument(name).map_or(Ok(0), |raw| u64::read(&to_json(&raw.evaluate(scope)?)?).map_err(Problem::new));
         let otherwise = || ["yaml", "yml", "json"].map(str::to_owned).to_vec();
         let ignored = match self.text(scope, "ignore_files")? {
             Some(names) => names.split_whitespace().map(str::to_owned).collect(),

@@ -94,6 +94,4 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
 ];
 
 /// Keywords that are known but that nothing here does yet, with what to do instead.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("roles", "roles are not supported yet; use import_tasks"),
-];
+pub(crate) const NOT_YET: &[(&str, &str)] = &[("roles", "roles are not supported yet; use import_tasks")];

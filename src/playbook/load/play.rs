@@ -140,7 +140,11 @@ impl Reading<'_> {
     }
 
     fn strategy(&mut self, node: &Node) -> Option<String> {
-        self.word(node, "strategy", &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"])
+        self.word(
+            node,
+            "strategy",
+            &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"],
+        )
     }
 
     fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {

@@ -27,9 +27,9 @@ impl Reading<'_> {
             return None;
         };
         let flag = |key: &str, otherwise: bool| {
-            node.get(key).and_then(Node::scalar_text).map_or(otherwise, |text| {
-                matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t")
-            })
+            node.get(key)
+                .and_then(Node::scalar_text)
+                .map_or(otherwise, |text| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t"))
         };
         if let Some(encrypt) = node.get("encrypt").filter(|encrypt| !encrypt.is_null()) {
             let problem = encrypt.problem("'encrypt' is not supported in vars_prompt");

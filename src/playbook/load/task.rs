@@ -215,11 +215,7 @@ impl Reading<'_> {
         }
         let free = free.map(|free| ("_raw_params".to_owned(), free));
         entries.extend(pairs.into_iter().chain(free).map(|(key, value)| (scalar(&key), scalar(&value))));
-        Some((
-            name,
-            key.clone(),
-            Some(Node { place: value.place.clone(), tag: None, kind: pgfleet_template::NodeKind::Mapping(entries) }),
-        ))
+        Some((name, key.clone(), Some(Node { place: value.place.clone(), tag: None, kind: pgfleet_template::NodeKind::Mapping(entries) })))
     }
 
     fn import_tasks(
