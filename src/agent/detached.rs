@@ -102,21 +102,22 @@ fn watch(limit: u64, path: PathBuf, written: Arc<Mutex<bool>>) -> io::Result<()>
         // Without its file the job looks as if it went on; there is nobody to tell.
         let _ = write(&Linux, &path, &Job { outcome: Some(outcome) });
         end_session();
-        std::process::exit(0);
     };
     std::thread::Builder::new().stack_size(256 * 1024).spawn(over).map(drop)
 }
 
-/// Kills the other processes of this session.
+/// Kills the processes of this session, this one last.
 fn end_session() {
-    let Ok(own) = getsid(None) else { return };
+    let own = getsid(None);
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|pid| *pid != getpid() && getsid(Some(*pid)) == Ok(own)) {
+        if let Some(pid) = pid.filter(|pid| *pid != getpid() && getsid(Some(*pid)) == own) {
             // It may have ended by itself meanwhile.
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+    // Nothing comes after this.
+    let _ = kill_process(getpid(), Signal::KILL);
 }
 
 /// A job has no controller to send content to or to ask for it.
