@@ -226,7 +226,7 @@ impl Attempt<'_> {
                 Ok(result) => result,
                 Err(_) => {
                     let limit = serde_json::json!({"period": seconds as u64});
-                    Ok(TaskResult::failed(format!("Timed out after {} second(s).", seconds as u64)).with("timedout", limit))
+                    Ok(TaskResult::failed(format!("Task failed: Timed out after {} second(s).", seconds as u64)).with("timedout", limit))
                 }
             },
         }

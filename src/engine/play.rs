@@ -93,7 +93,8 @@ impl Run {
         }
         let play = &prompted;
         let scope = self.play_scope(&play.folder, &play.vars);
-        let names = self.select(play, &scope)?;
+        let in_order = self.select(play, &scope)?;
+        let names = ordered(play, in_order.clone());
         let title = match &play.name {
             Some(name) => text_of(name, &scope).unwrap_or_else(|| String::from("play")),
             None => self.pattern(play, &scope)?,
@@ -119,7 +120,9 @@ impl Run {
         }
         let play = Arc::new(play.clone());
         let sizes = batch_sizes(&play, &scope, hosts.len())?;
-        let all = hosts.clone();
+        // Whatever order the play has, its hosts are named in the inventory's.
+        let mut all = hosts.clone();
+        all.sort_by_key(|host| in_order.iter().position(|name| *name == host.name));
         let mut rest = hosts.as_slice();
         for size in sizes {
             let (batch, later) = rest.split_at(size.min(rest.len()));
@@ -324,13 +327,6 @@ impl Run {
             let limited = inventory.select(limit)?;
             names.retain(|name| limited.hosts.iter().any(|host| host.as_str() == name));
         }
-        match play.order.as_deref() {
-            Some("sorted") => names.sort(),
-            Some("reverse_sorted") => names.sort_by(|left, right| right.cmp(left)),
-            Some("reverse_inventory") => names.reverse(),
-            Some("shuffle") => shuffle(&mut names),
-            _ => {}
-        }
         Ok(names)
     }
 
@@ -352,6 +348,18 @@ impl Run {
 
 fn names(hosts: &[Arc<HostState>]) -> Value {
     Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>())
+}
+
+/// Hosts in the order that the play wishes.
+fn ordered(play: &Play, mut names: Vec<String>) -> Vec<String> {
+    match play.order.as_deref() {
+        Some("sorted") => names.sort(),
+        Some("reverse_sorted") => names.sort_by(|left, right| right.cmp(left)),
+        Some("reverse_inventory") => names.reverse(),
+        Some("shuffle") => shuffle(&mut names),
+        _ => {}
+    }
+    names
 }
 
 /// Another order each time: names by what a hasher with a random key makes of them.

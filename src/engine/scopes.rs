@@ -51,10 +51,11 @@ impl Run {
     }
 
     fn empty_scope(&self, folder: &Path, play_folder: &Path) -> Scope {
-        let mut search = vec![folder.to_owned()];
-        for more in [play_folder, self.options.project.as_path()] {
-            if !search.iter().any(|known| known == more) {
-                search.push(more.to_owned());
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut search = vec![absolute(folder)];
+        for more in [play_folder, self.options.project.as_path()].map(absolute) {
+            if !search.contains(&more) {
+                search.push(more);
             }
         }
         Scope::new(&self.options.language, search)

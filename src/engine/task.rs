@@ -166,7 +166,7 @@ impl Run {
             host.meet(if result.ending == Ending::Failed { Fate::Failed } else { Fate::Unreachable });
             let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.variables())));
             host.set_variable("ansible_failed_result", failed_result);
-            let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_else(|| task.module_name.clone());
+            let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_default();
             host.set_variable(
                 "ansible_failed_task",
                 Raw::from(from_json(&serde_json::json!({

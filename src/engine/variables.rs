@@ -48,7 +48,10 @@ impl Attempt<'_> {
                 *raw = merged(scope.get(name)?, raw, scope)?;
             }
         }
-        let shown: Map = vars.iter().map(|(name, raw)| (name.clone(), to_json(&raw.as_written()).unwrap_or(Json::Null))).collect();
+        let inside = scope.over(Arc::new(vars.clone()));
+        let written = |raw: &Raw| to_json(&raw.as_written()).unwrap_or(Json::Null);
+        let rendered = |raw: &Raw| raw.evaluate(&inside).and_then(|value| to_json(&value)).unwrap_or_else(|_| written(raw));
+        let shown: Map = vars.iter().map(|(name, raw)| (name.clone(), rendered(raw))).collect();
         for host in self.owners(scope)? {
             host.include(vars.clone());
         }
@@ -106,7 +109,7 @@ impl Attempt<'_> {
     /// A folder is looked for beside the file of the task, or below `vars` there.
     fn vars_folder(&self, name: &str) -> Result<PathBuf, Problem> {
         let files = self.run.options.loader.files();
-        let candidates = [self.task.folder.join(name), self.task.folder.join("vars").join(name)];
+        let candidates = [self.task.folder.join(name), self.task.folder.join("vars").join(name)].map(|path| absolute(&path));
         match candidates.iter().find(|path| files.is_folder(path)) {
             Some(path) => Ok(absolute(path)),
             None if files.is_file(&candidates[0]) => Err(Problem::new(format!("{} is not a directory", candidates[0].display()))),

@@ -89,9 +89,9 @@ fn meta_tasks_steer_hosts_batches_and_plays() {
         s: b ok \"more\"
         e:
         PLAY db: b a
-        u: b ok [\"b\",\"a\"]
+        u: b ok [\"a\",\"b\"]
         h: b skipped
-        v: b ok [\"b\",\"a\"]";
+        v: b ok [\"a\",\"b\"]";
     assert_lines("meta", &played.text(), expect);
 }
 

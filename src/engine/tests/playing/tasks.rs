@@ -149,7 +149,7 @@ fn a_task_may_take_only_so_long() {
 - {name: u, debug: {msg: '{{ r.stdout }}'}}",
     );
     let expect = "PLAY a: a
-        t: a failed (ignored) 'Timed out after 1 second(s).'
+        t: a failed (ignored) 'Task failed: Timed out after 1 second(s).'
         s: a changed
         u: a ok \"on\"";
     assert_lines("limit", &played.text(), expect);
