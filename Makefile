@@ -8,7 +8,7 @@ PGFLEET     := $(TARGET_DIR)/release/pgfleet
 SUDO        := $(if $(filter 0,$(shell id -u)),,sudo)
 DEV         := -i inventory/dev
 # What the lab and its tests are made of.
-PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server sudo debian-archive-keyring
+PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server sudo debian-archive-keyring python3 python3-venv
 
 export PGFLEET_AGENT := $(AGENT)
 

@@ -21,3 +21,4 @@ trap 'exit 130' INT TERM
 cargo test --package pgfleet-ssh --features lab
 cargo test --package pgfleet-lab --features lab
 PGFLEET_LAB_STATE="$state" cargo test --package pgfleet --features lab --test lab -- --test-threads 1 --nocapture
+tests/differential.sh

@@ -1,5 +1,7 @@
 //! Does one call: reads the arguments, lets the module plan, and applies the plan unless checking.
 
+use std::path::Path;
+
 use pgfleet_protocol::{Call, Map, Outcome};
 
 use crate::module::{Context, Failure, Plan};
@@ -14,10 +16,23 @@ pub(crate) fn run(module: &str, arguments: &Map, context: &Context) -> Outcome {
     outcome
 }
 
+fn is_given(arguments: &Map, name: &str) -> bool {
+    arguments.get(name).is_some_and(|value| !value.is_null())
+}
+
 fn attempt(module: &str, arguments: &Map, context: &Context) -> Result<Outcome, Failure> {
     let call = Call::read(module, arguments)
         .ok_or_else(|| Failure::new(format!("the agent has no module '{module}'")))?
         .map_err(|problem| Failure::new(problem.to_string()))?;
+    // Only where such contexts and flags are can they be set; elsewhere contexts are accepted, as Ansible does.
+    if let Some(name) = ["attributes", "attr"].into_iter().find(|name| is_given(arguments, name) && !matches!(call, Call::Stat(_))) {
+        return Err(Failure::new(format!("the argument '{name}' is not supported; run chattr as a command")));
+    }
+    if let Some(name) = ["selevel", "serole", "setype", "seuser"].into_iter().find(|name| is_given(arguments, name))
+        && context.system.exists(Path::new("/sys/fs/selinux/enforce"))
+    {
+        return Err(Failure::new(format!("the argument '{name}' is not supported on a host with SELinux; run chcon as a command")));
+    }
     #[cfg(debug_assertions)]
     if context.environment.iter().any(|(name, value)| name == "PGFLEET_FAILPOINT" && value == "panic") {
         panic!("asked for by PGFLEET_FAILPOINT");

@@ -297,6 +297,9 @@ pub(crate) struct PlaybookArgs {
     /// List the tasks of each play; connect to nothing.
     #[arg(long)]
     pub(crate) list_tasks: bool,
+    /// List the tags of each play; connect to nothing.
+    #[arg(long)]
+    pub(crate) list_tags: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

@@ -66,6 +66,8 @@ pub(crate) fn wish_to_look(
             ..SshHabits::default()
         },
         vault_passwords: vault_passwords(source)?,
+        roles_paths: search_path("ANSIBLE_ROLES_PATH", "roles", true),
+        collections_paths: search_path("ANSIBLE_COLLECTIONS_PATH", "", false),
         accept_new_host_keys: connection.accept_new_host_keys,
         connect_timeout: connection.timeout.map(Duration::from_secs),
         passphrase: prompt::is_possible().then(|| -> pgfleet_ssh::Passphrase {
@@ -75,6 +77,16 @@ pub(crate) fn wish_to_look(
         stop,
         project,
     })
+}
+
+/// Folders of an environment variable, or those that Ansible has for it.
+fn search_path(variable: &str, below: &str, with_etc: bool) -> Vec<PathBuf> {
+    if let Some(given) = std::env::var_os(variable).filter(|given| !given.is_empty()) {
+        return std::env::split_paths(&given).collect();
+    }
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ansible"));
+    let etc = with_etc.then(|| PathBuf::from("/etc/ansible"));
+    home.into_iter().chain(std::iter::once(PathBuf::from("/usr/share/ansible"))).chain(etc).map(|folder| folder.join(below)).collect()
 }
 
 /// The inventories given, or the project's own.

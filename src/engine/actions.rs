@@ -25,7 +25,8 @@ impl Attempt<'_> {
             Engine::Pause => self.pause(scope).await,
             Engine::Reboot => self.reboot(scope).await,
             Engine::WaitForConnection => self.wait_for_connection(scope).await,
-            Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
+            Engine::ValidateArgumentSpec => self.validate_argument_spec(scope),
+            Engine::IncludeRole | Engine::ImportRole | Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
                 Err(Problem::new(format!("'{}' cannot be done here", self.task.module_name)))
             }
         }

@@ -178,6 +178,9 @@ impl Attempt<'_> {
 
     /// One try, with `changed_when` and `failed_when` applied.
     async fn judged(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
+        if let Some(problem) = &self.task.refused {
+            return Err(problem.as_ref().clone());
+        }
         let mut result = self.done(scope, delegate).await?;
         if matches!(result.ending, Ending::Unreachable | Ending::Skipped) {
             return Ok(result);

@@ -36,6 +36,7 @@ impl Attempt<'_> {
             Kind::Transfer(_) if self.task.module.name == "template" => self.template(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "fetch" => self.fetch(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "script" => self.script(arguments, &contact, scope).await,
+            Kind::Transfer(_) if self.task.module.name == "unarchive" => self.unarchive(arguments, &contact, scope).await,
             Kind::Transfer(_) => self.copy(arguments, &contact, scope).await,
             Kind::Engine(_) | Kind::Controller => Err(Problem::new("this module touches no host")),
         }

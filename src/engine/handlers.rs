@@ -27,31 +27,57 @@ impl Run {
     }
 
     fn notify_one(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState, name: &str) -> Result<(), Problem> {
-        let scope = self.play_scope(&playing.play.folder, &playing.play.vars);
-        let handlers = &playing.play.handlers;
-        let named = |handler: &Task| handler.name.as_ref().and_then(|raw| text_of(raw, &scope)).is_some_and(|own| own == name);
-        // Of several handlers with one name the last counts; all that listen do.
-        let last = handlers.iter().rposition(|handler| named(handler));
-        let listening =
-            handlers.iter().enumerate().filter(|(_, handler)| handler.listen.iter().any(|topic| topic == name)).map(|(index, _)| index);
-        let wanted: Vec<usize> = last.into_iter().chain(listening).collect();
-        if wanted.is_empty() {
-            let known: Vec<String> =
-                handlers.iter().filter_map(|handler| handler.name.as_ref().and_then(|raw| text_of(raw, &scope))).collect();
+        if self.handlers_called(playing, name).is_empty() {
+            let known: Vec<String> = playing.roles.handlers().iter().filter_map(|handler| self.handler_name(playing, handler)).collect();
             let problem = Problem::new(format!("no handler is called '{name}'")).at(&task.place);
             return Err(problem.did_you_mean(name, known.iter().map(String::as_str)));
         }
-        let mut notified = playing.notified.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in wanted {
-            notified.entry(index).or_default().insert(host.name.clone());
-        }
+        // Which handler that is shows when it runs: a role that is included meanwhile may bring one of that name.
+        let mut pending = playing.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.insert((host.name.clone(), name.to_owned()));
         Ok(())
+    }
+
+    /// Finds the handlers for the names that were notified since the last time.
+    fn assign_handlers(self: &Arc<Self>, playing: &Playing) {
+        let pending = std::mem::take(&mut *playing.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut found: std::collections::BTreeMap<String, Vec<usize>> = std::collections::BTreeMap::new();
+        let mut notified = playing.notified.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host, name) in pending {
+            for index in found.entry(name).or_insert_with_key(|name| self.handlers_called(playing, name)) {
+                notified.entry(*index).or_default().insert(host.clone());
+            }
+        }
+    }
+
+    /// Handlers that answer to a name: of several that are called so the last; of those that listen, the last of each name.
+    fn handlers_called(self: &Arc<Self>, playing: &Playing, name: &str) -> Vec<usize> {
+        let handlers = playing.roles.handlers();
+        let names: Vec<Option<String>> = handlers.iter().map(|handler| self.handler_name(playing, handler)).collect();
+        let is_called = |index: &usize| {
+            let Some(own) = &names[*index] else { return false };
+            let role = handlers[*index].settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
+            own == name || role.into_iter().any(|role| format!("{role} : {own}") == name)
+        };
+        let mut wanted: Vec<usize> = (0..handlers.len()).rev().find(is_called).into_iter().collect();
+        let mut seen = std::collections::BTreeSet::new();
+        for (index, handler) in handlers.iter().enumerate().rev() {
+            if handler.listen.iter().any(|topic| topic == name) && (names[index].is_none() || seen.insert(&names[index])) {
+                wanted.push(index);
+            }
+        }
+        wanted
+    }
+
+    fn handler_name(self: &Arc<Self>, playing: &Playing, handler: &Task) -> Option<String> {
+        handler.name.as_ref().and_then(|raw| text_of(raw, &self.handler_scope(playing, handler)))
     }
 
     /// Runs the handlers that were notified since the last time.
     pub(crate) async fn flush_handlers(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         let forced = self.forces_handlers(playing)?;
-        for (index, handler) in playing.play.handlers.iter().enumerate() {
+        for (index, handler) in playing.roles.handlers().iter().enumerate() {
+            self.assign_handlers(playing);
             let goes_on = |host: &HostState| host.is_active() || (forced && host.fate() == Fate::Failed);
             let chosen: Vec<_> = {
                 let mut notified = playing.notified.lock().unwrap_or_else(PoisonError::into_inner);

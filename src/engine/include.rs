@@ -1,11 +1,11 @@
-//! Tasks of files that are chosen at run time, for each host on its own.
+//! Files of tasks and roles that are chosen at run time, for each host on its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use pgfleet_playbook::{MAX_INCLUDE_DEPTH, Settings, Step, Task};
-use pgfleet_template::{Problem, Raw, Scope, Vars};
+use pgfleet_playbook::{Arguments, Engine, Included, Kind, MAX_INCLUDE_DEPTH, RoleChoice, Settings, Task};
+use pgfleet_template::{Place, Problem, Raw, Scope, Vars};
 
 use crate::hosts::HostState;
 use crate::items::Items;
@@ -13,24 +13,47 @@ use crate::play::{Playing, active, truth};
 use crate::run::Run;
 use crate::{Event, TaskResult};
 
-/// One file for one item: hosts that include the same are run together.
+/// What is included.
+#[derive(Clone)]
+enum Target {
+    File(PathBuf),
+    Role(RoleChoice),
+}
+
+impl Target {
+    /// As shown.
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Role(choice) => choice.name.clone(),
+        }
+    }
+}
+
+/// One file or role for one item: hosts that include the same are run together.
 struct Inclusion {
-    path: PathBuf,
+    target: Target,
     vars: Vars,
     hosts: Vec<Arc<HostState>>,
 }
 
 impl Run {
-    pub(crate) async fn include(self: &Arc<Self>, playing: &Playing, task: &Arc<Task>, hosts: Vec<Arc<HostState>>) -> Result<(), Problem> {
+    pub(crate) async fn include(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        hosts: Vec<Arc<HostState>>,
+        handler: bool,
+    ) -> Result<(), Problem> {
         if !self.options.tags.selects(&task.settings.tags) {
             return Ok(());
         }
-        let number = self.announce(playing, task, &hosts, false)?;
+        let number = self.announce(playing, task, &hosts, handler)?;
         let once = match (&task.settings.run_once, hosts.first()) {
             (Some(raw), Some(host)) => truth(raw, &self.scope(playing, host, Some(task))?).map_err(|problem| problem.at(&task.place))?,
             _ => false,
         };
-        let mut inclusions: IndexMap<(PathBuf, String), Inclusion> = IndexMap::new();
+        let mut inclusions: IndexMap<(String, String), Inclusion> = IndexMap::new();
         for host in hosts.into_iter().take(if once { 1 } else { usize::MAX }) {
             let begin = std::time::Instant::now();
             match self.wanted(playing, task, &host) {
@@ -39,9 +62,12 @@ impl Run {
                     self.conclude(playing, task, number, &host, result, begin)?;
                 }
                 Ok(wanted) => {
-                    for (path, item, vars) in wanted {
-                        let inclusion =
-                            inclusions.entry((path.clone(), item)).or_insert_with(|| Inclusion { path, vars, hosts: Vec::new() });
+                    for (target, item, vars) in wanted {
+                        let key = match &target {
+                            Target::File(_) => target.name(),
+                            Target::Role(choice) => format!("{choice:?}"),
+                        };
+                        let inclusion = inclusions.entry((key, item)).or_insert_with(|| Inclusion { target, vars, hosts: Vec::new() });
                         inclusion.hosts.push(host.clone());
                     }
                 }
@@ -54,8 +80,8 @@ impl Run {
         // All files are read before the tasks of any run, so that a mistake in one is told at once.
         let mut ready = Vec::new();
         for mut inclusion in inclusions.into_values() {
-            match self.read(task, &inclusion) {
-                Ok(steps) => ready.push((inclusion, steps)),
+            match self.read(playing, task, &inclusion) {
+                Ok(included) => ready.push((inclusion, included)),
                 Err(problem) => {
                     for host in inclusion.hosts.drain(..).filter(|host| host.is_active()) {
                         self.conclude(playing, task, number, &host, TaskResult::from(problem.clone()), std::time::Instant::now())?;
@@ -68,25 +94,30 @@ impl Run {
             including.insert(host.name.clone(), host);
         }
         including.values().for_each(|host| host.count(|counts| counts.ok += 1));
-        for (inclusion, steps) in ready {
+        for (inclusion, included) in ready {
             let hosts = active(&inclusion.hosts);
             if hosts.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            let file = self.options.redactor.text(&inclusion.path.display().to_string());
+            let file = self.options.redactor.text(&inclusion.target.name());
             self.tell(&Event::Included { file, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
-            self.steps(playing, &steps, hosts).await?;
+            playing.roles.add(&included);
+            self.steps(playing, &included.steps, hosts).await?;
         }
         Ok(())
     }
 
-    fn read(&self, task: &Task, inclusion: &Inclusion) -> Result<Vec<Step>, Problem> {
+    fn read(&self, playing: &Playing, task: &Task, inclusion: &Inclusion) -> Result<Included, Problem> {
         let mut inherited: Settings = task.included.as_deref().cloned().unwrap_or_default();
         if inherited.parameters.len() > MAX_INCLUDE_DEPTH {
             return Err(Problem::new(format!("includes nest deeper than {MAX_INCLUDE_DEPTH} files")).at(&task.place));
         }
         inherited.parameters.push(Arc::new(inclusion.vars.clone()));
-        self.options.loader.tasks(&inclusion.path, &inherited).map_err(|problems| {
+        let read = match &inclusion.target {
+            Target::File(path) => self.options.loader.tasks(path, &inherited, &playing.play),
+            Target::Role(choice) => self.options.loader.role(choice.clone(), &task.place, &inherited, &playing.play),
+        };
+        read.map_err(|problems| {
             let more = problems.len().saturating_sub(1);
             let first = problems.into_iter().next().unwrap_or_else(|| Problem::new("unreadable tasks"));
             if more > 0 { first.within(format!("and {more} more problems in that file")) } else { first }
@@ -94,34 +125,37 @@ impl Run {
     }
 
     /// Files that a host includes, with the item that led to each.
-    fn wanted(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState) -> Result<Vec<(PathBuf, String, Vars)>, Problem> {
+    fn wanted(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState) -> Result<Vec<(Target, String, Vars)>, Problem> {
         let scope = self.scope(playing, host, Some(task))?;
         let Some(repeat) = &task.repeat else {
-            return Ok(self.wanted_once(playing, task, &scope)?.map(|path| (path, String::new(), Vars::new())).into_iter().collect());
+            return Ok(self.wanted_once(playing, task, &scope)?.map(|target| (target, String::new(), Vars::new())).into_iter().collect());
         };
         let items = Items::of(repeat, &scope, self)?;
         let mut wanted = Vec::new();
         for index in 0..items.len() {
             let vars = items.variables(index);
             let scope = scope.over(Arc::new(vars.clone()));
-            if let Some(path) = self.wanted_once(playing, task, &scope)? {
-                wanted.push((path, format!("{index} {}", items.text(index, &scope)?), vars));
+            if let Some(target) = self.wanted_once(playing, task, &scope)? {
+                wanted.push((target, format!("{index} {}", items.text(index, &scope)?), vars));
             }
         }
         Ok(wanted)
     }
 
-    fn wanted_once(&self, playing: &Playing, task: &Task, scope: &Scope) -> Result<Option<PathBuf>, Problem> {
+    fn wanted_once(&self, playing: &Playing, task: &Task, scope: &Scope) -> Result<Option<Target>, Problem> {
         for condition in &task.settings.when {
             if !condition.holds(scope)? {
                 return Ok(None);
             }
         }
-        let pgfleet_playbook::Arguments::Named(arguments) = &task.arguments else { return Err(Problem::new("include_tasks takes a file")) };
+        let Arguments::Named(arguments) = &task.arguments else { return Err(Problem::new("an include takes a file or a role")) };
+        if task.kind == Kind::Engine(Engine::IncludeRole) {
+            return role_choice(arguments, scope).map(|choice| Some(Target::Role(choice)));
+        }
         let Some((place, raw)) = arguments.get("file") else { return Err(Problem::new("include_tasks takes a file")) };
-        let name = file_name(raw, scope).map_err(|problem| problem.at(place))?;
-        match self.options.loader.find_tasks(&name, &task.folder, &playing.play.folder) {
-            Some(path) => Ok(Some(path)),
+        let name = text_value(raw, scope).map_err(|problem| problem.at(place))?;
+        match self.options.loader.find_tasks(&name, &task.folder, task.settings.role.as_deref(), &playing.play.folder) {
+            Some(path) => Ok(Some(Target::File(path))),
             None => {
                 Err(Problem::new(format!("there is no file of tasks '{name}' in {} or in the playbook's tasks", task.folder.display()))
                     .at(place))
@@ -149,7 +183,29 @@ impl Run {
     }
 }
 
-fn file_name(raw: &Raw, scope: &Scope) -> Result<String, Problem> {
+fn text_value(raw: &Raw, scope: &Scope) -> Result<String, Problem> {
     let value = raw.evaluate(scope)?;
-    value.as_str().map(str::to_owned).ok_or_else(|| Problem::new(format!("the name of a file is text, not {value}")))
+    value.as_str().map(str::to_owned).ok_or_else(|| Problem::new(format!("the name of what is included is text, not {value}")))
+}
+
+/// The role that an include asks for.
+fn role_choice(arguments: &IndexMap<String, (Place, Raw)>, scope: &Scope) -> Result<RoleChoice, Problem> {
+    let text = |key: &str| -> Result<Option<String>, Problem> {
+        let Some((place, raw)) = arguments.get(key) else { return Ok(None) };
+        text_value(raw, scope).map(Some).map_err(|problem| problem.at(place))
+    };
+    let flag = |key: &str| -> Result<Option<bool>, Problem> {
+        let Some((place, raw)) = arguments.get(key) else { return Ok(None) };
+        truth(raw, scope).map(Some).map_err(|problem| problem.at(place))
+    };
+    Ok(RoleChoice {
+        name: text("name")?.ok_or_else(|| Problem::new("include_role takes the name of a role"))?,
+        tasks_from: text("tasks_from")?,
+        vars_from: text("vars_from")?,
+        defaults_from: text("defaults_from")?,
+        handlers_from: text("handlers_from")?,
+        allow_duplicates: flag("allow_duplicates")?,
+        public: flag("public")?,
+        unchecked: flag("rolespec_validate")? == Some(false),
+    })
 }

@@ -1,6 +1,7 @@
 //! Runs plays on hosts: strategy, conditions, handlers, events. Knows no SSH, no disk, no screen.
 
 mod actions;
+mod argument_spec;
 mod attempt;
 mod call;
 mod controller;
@@ -21,6 +22,7 @@ mod recap;
 mod redact;
 mod restart;
 mod result;
+mod roles;
 mod run;
 mod scopes;
 mod script;

@@ -12,6 +12,7 @@ use pgfleet_template::{Problem, Raw, Scope, Value, Vars, to_json};
 
 use crate::Event;
 use crate::hosts::{Fate, HostState};
+use crate::roles::Roles;
 use crate::run::Run;
 use crate::scopes::vars;
 
@@ -20,6 +21,8 @@ pub(crate) struct Playing {
     pub(crate) play: Arc<Play>,
     /// Variables that the play gives to all its hosts.
     pub(crate) magic: Arc<Vars>,
+    /// Hosts and the names that their tasks notified, until the handlers are found.
+    pub(crate) pending: Mutex<BTreeSet<(String, String)>>,
     /// Hosts that each handler has been notified for, by the handler's number.
     pub(crate) notified: Mutex<BTreeMap<usize, BTreeSet<String>>>,
     /// The hosts of the play, whatever became of them.
@@ -28,6 +31,8 @@ pub(crate) struct Playing {
     pub(crate) batch: Vec<Arc<HostState>>,
     vars_files: Mutex<BTreeMap<String, Vec<Arc<Vars>>>>,
     still: Mutex<Option<(usize, Arc<Vars>)>>,
+    /// Its roles and their handlers, those that were included meanwhile among them.
+    pub(crate) roles: Roles,
     ended: AtomicBool,
     play_ended: AtomicBool,
     /// How many blocks with a rescue stand around the task that is running.
@@ -166,12 +171,14 @@ impl Run {
     }
 
     async fn sections(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
-        for section in [&playing.play.pre_tasks, &playing.play.tasks, &playing.play.post_tasks] {
-            let active = active(hosts);
-            if active.is_empty() && !self.forces_handlers(playing)? {
+        let play = &playing.play;
+        for section in [[&play.pre_tasks, &Vec::new()], [&play.roles, &play.tasks], [&play.post_tasks, &Vec::new()]] {
+            if active(hosts).is_empty() && !self.forces_handlers(playing)? {
                 break;
             }
-            self.steps(playing, section, active).await?;
+            for steps in section {
+                self.steps(playing, steps, active(hosts)).await?;
+            }
             self.flush_handlers(playing, hosts).await?;
             if playing.is_ended() || self.options.stop.is_asked() {
                 break;
@@ -230,6 +237,7 @@ impl Run {
             listen: Vec::new(),
             changed_when: None,
             failed_when: None,
+            refused: None,
             included: None,
             folder: play.folder.clone(),
         };
@@ -251,11 +259,13 @@ impl Run {
         let playing = Playing {
             play: play.clone(),
             magic: Arc::new(magic),
+            pending: Mutex::default(),
             notified: Mutex::default(),
             all: all.to_vec(),
             batch: batch.to_vec(),
             vars_files: Mutex::default(),
             still: Mutex::default(),
+            roles: Roles::of(play),
             ended: AtomicBool::new(false),
             play_ended: AtomicBool::new(false),
             rescues: AtomicIsize::new(0),

@@ -141,7 +141,7 @@ impl From<Outcome> for TaskResult {
             data.insert("msg".to_owned(), Value::String(outcome.message));
         }
         // A command that ran and failed has changed something, as far as anyone knows.
-        let ran = ending == Ending::Failed && data.contains_key("rc") && data.contains_key("cmd");
+        let ran = ending == Ending::Failed && data.contains_key("rc") && data.contains_key("delta");
         let mut result = Self { ending, data, diff: outcome.diff, place: None, hint: None };
         result.settle();
         if ran {

@@ -1,14 +1,15 @@
 //! What names mean for a host: the order of layers, and the variables that the engine itself gives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use pgfleet_inventory::Inventory;
-use pgfleet_playbook::Task;
+use pgfleet_playbook::{Role, Task};
 use pgfleet_template::{Problem, Raw, Scope, Value, Vars, computed_map, mapping};
 
 use crate::hosts::HostState;
 use crate::play::Playing;
+use crate::roles::role_variables;
 use crate::run::Run;
 
 /// The version of the language, under the number that playbooks ask for.
@@ -34,14 +35,40 @@ pub(crate) fn is_controller(name: &str) -> bool {
 impl Run {
     /// The scope of a task on a host, without the item of a loop.
     pub(crate) fn scope(self: &Arc<Self>, playing: &Playing, host: &HostState, task: Option<&Task>) -> Result<Scope, Problem> {
-        let folder = task.map_or(playing.play.folder.as_path(), |task| task.folder.as_path());
-        let scope = self.empty_scope(folder, &playing.play.folder).over(self.options.defaults.clone()).over_all(host.layers());
+        let role = task.and_then(|task| task.settings.role.as_deref());
+        let scope = Scope::new(&self.options.language, self.folders(playing, task)).over(self.options.defaults.clone());
+        let scope = scope.over(playing.roles.defaults()).over_all(role.map(Role::task_defaults)).over_all(host.layers());
         let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
+        let scope = scope.over(playing.roles.vars()).over_all(role.map(Role::task_vars));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
-        let scope = scope.over(host.included()).over_all(host.set());
+        let scope = scope.over(host.included()).over_all(host.set()).over_all(role.map(Role::task_parameters));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
         let scope = scope.over(self.options.extra.clone()).over(self.constants());
-        Ok(scope.over(playing.magic.clone()).over(playing.still(self.fates())).over(self.own_variables(host)))
+        let scope = scope.over(playing.magic.clone()).over(playing.roles.names()).over_all(role.map(role_variables));
+        Ok(scope.over(playing.still(self.fates())).over(self.own_variables(host)))
+    }
+
+    /// The scope in which names of handlers are rendered: no host, since they are the same for all.
+    pub(crate) fn handler_scope(self: &Arc<Self>, playing: &Playing, handler: &Task) -> Scope {
+        let role = handler.settings.role.as_deref();
+        let scope = Scope::new(&self.options.language, self.folders(playing, Some(handler))).over(self.options.defaults.clone());
+        let scope = scope.over(playing.roles.defaults()).over_all(role.map(Role::task_defaults)).over(playing.play.vars.clone());
+        let scope = scope.over(playing.roles.vars()).over_all(role.map(Role::task_vars));
+        let scope = scope.over_all(handler.settings.vars.iter().cloned()).over_all(role.map(Role::task_parameters));
+        let scope = scope.over_all(handler.settings.parameters.iter().cloned()).over(self.options.extra.clone()).over(self.constants());
+        scope.over(playing.magic.clone()).over_all(role.map(role_variables))
+    }
+
+    /// Folders in which a task looks for files: its roles', its own, the play's, the project's.
+    pub(crate) fn folders(&self, playing: &Playing, task: Option<&Task>) -> Vec<PathBuf> {
+        let roles = task.and_then(|task| task.settings.role.as_deref());
+        let mut folders: Vec<PathBuf> = roles.into_iter().flat_map(|role| role.chain().map(|role| role.path.clone())).collect();
+        folders.extend(task.map(|task| task.folder.to_path_buf()));
+        folders.push(playing.play.folder.to_path_buf());
+        folders.push(self.options.project.clone());
+        let mut seen = std::collections::HashSet::new();
+        folders.retain(|folder| seen.insert(folder.clone()));
+        folders
     }
 
     /// The scope in which a play's own keywords are rendered: no host yet.

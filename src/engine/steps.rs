@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use pgfleet_playbook::{Block, Kind, Step, Task};
+use pgfleet_playbook::{Block, Engine, Kind, Step, Task};
 use pgfleet_template::Problem;
 
 use crate::hosts::{Fate, HostState};
@@ -45,13 +45,20 @@ impl Run {
         handler: bool,
     ) -> Result<(), Problem> {
         if is_include(task) {
-            return self.include(playing, task, hosts).await;
+            return self.include(playing, task, hosts, handler).await;
         }
         self.task(playing, task, hosts, handler).await?;
         self.end_if_too_many_failed(playing)
     }
 
     async fn block(self: &Arc<Self>, playing: &Playing, block: &Block, hosts: Hosts) -> Result<(), Problem> {
+        if let Some(role) = &block.role {
+            // A role that has run on a host does not run there again, unless it says that it may.
+            let hosts = playing.roles.lacking(role, hosts);
+            self.steps(playing, &block.block, hosts.clone()).await?;
+            playing.roles.complete(role, &active(&hosts));
+            return Ok(());
+        }
         let rescued = !block.rescue.is_empty();
         playing.rescuing(rescued, 1);
         let done = self.steps(playing, &block.block, hosts.clone()).await;
@@ -84,5 +91,5 @@ impl Run {
 
 /// True for an include whose file is chosen at run time.
 fn is_include(task: &Task) -> bool {
-    matches!(task.kind, Kind::Engine(_)) && task.module.name == "include_tasks"
+    matches!(task.kind, Kind::Engine(Engine::IncludeTasks | Engine::IncludeRole)) && task.refused.is_none()
 }

@@ -35,7 +35,12 @@ impl Run {
         let number = self.next_number();
         let name = match (&task.name, hosts.first()) {
             (Some(raw), Some(host)) => text_of(raw, &self.scope(playing, host, Some(task))?).unwrap_or_default(),
-            _ => task.module_name.clone(),
+            _ => unnamed(task),
+        };
+        let name = match &task.settings.role {
+            // An include names the role that it brings, not the one that it stands in.
+            Some(role) if task.kind != Kind::Engine(Engine::IncludeRole) => format!("{} : {name}", role.origin.name),
+            _ => name,
         };
         let module = task.module.name.to_owned();
         self.tell(&Event::TaskStarted {
@@ -120,6 +125,9 @@ impl Run {
         let attempt = Attempt { run: self, playing, task, number, host };
         let (result, delegate) = attempt.run_all().await;
         let looped = task.repeat.is_some() && result.data.contains_key("results");
+        if let (Some(role), false) = (&task.settings.role, matches!(result.ending, Ending::Skipped | Ending::Unreachable)) {
+            playing.roles.note_run(role, host);
+        }
         self.settle(playing, task, host, &result, Shown { number, delegate, looped, milliseconds: milliseconds(begin) })?;
         Ok((host.clone(), result))
     }
@@ -199,10 +207,14 @@ impl Run {
         if let Some(name) = &task.register {
             host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(result.variables()))));
         }
-        if let Some(facts) = result.data.get("ansible_facts").and_then(serde_json::Value::as_object)
-            && task.module.name == "setup"
-        {
-            host.learn(facts);
+        // These two have stored their variables already, where such variables belong.
+        if matches!(task.module.name, "set_fact" | "include_vars") {
+            return;
+        }
+        let facts = |data: &pgfleet_protocol::Map| data.get("ansible_facts").and_then(serde_json::Value::as_object).cloned();
+        let items = result.data.get("results").and_then(serde_json::Value::as_array).into_iter().flatten();
+        for facts in facts(&result.data).into_iter().chain(items.filter_map(|item| facts(item.as_object()?))) {
+            host.learn(&facts);
         }
     }
 }
@@ -211,4 +223,13 @@ impl Run {
 fn written(task: &Task) -> serde_json::Value {
     let (Arguments::Named(named) | Arguments::Whole(_, _, named)) = &task.arguments;
     named.iter().map(|(name, (_, raw))| (name.clone(), to_json(&raw.as_written()).unwrap_or_default())).collect()
+}
+
+/// How a task is shown that has no name.
+fn unnamed(task: &Task) -> String {
+    let role = match (&task.arguments, task.kind) {
+        (Arguments::Named(arguments), Kind::Engine(Engine::IncludeRole)) => arguments.get("name").map(|(_, raw)| raw.as_written()),
+        _ => None,
+    };
+    role.map_or_else(|| task.module_name.clone(), |role| format!("{} : {role}", task.module_name))
 }

@@ -33,6 +33,20 @@ impl Attempt<'_> {
         if let Some(sequence) = arguments.shift_remove("newline_sequence") {
             options.newline_sequence = sequence.as_str().unwrap_or("\n").replace("\\n", "\n").replace("\\r", "\r");
         }
+        let pgfleet_template::Delimiters { block: [block, block_end], variable: [open, close], comment: [comment, comment_end], .. } =
+            &mut options.delimiters;
+        for (name, field) in [
+            ("block_start_string", block),
+            ("block_end_string", block_end),
+            ("variable_start_string", open),
+            ("variable_end_string", close),
+            ("comment_start_string", comment),
+            ("comment_end_string", comment_end),
+        ] {
+            if let Some(given) = arguments.shift_remove(name).as_ref().and_then(Value::as_str) {
+                given.clone_into(field);
+            }
+        }
         let dest = text(&arguments, "dest").unwrap_or_default();
         let shown = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
         let names = crate::scopes::vars([
@@ -44,16 +58,7 @@ impl Attempt<'_> {
         let managed = || scope_here.with("ansible_managed", pgfleet_template::Value::from("Ansible managed"));
         let scope_here = if scope.defines("ansible_managed") { scope_here } else { managed() };
         let rendered = scope_here.render(&path.display().to_string(), &template, &options)?;
-        for unused in [
-            "src",
-            "output_encoding",
-            "block_start_string",
-            "block_end_string",
-            "variable_start_string",
-            "variable_end_string",
-            "comment_start_string",
-            "comment_end_string",
-        ] {
+        for unused in ["src", "output_encoding"] {
             arguments.shift_remove(unused);
         }
         let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -175,6 +180,22 @@ impl Attempt<'_> {
         self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
     }
 
+    pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let flag = |name: &str, otherwise| {
+            arguments.get(name).map_or(otherwise, |value| pgfleet_protocol::Argument::read(value).unwrap_or(otherwise))
+        };
+        let source = text(&arguments, "src").unwrap_or_default();
+        if flag("remote_src", false) || !flag("copy", true) || source.contains("://") {
+            return self.send("unarchive", arguments, contact, scope, None, None).await;
+        }
+        let path = self.find("files", &source)?;
+        let files = self.run.options.loader.files();
+        let bytes = files.read(&path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
+        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
+        self.send("unarchive", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+    }
+
     pub(crate) async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
         let source = text(&arguments, "src").unwrap_or_default();
         let dest = text(&arguments, "dest").unwrap_or_default();
@@ -206,7 +227,7 @@ impl Attempt<'_> {
         if path.is_absolute() {
             return if exists(path) { Ok(path.to_owned()) } else { Err(Problem::new(format!("there is no file {name}"))) };
         }
-        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
+        let folders = self.run.folders(self.playing, Some(self.task));
         let candidates = folders.iter().flat_map(|folder| [folder.join(kind).join(path), folder.join(path)]);
         let candidates: Vec<PathBuf> = candidates.collect();
         candidates.iter().find(|path| exists(path)).cloned().ok_or_else(|| {

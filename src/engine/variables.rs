@@ -119,7 +119,7 @@ impl Attempt<'_> {
 
     fn find_vars(&self, name: &str) -> Result<PathBuf, Problem> {
         let files = self.run.options.loader.files();
-        let folders = [self.task.folder.as_path(), self.playing.play.folder.as_path(), self.run.options.project.as_path()];
+        let folders = self.run.folders(self.playing, Some(self.task));
         let candidates = folders.iter().flat_map(|folder| [folder.join("vars").join(name), folder.join(name)]);
         let found = candidates.into_iter().find(|path| files.is_file(path));
         found

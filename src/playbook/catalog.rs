@@ -31,6 +31,8 @@ pub enum Transfer {
     Fetch,
     /// A program of the controller, run on the host.
     Script,
+    /// An archive of the controller to the host.
+    Unarchive,
 }
 
 /// Modules that the engine does itself.
@@ -46,6 +48,10 @@ pub enum Engine {
     GroupBy,
     /// Adds a host.
     AddHost,
+    /// Runs a role chosen at run time.
+    IncludeRole,
+    /// Runs a role, read beforehand.
+    ImportRole,
     /// Runs the tasks of a file chosen at run time.
     IncludeTasks,
     /// Runs the tasks of a file, read beforehand.
@@ -62,6 +68,8 @@ pub enum Engine {
     WaitForConnection,
     /// Sets variables of a host.
     SetFact,
+    /// Checks the arguments of a role.
+    ValidateArgumentSpec,
 }
 
 /// The arguments of a module that hosts do not know, by their names; `!true` marks what must be there.
@@ -98,6 +106,20 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     (Kind::Engine(Engine::Debug), engine_spec!("debug", "Shows a message or a variable.", free None, ["msg", "var", "verbosity"])),
     (Kind::Engine(Engine::Fail), engine_spec!("fail", "Fails with a message.", free None, ["msg"])),
     (Kind::Engine(Engine::GroupBy), engine_spec!("group_by", "Puts hosts into groups by a value.", free None, ["key" !true, "parents"])),
+    (
+        Kind::Engine(Engine::ImportRole),
+        engine_spec!("import_role", "Runs a role, read beforehand.", free None, [
+            "name" as "role" !true, "tasks_from", "vars_from", "defaults_from", "handlers_from", "public", "allow_duplicates",
+            "rolespec_validate"
+        ]),
+    ),
+    (
+        Kind::Engine(Engine::IncludeRole),
+        engine_spec!("include_role", "Runs a role chosen at run time.", free None, [
+            "name" as "role" !true, "tasks_from", "vars_from", "defaults_from", "handlers_from", "apply", "public",
+            "allow_duplicates", "rolespec_validate"
+        ]),
+    ),
     (
         Kind::Engine(Engine::ImportTasks),
         engine_spec!("import_tasks", "Runs the tasks of a file, read beforehand.", free Some("file"), ["file" as "_raw_params"]),
@@ -139,6 +161,12 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     ),
     (Kind::Engine(Engine::SetFact), engine_spec!("set_fact", "Sets variables of a host.", free None, [])),
     (
+        Kind::Engine(Engine::ValidateArgumentSpec),
+        engine_spec!("validate_argument_spec", "Checks variables against a list of arguments.", free None, [
+            "argument_spec" !true, "provided_arguments", "validate_args_context"
+        ]),
+    ),
+    (
         Kind::Transfer(Transfer::Template),
         engine_spec!("template", "Renders a template on the controller and writes it on the host.", free None, [
             "src" !true, "dest" !true, "owner", "group", "mode", "validate", "backup", "force", "follow", "trim_blocks",
@@ -148,10 +176,11 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     ),
 ];
 
+/// Stands for a module that nobody knows, in a task that may never run.
+pub(crate) const UNKNOWN: ModuleSpec = engine_spec!("unknown", "A module that is not known here.", free Some("_raw_params"), []);
+
 /// Names that only later versions can do, with what to say.
 const NOT_YET: &[(&str, &str)] = &[
-    ("include_role", "roles are not supported yet; use include_tasks"),
-    ("import_role", "roles are not supported yet; use import_tasks"),
     ("firewalld", "firewalld is not supported; run firewall-cmd as a command"),
     ("ufw", "ufw is not supported; run ufw as a command"),
     ("selinux", "SELinux is not supported; run setenforce as a command"),
@@ -178,6 +207,7 @@ pub fn lookup_module(name: &str) -> Result<(Kind, ModuleSpec), (String, Option<&
         let kind = match spec.name {
             "copy" => Kind::Transfer(Transfer::Copy),
             "fetch" => Kind::Transfer(Transfer::Fetch),
+            "unarchive" => Kind::Transfer(Transfer::Unarchive),
             _ => Kind::Host,
         };
         return Ok((kind, *spec));

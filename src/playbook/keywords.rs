@@ -74,7 +74,7 @@ pub(crate) const TASK: &[&str] = &[
     "when",
 ];
 
-/// Keywords that `include_tasks` takes.
+/// Keywords that `include_tasks` and `include_role` take.
 pub(crate) const OF_INCLUDES: &[&str] = &[
     "action",
     "args",
@@ -94,4 +94,4 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
 ];
 
 /// Keywords that are known but that nothing here does yet, with what to do instead.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[("roles", "roles are not supported yet; use import_tasks")];
+pub(crate) const NOT_YET: &[(&str, &str)] = &[];

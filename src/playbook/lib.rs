@@ -7,14 +7,16 @@ mod controller;
 mod keywords;
 mod load;
 mod play;
+mod role;
 mod settings;
 mod split;
 mod tags;
 mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
-pub use load::{Loader, MAX_INCLUDE_DEPTH};
+pub use load::{Included, Loader, MAX_INCLUDE_DEPTH};
 pub use play::{Gather, Play, Playbook, Prompt};
+pub use role::{Role, RoleChoice, RoleOrigin};
 pub use settings::{ModuleDefaults, Settings};
 pub use split::{parse_pairs, split_words};
 pub use tags::TagSelection;

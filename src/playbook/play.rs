@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Condition, Place, Raw, Vars};
+use pgfleet_template::{Condition, Place, Problem, Raw, Vars};
 
-use crate::{Settings, Step, Task};
+use crate::{Role, Settings, Step, TagSelection, Task};
 
 /// A playbook: its plays, those of imported playbooks among them.
 #[derive(Clone, Debug)]
 pub struct Playbook {
     /// The plays.
     pub plays: Vec<Play>,
+    /// What is wrong with tasks that may never run: unknown modules, arguments that do not fit.
+    pub deferred: Vec<Problem>,
 }
 
 /// Whether facts are gathered before a play's tasks.
@@ -77,6 +79,12 @@ pub struct Play {
     pub settings: Settings,
     /// Before the tasks; handlers are flushed after them.
     pub pre_tasks: Vec<Step>,
+    /// What its roles do, before the tasks.
+    pub roles: Vec<Step>,
+    /// The roles that it uses, those that its tasks import among them.
+    pub used_roles: Vec<Arc<Role>>,
+    /// Collections in which its roles are looked for.
+    pub collections: Vec<String>,
     /// The tasks.
     pub tasks: Vec<Step>,
     /// After the tasks and their handlers.
@@ -87,4 +95,24 @@ pub struct Play {
     pub import_when: Vec<Condition>,
     /// The folder of the playbook that it stands in.
     pub folder: Arc<PathBuf>,
+}
+
+impl Play {
+    /// True where a task that cannot be done runs for certain once the play has hosts: it is chosen, has no condition, and nothing
+    /// before it may end the play.
+    #[must_use]
+    pub fn fails_for_certain(&self, tags: &TagSelection) -> bool {
+        let sections = [&self.pre_tasks, &self.roles, &self.tasks, &self.post_tasks];
+        sections.into_iter().find_map(|steps| certainty(steps, tags)).unwrap_or(false)
+    }
+}
+
+/// Whether steps fail for certain; `None` where it depends on what follows them.
+fn certainty(steps: &[Step], tags: &TagSelection) -> Option<bool> {
+    steps.iter().find_map(|step| match step {
+        Step::Block(block) => certainty(&block.block, tags),
+        Step::Task(task) if !tags.selects(&task.settings.tags) => None,
+        Step::Task(task) if task.module.name == "meta" => Some(false),
+        Step::Task(task) => (task.refused.is_some() && task.settings.when.is_empty() && task.repeat.is_none()).then_some(true),
+    })
 }

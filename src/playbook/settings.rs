@@ -8,6 +8,8 @@ use pgfleet_template::{Condition, Place, Raw, Vars};
 /// Arguments by a module's short name.
 pub type ModuleDefaults = IndexMap<String, IndexMap<String, (Place, Raw)>>;
 
+use crate::Role;
+
 /// Keywords that an inner thing takes from the outer one unless it sets them itself; `when`, `vars`, `environment`, `notify`
 /// and `tags` add up instead. Values are as written: the engine renders them for each host.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Settings {
     pub vars: Vec<Arc<Vars>>,
     /// Variables that includes were given, outermost first. They stand above facts that were set.
     pub parameters: Vec<Arc<Vars>>,
+    /// The role that it belongs to.
+    pub role: Option<Arc<Role>>,
     /// Handlers to notify.
     pub notify: Vec<Raw>,
     /// Environment variables, outermost first.
@@ -70,6 +74,7 @@ impl Settings {
             when: joined(&self.when, inner.when),
             vars: joined(&self.vars, inner.vars),
             parameters: joined(&self.parameters, inner.parameters),
+            role: inner.role.or_else(|| self.role.clone()),
             notify: joined(&self.notify, inner.notify),
             environment: joined(&self.environment, inner.environment),
             tags: joined(&self.tags, inner.tags),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use pgfleet_protocol::ModuleSpec;
-use pgfleet_template::{Condition, Place, Raw};
+use pgfleet_template::{Condition, Place, Problem, Raw};
 
-use crate::{Kind, Settings};
+use crate::{Kind, Role, Settings};
 
 /// One step of a play: a task or a block of steps.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Block {
     pub rescue: Vec<Step>,
     /// For all hosts, afterwards.
     pub always: Vec<Step>,
+    /// The role whose tasks these are, all of them.
+    pub role: Option<Arc<Role>>,
 }
 
 /// A module with its arguments and everything said about them. Settings hold what it inherits too.
@@ -66,7 +68,9 @@ pub struct Task {
     pub changed_when: Option<Vec<Condition>>,
     /// When the result counts as failed; all must hold.
     pub failed_when: Option<Vec<Condition>>,
-    /// For `include_tasks`: what the tasks of the file inherit, which is what stands around the include, what it says
+    /// Why it cannot be done: an unknown module, arguments that do not fit. It matters only where the task would run.
+    pub refused: Option<Box<Problem>>,
+    /// For includes: what the tasks of the file inherit, which is what stands around the include, what it says
     /// under `apply` and its variables, but none of its own keywords.
     pub included: Option<Arc<Settings>>,
     /// The folder of the file that it stands in; files that it names are looked for there first.

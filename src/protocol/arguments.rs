@@ -113,6 +113,7 @@ pub struct ModuleSpec {
 
 /// Arguments of all modules that make files.
 const OF_FILES: &[ArgumentSpec] = &[
+    ArgumentSpec { aliases: &["attr"], doc: "Flags of the inode, as chattr takes them.", ..of_files("attributes", Kind::Text) },
     of_files("selevel", Kind::Text),
     of_files("serole", Kind::Text),
     of_files("setype", Kind::Text),
@@ -131,7 +132,9 @@ impl ModuleSpec {
         let own = self.arguments.iter().find(|argument| argument.name == name || argument.aliases.contains(&name));
         // What every module that makes files takes, and what has no effect here: files are replaced atomically, and a host
         // without SELinux has no contexts.
-        own.or_else(|| self.makes_files().then(|| OF_FILES.iter().find(|argument| argument.name == name)).flatten())
+        own.or_else(|| {
+            self.makes_files().then(|| OF_FILES.iter().find(|argument| argument.name == name || argument.aliases.contains(&name))).flatten()
+        })
     }
 
     /// True for modules that set owner, group and mode of what they make.

@@ -1,7 +1,8 @@
 //! The modules that run on hosts, in one list.
 
 use crate::modules::{
-    account, cluster, command, content, facts, files, keys, network, packages, postgresql, repositories, search, services, stream, system,
+    account, cluster, command, content, facts, files, keys, network, packages, postgresql, repositories, search, services, settings,
+    sources, stream, system,
 };
 use crate::{ArgumentProblem, Arguments, Map, ModuleSpec};
 
@@ -31,6 +32,7 @@ macro_rules! calls {
 }
 
 calls! {
+    Alternatives(settings::Alternatives),
     Apt(packages::Apt),
     AptRepository(repositories::AptRepository),
     AsyncStatus(facts::AsyncStatus),
@@ -40,24 +42,31 @@ calls! {
     Copy(files::Copy),
     Cron(system::Cron),
     Deb822Repository(repositories::Deb822Repository),
+    Debconf(settings::Debconf),
     Diagnose(cluster::Diagnose),
     Dnf(packages::Dnf),
     DpkgSelections(packages::DpkgSelections),
     Fetch(files::Fetch),
     File(files::File),
+    Filesystem(settings::Filesystem),
     Find(search::Find),
     GetUrl(network::GetUrl),
     Getent(search::Getent),
+    Git(sources::Git),
     Group(account::Group),
     Hostname(system::Hostname),
     IniFile(content::IniFile),
+    Iptables(settings::Iptables),
     KnownHosts(keys::KnownHosts),
     Lineinfile(content::Lineinfile),
+    LocaleGen(settings::LocaleGen),
     Modprobe(system::Modprobe),
     Mount(system::Mount),
     Package(packages::Package),
     PackageFacts(search::PackageFacts),
+    PamLimits(settings::PamLimits),
     Ping(facts::Ping),
+    Pip(sources::Pip),
     PostgresqlDb(postgresql::PostgresqlDb),
     PostgresqlExt(postgresql::PostgresqlExt),
     PostgresqlInfo(postgresql::PostgresqlInfo),
@@ -86,6 +95,7 @@ calls! {
     Systemd(services::Systemd),
     Tempfile(search::Tempfile),
     Timezone(system::Timezone),
+    Unarchive(sources::Unarchive),
     Uri(network::Uri),
     User(account::User),
     WaitFor(network::WaitFor),

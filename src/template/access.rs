@@ -1,11 +1,13 @@
 //! What the rewritten instructions call: access that lets undefined through, and checks that do not.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use minijinja::value::{Object, ObjectRepr, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::Value;
+use crate::builtins::{compare, contains, subtract};
 use crate::evaluate::{inner_problem, note_undefined};
 
 /// `value.name`, also where `value` is undefined.
@@ -59,8 +61,51 @@ impl Object for Checked {
 pub(crate) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("__item__", item);
     environment.add_filter("__concat__", concat);
+    environment.add_filter("__lt__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_lt));
+    environment.add_filter("__le__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_le));
+    environment.add_filter("__gt__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_gt));
+    environment.add_filter("__ge__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_ge));
+    environment.add_filter("__in__", |item: &Value, all: &Value| defined(item, all).and_then(|()| contains(all, item)));
+    environment.add_filter("__sub__", |a: &Value, b: &Value| defined(a, b).and_then(|()| subtract(a, b)));
     environment.add_filter("__filter__", filter);
     environment.add_filter("__test__", test);
+}
+
+fn defined(left: &Value, right: &Value) -> Result<(), Error> {
+    if left.is_undefined() || right.is_undefined() { Err(ErrorKind::UndefinedError.into()) } else { Ok(()) }
+}
+
+/// Python's order: what cannot be compared is an error.
+fn ordered(left: &Value, right: &Value) -> Result<Ordering, Error> {
+    defined(left, right)?;
+    compare(left, right)
+}
+
+/// What an inline `if` without `else` gives when its condition is false.
+#[derive(Debug)]
+struct Nothing;
+
+impl Object for Nothing {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+pub(crate) fn nothing() -> Value {
+    Value::from_object(Nothing)
+}
+
+/// True for what an inline `if` without `else` gives when its condition is false.
+pub(crate) fn is_nothing(value: &Value) -> bool {
+    value.downcast_object_ref::<Nothing>().is_some()
 }
 
 fn item(state: &mut State<'_, '_>, value: &Value, key: &Value, path: &Value) -> Result<Value, Error> {

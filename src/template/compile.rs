@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use minijinja::machinery::{Instructions, ast, parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
 
-use crate::backslash::double_backslashes;
+use crate::backslash::{in_file, in_yaml};
 use crate::rewrite::Rewriter;
 
 /// How a source is read.
@@ -22,7 +22,7 @@ pub(crate) enum Shape {
 
 /// Compiled source, shared by all places that have the same text.
 pub(crate) struct Compiled {
-    /// The source that was compiled: strings' backslashes already doubled.
+    /// The source that was compiled.
     pub(crate) source: &'static str,
     pub(crate) shape: Shape,
     pub(crate) instructions: Instructions<'static>,
@@ -74,10 +74,10 @@ pub(crate) fn intern(text: &str) -> &'static str {
 
 type Cache = Mutex<HashMap<(&'static str, Shape), Arc<Compiled>>>;
 
-/// Compiles text of a YAML file: strings in its expressions have their backslashes doubled.
+/// Compiles text of a YAML file.
 pub(crate) fn compile(source: &str, shape: Shape) -> Result<Arc<Compiled>, minijinja::Error> {
     static CACHE: LazyLock<Cache> = LazyLock::new(Mutex::default);
-    let source = intern(&double_backslashes(source, shape));
+    let source = intern(&in_yaml(source, shape));
     if let Some(known) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).get(&(source, shape)) {
         return Ok(known.clone());
     }
@@ -111,7 +111,7 @@ pub(crate) fn compile(source: &str, shape: Shape) -> Result<Arc<Compiled>, minij
 
 /// Compiles a template file; what it includes by a constant name becomes part of it.
 pub(crate) fn compile_file(name: &str, source: &str, includes: &dyn Includes) -> Result<Compiled, minijinja::Error> {
-    let (name, source) = (intern(name), intern(source));
+    let (name, source) = (intern(name), intern(&in_file(source)));
     let tree = parse(source, name, includes.syntax().clone())?;
     let mut rewriter = Rewriter::new(name, source, Some(includes));
     let blocks = rewriter.template(name, source, &tree);
@@ -121,10 +121,9 @@ pub(crate) fn compile_file(name: &str, source: &str, includes: &dyn Includes) ->
     Ok(rewriter.finish(source, Shape::Template, blocks, None))
 }
 
-/// Texts of playbooks keep their trailing newline and know no `trim_blocks`.
+/// A last newline is no part of a text: it comes back where the result is text.
 fn text_syntax() -> SyntaxConfig {
-    static SYNTAX: LazyLock<Option<SyntaxConfig>> =
-        LazyLock::new(|| SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).build().ok());
+    static SYNTAX: LazyLock<Option<SyntaxConfig>> = LazyLock::new(|| SyntaxConfig::builder().trim_blocks(true).build().ok());
     SYNTAX.clone().unwrap_or_default()
 }
 

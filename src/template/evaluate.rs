@@ -94,13 +94,13 @@ struct Emitted {
 
 /// Writes a value into a text: nothing for null, Python's notation for everything that is no text.
 pub(crate) fn write_value(output: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let bytes = if value.is_none() || value.is_undefined() {
+    let bytes = if value.is_none() || value.is_undefined() || crate::is_omit(value) {
         0
     } else if let Some(text) = value.as_str() {
         output.write_str(text)?;
         text.len()
     } else {
-        let text = crate::value::as_text(value)?;
+        let text = crate::value::as_output(value)?;
         output.write_str(&text)?;
         text.len()
     };
@@ -136,10 +136,21 @@ fn run_in(compiled: &Compiled, root: &Arc<Root>) -> Result<Value, Error> {
             _ => Value::from(text),
         },
     };
-    if value.is_undefined() || compiled.has_literals && has_undefined(&value, 0) {
+    let value = with_last_newlines(value, compiled.source);
+    if value.is_undefined() || crate::access::is_nothing(&value) || compiled.has_literals && has_undefined(&value, 0) {
         return Err(ErrorKind::UndefinedError.into());
     }
     Ok(value)
+}
+
+/// Text ends with as many newlines as its template, or more.
+fn with_last_newlines(value: Value, source: &str) -> Value {
+    let newlines = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let wanted = newlines(source);
+    match value.as_str() {
+        Some(text) if wanted > newlines(text) => Value::from(format!("{text}{}", "\n".repeat(wanted - newlines(text)))),
+        _ => value,
+    }
 }
 
 /// Lists and mappings that were written in the expression itself are plain; everything else was checked before.

@@ -20,7 +20,7 @@ impl Expression {
     /// # Errors
     /// When it is no expression; the problem has its place.
     pub fn parse(source: &str, place: &Place) -> Result<Self, Problem> {
-        let compiled = compile(source, Shape::Expression).map_err(|error| syntax_problem(&error, source, place))?;
+        let compiled = compile(source.trim_end(), Shape::Expression).map_err(|error| syntax_problem(&error, source, place))?;
         Ok(Self { source: source.into(), place: place.clone(), compiled })
     }
 
@@ -53,6 +53,7 @@ impl Expression {
 
 fn evaluate(compiled: &Compiled, scope: &Scope, place: &Place) -> Result<Value, Problem> {
     if let Some(name) = compiled.variable
+        && !compiled.source.ends_with('\n')
         && let Some(value) = scope.get(name).map_err(|problem| problem.at(place))?
     {
         return Ok(value);

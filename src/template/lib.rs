@@ -29,7 +29,7 @@ pub use node::{Node, NodeKind};
 pub use place::Place;
 pub use problem::{Problem, closest};
 pub use raw::{Raw, Vars};
-pub use scope::{Language, Scope, TemplateOptions};
+pub use scope::{Delimiters, Language, Scope, TemplateOptions};
 pub use source::SourceFile;
 pub use value::{computed_map, from_json, is_omit, mapping, omit, to_json};
 pub use vault::{Vault, VaultPassword};

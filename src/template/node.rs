@@ -34,6 +34,8 @@ impl Node {
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match &self.kind {
+            // A date is text to everything that asks for text.
+            NodeKind::Scalar { text, value } if value.kind() == minijinja::value::ValueKind::Plain => Some(text),
             NodeKind::Scalar { value, .. } => value.as_str(),
             _ => None,
         }
@@ -96,6 +98,7 @@ impl Node {
             NodeKind::Scalar { value, .. } if value.is_none() => "nothing",
             NodeKind::Scalar { value, .. } if value.as_str().is_some() => "text",
             NodeKind::Scalar { value, .. } if value.is_number() => "a number",
+            NodeKind::Scalar { value, .. } if value.kind() == minijinja::value::ValueKind::Plain => "a date",
             NodeKind::Scalar { .. } => "true or false",
         }
     }

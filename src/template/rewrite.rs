@@ -7,7 +7,7 @@ use minijinja::machinery::{CodeGenerator, Instruction, Instructions, ast, parse}
 use minijinja::value::ValueKind;
 
 use crate::Value;
-use crate::access::{Attribute, Checked};
+use crate::access::{Attribute, Checked, nothing};
 use crate::compile::{Compiled, Includes, Piece, Shape, intern};
 
 /// Filters that take something undefined; all others refuse it.
@@ -29,6 +29,21 @@ pub(crate) struct Rewriter<'r> {
     depth: usize,
     pub(crate) error: Option<minijinja::Error>,
 }
+
+/// Methods that change a list or mapping in place.
+const CHANGES: [&str; 11] = [
+    ".append(",
+    ".extend(",
+    ".insert(",
+    ".pop(",
+    ".popitem(",
+    ".remove(",
+    ".clear(",
+    ".sort(",
+    ".update(",
+    ".setdefault(",
+    ".__setitem__(",
+];
 
 /// Code that is copied, and what differs in the copy.
 struct Origin<'c> {
@@ -104,6 +119,7 @@ impl<'r> Rewriter<'r> {
 
     fn append(&mut self, origin: &Origin<'_>) {
         let targets = jump_targets(origin.code);
+        let changes = CHANGES.iter().any(|method| origin.piece.source.contains(method));
         let mut moved: Vec<u32> = Vec::new();
         let mut jumps: Vec<u32> = Vec::new();
         let mut index = 0;
@@ -117,10 +133,17 @@ impl<'r> Rewriter<'r> {
                 Instruction::Include(ignore_missing) if !targets.contains(&index) => self.include(origin, index, *ignore_missing),
                 _ => false,
             };
+            if changes && is_assignment(origin.code, index) {
+                self.push(origin, index, Instruction::CallFunction("__own__", Some(1)));
+            }
             if !included {
                 self.rewrite(origin, index, instruction);
             }
-            if let Some(maker) = stored_literal(origin.code, index).filter(|_| !targets.contains(&(index + 1))) {
+            if changes {
+                if let Some(maker) = maker(instruction) {
+                    self.push(origin, index, Instruction::CallFunction(maker, Some(1)));
+                }
+            } else if let Some(maker) = stored_literal(origin.code, index).filter(|_| !targets.contains(&(index + 1))) {
                 self.push(origin, index, Instruction::CallFunction(maker, Some(1)));
             }
             index += 1;
@@ -148,6 +171,12 @@ impl<'r> Rewriter<'r> {
                 self.push(origin, index, Instruction::ApplyFilter("__item__", Some(3), !0));
             }
             Instruction::StringConcat => self.push(origin, index, Instruction::ApplyFilter("__concat__", Some(2), !0)),
+            Instruction::Gt => self.push(origin, index, Instruction::ApplyFilter("__gt__", Some(2), !0)),
+            Instruction::Gte => self.push(origin, index, Instruction::ApplyFilter("__ge__", Some(2), !0)),
+            Instruction::Lt => self.push(origin, index, Instruction::ApplyFilter("__lt__", Some(2), !0)),
+            Instruction::Lte => self.push(origin, index, Instruction::ApplyFilter("__le__", Some(2), !0)),
+            Instruction::In => self.push(origin, index, Instruction::ApplyFilter("__in__", Some(2), !0)),
+            Instruction::Sub => self.push(origin, index, Instruction::ApplyFilter("__sub__", Some(2), !0)),
             Instruction::Rem => self.push(origin, index, Instruction::CallFunction("__mod__", Some(2))),
             Instruction::ApplyFilter(name, count, id) => {
                 let plugin = Plugin { make: Instruction::ApplyFilter, checked: "__filter__", tolerant: TOLERANT_FILTERS.contains(name) };
@@ -157,9 +186,9 @@ impl<'r> Rewriter<'r> {
                 let plugin = Plugin { make: Instruction::PerformTest, checked: "__test__", tolerant: TOLERANT_TESTS.contains(name) };
                 self.call_plugin(origin, index, &plugin, (name, *count, *id));
             }
-            // An inline `if` without `else` gives a silent undefined in minijinja, a loud one in Ansible.
+            // An inline `if` without `else` gives something that writes as nothing and is false.
             Instruction::LoadConst(value) if value.is_undefined() => {
-                self.push(origin, index, Instruction::LoadConst(Value::UNDEFINED));
+                self.push(origin, index, Instruction::LoadConst(nothing()));
             }
             other => {
                 if matches!(other, Instruction::BuildList(_) | Instruction::BuildMap(_) | Instruction::BuildTuple(_)) {
@@ -242,7 +271,7 @@ impl<'r> Rewriter<'r> {
             }
             return ignore_missing;
         };
-        let (file, source) = (intern(&path.to_string_lossy()), intern(&text));
+        let (file, source) = (intern(&path.to_string_lossy()), intern(&crate::backslash::in_file(&text)));
         let tree = match parse(source, file, includes.syntax().clone()) {
             Ok(tree) => tree,
             Err(error) => {
@@ -275,13 +304,24 @@ fn stored_literal(code: &Instructions<'static>, index: u32) -> Option<&'static s
     if !matches!(code.get(index + 1), Some(Instruction::StoreLocal(_))) {
         return None;
     }
-    match code.get(index)? {
+    maker(code.get(index)?)
+}
+
+/// What makes the list or mapping of an instruction changeable, and those in it.
+fn maker(instruction: &Instruction<'static>) -> Option<&'static str> {
+    match instruction {
         Instruction::BuildList(_) => Some("__list__"),
         Instruction::BuildMap(_) => Some("__dict__"),
-        Instruction::LoadConst(value) if value.kind() == ValueKind::Seq && !value.is_tuple() => Some("__list__"),
-        Instruction::LoadConst(value) if value.kind() == ValueKind::Map => Some("__dict__"),
+        Instruction::LoadConst(value) if matches!(value.kind(), ValueKind::Seq | ValueKind::Map) => Some("__own__"),
         _ => None,
     }
+}
+
+/// True for `{% set x = .. %}`, false for the variables of loops: their values belong to what is looped over.
+fn is_assignment(code: &Instructions<'static>, index: u32) -> bool {
+    let before = index.checked_sub(1).and_then(|before| code.get(before));
+    matches!(code.get(index), Some(Instruction::StoreLocal(_)))
+        && !matches!(before, Some(Instruction::Iterate(_) | Instruction::UnpackList(_) | Instruction::StoreLocal(_)))
 }
 
 /// Where `a` of `a.b[0].c` begins: the span of an access begins at the access before it.

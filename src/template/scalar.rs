@@ -64,7 +64,10 @@ fn number(text: &str) -> Result<Value, String> {
     let captures = TIMESTAMPS.as_ref().and_then(|regex| regex.captures(text).ok().flatten());
     match captures {
         // A date alone needs two digits each for month and day.
-        Some(captures) if captures.name("hour").is_some() || text.len() == 10 => timestamp(&captures).map(Value::from),
+        Some(captures) if captures.name("hour").is_some() || text.len() == 10 => {
+            let iso = timestamp(&captures)?;
+            Ok(crate::builtins::timestamp(&iso).unwrap_or_else(|| Value::from(iso)))
+        }
         _ => Ok(Value::from(text)),
     }
 }

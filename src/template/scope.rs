@@ -70,11 +70,36 @@ pub struct TemplateOptions {
     pub lstrip_blocks: bool,
     /// Ending of the result's lines.
     pub newline_sequence: String,
+    /// What begins and ends code.
+    pub delimiters: Delimiters,
+}
+
+/// What begins and ends the code of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Delimiters {
+    /// Of statements, `{%` and `%}`.
+    pub block: [String; 2],
+    /// Of expressions, `{{` and `}}`.
+    pub variable: [String; 2],
+    /// Of comments, `{#` and `#}`.
+    pub comment: [String; 2],
+    /// Of lines that are statements as a whole; none when empty.
+    pub line_statement: String,
+    /// Of comments that end with the line; none when empty.
+    pub line_comment: String,
+}
+
+impl Default for Delimiters {
+    fn default() -> Self {
+        let pair = |open: &str, close: &str| [open.to_owned(), close.to_owned()];
+        let (block, variable, comment) = (pair("{%", "%}"), pair("{{", "}}"), pair("{#", "#}"));
+        Self { block, variable, comment, line_statement: String::new(), line_comment: String::new() }
+    }
 }
 
 impl Default for TemplateOptions {
     fn default() -> Self {
-        Self { trim_blocks: true, lstrip_blocks: false, newline_sequence: "\n".to_owned() }
+        Self { trim_blocks: true, lstrip_blocks: false, newline_sequence: "\n".to_owned(), delimiters: Delimiters::default() }
     }
 }
 

@@ -20,6 +20,7 @@ struct Key {
     source: &'static str,
     trim_blocks: bool,
     lstrip_blocks: bool,
+    delimiters: crate::Delimiters,
     search: Vec<PathBuf>,
 }
 
@@ -74,7 +75,20 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 fn syntax(options: &TemplateOptions) -> Result<SyntaxConfig, minijinja::Error> {
-    SyntaxConfig::builder().trim_blocks(options.trim_blocks).lstrip_blocks(options.lstrip_blocks).keep_trailing_newline(true).build()
+    let mut builder = SyntaxConfig::builder();
+    builder.trim_blocks(options.trim_blocks).lstrip_blocks(options.lstrip_blocks);
+    let delimiters = &options.delimiters;
+    if *delimiters != crate::Delimiters::default() {
+        let [open, close] = delimiters.block.clone();
+        builder.block_delimiters(open, close);
+        let [open, close] = delimiters.variable.clone();
+        builder.variable_delimiters(open, close);
+        let [open, close] = delimiters.comment.clone();
+        builder.comment_delimiters(open, close);
+        builder.line_statement_prefix(delimiters.line_statement.clone());
+        builder.line_comment_prefix(delimiters.line_comment.clone());
+    }
+    builder.build()
 }
 
 struct Folder<'s> {
@@ -95,9 +109,9 @@ impl Includes for Folder<'_> {
 }
 
 pub(crate) fn render(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) -> Result<String, Problem> {
-    let (options, body) = header(source, options);
-    let skipped = usize::from(body.len() != source.len());
     let place = Place::new(name, 1, 1);
+    let (options, body) = header(source, options).map_err(|problem| problem.at(&place))?;
+    let skipped = usize::from(body.len() != source.len());
     let moved = |mut problem: Problem| {
         if let Some(place) = problem.place.as_mut().filter(|place| *place.file == *name) {
             place.line += skipped;
@@ -110,8 +124,9 @@ pub(crate) fn render(scope: &Scope, name: &str, source: &str, options: &Template
     RENDERING.with_borrow_mut(|stack| drop(stack.pop()));
     let value = result.map_err(moved)?;
     let text = match value.as_str() {
+        None if value.is_none() => String::new(),
         Some(text) => text.to_owned(),
-        None => crate::value::as_text(&value).map_err(|error| Problem::new(error.to_string()).at(&place))?,
+        None => crate::value::as_output(&value).map_err(|error| Problem::new(error.to_string()).at(&place))?,
     };
     if options.newline_sequence == "\n" {
         return Ok(text);
@@ -126,6 +141,7 @@ fn compiled(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) 
         source: intern(source),
         trim_blocks: options.trim_blocks,
         lstrip_blocks: options.lstrip_blocks,
+        delimiters: options.delimiters.clone(),
         search: scope.search().to_vec(),
     };
     if let Some(known) = templates.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -146,20 +162,34 @@ fn compiled(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) 
     Ok(compiled)
 }
 
-/// Options of a first line `#jinja2: trim_blocks: "True", lstrip_blocks: True`, and the text after it.
-fn header<'s>(source: &'s str, options: &TemplateOptions) -> (TemplateOptions, &'s str) {
+/// Options of a first line `#jinja2: trim_blocks: True, lstrip_blocks: True`, and the text after it.
+fn header<'s>(source: &'s str, options: &TemplateOptions) -> Result<(TemplateOptions, &'s str), Problem> {
     let mut options = options.clone();
-    let Some(rest) = source.strip_prefix("#jinja2:") else { return (options, source) };
-    let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
-    for (name, value) in line.split(',').filter_map(|setting| setting.split_once(':')) {
-        let value = value.trim().trim_matches(['"', '\'']);
-        let holds = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "1");
-        match name.trim() {
+    let Some(rest) = source.strip_prefix("#jinja2:") else { return Ok((options, source)) };
+    let wrong = |why: String| Problem::new(format!("malformed template: the '#jinja2:' line {why}"));
+    let (line, body) = rest.split_once('\n').ok_or_else(|| wrong("ends the template".to_owned()))?;
+    for pair in line.split(',') {
+        let (name, value) = pair.split_once(':').ok_or_else(|| wrong(format!("has '{}' without a ':'", pair.trim())))?;
+        let (name, value) = (name.trim(), value.trim());
+        let text = value.trim_matches(['"', '\'']).replace("\\n", "\n").replace("\\r", "\r");
+        // Text is true as any text is, also `"False"`.
+        let holds = if value.starts_with(['"', '\'']) { !text.is_empty() } else { matches!(value, "True" | "1") };
+        let delimiters = &mut options.delimiters;
+        match name {
             "trim_blocks" => options.trim_blocks = holds,
             "lstrip_blocks" => options.lstrip_blocks = holds,
-            "newline_sequence" => options.newline_sequence = value.replace("\\n", "\n").replace("\\r", "\r"),
-            _ => {}
+            "newline_sequence" => options.newline_sequence = text,
+            "block_start_string" => delimiters.block[0] = text,
+            "block_end_string" => delimiters.block[1] = text,
+            "variable_start_string" => delimiters.variable[0] = text,
+            "variable_end_string" => delimiters.variable[1] = text,
+            "comment_start_string" => delimiters.comment[0] = text,
+            "comment_end_string" => delimiters.comment[1] = text,
+            "line_statement_prefix" => delimiters.line_statement = text,
+            "line_comment_prefix" => delimiters.line_comment = text,
+            "keep_trailing_newline" => {}
+            other => return Err(wrong(format!("has '{other}', which is no option"))),
         }
     }
-    (options, body)
+    Ok((options, body))
 }

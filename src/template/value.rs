@@ -21,7 +21,9 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, Problem> {
         ValueKind::None => serde_json::Value::Null,
         ValueKind::Bool => serde_json::Value::Bool(value.is_true()),
         ValueKind::Number => number_to_json(value),
-        ValueKind::Seq | ValueKind::Iterable => items(value)?.iter().map(to_json).collect::<Result<_, _>>()?,
+        ValueKind::Seq | ValueKind::Iterable => {
+            items(value)?.iter().filter(|item| !is_omit(item)).map(to_json).collect::<Result<_, _>>()?
+        }
         ValueKind::Map => {
             let mut map = serde_json::Map::new();
             for (key, value) in pairs(value)? {
@@ -32,7 +34,10 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, Problem> {
             serde_json::Value::Object(map)
         }
         ValueKind::Invalid => return Err(invalid(value)),
-        _ => serde_json::Value::String(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        _ => match value.downcast_object_ref::<crate::builtins::Moment>() {
+            Some(moment) => serde_json::Value::String(moment.iso('T')),
+            None => serde_json::Value::String(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        },
     })
 }
 
@@ -121,6 +126,12 @@ fn has_lazy(value: &Value) -> bool {
 pub(crate) fn as_text(value: &Value) -> Result<String, Error> {
     let value = forced(value.clone()).map_err(crate::evaluate::into_error)?;
     Ok(crate::builtins::python_str(&value))
+}
+
+/// A value as a template puts it out: tuples as lists, and what is omitted left out.
+pub(crate) fn as_output(value: &Value) -> Result<String, Error> {
+    let value = forced(value.clone()).map_err(crate::evaluate::into_error)?;
+    Ok(crate::builtins::python_output(&value))
 }
 
 /// A JSON value.

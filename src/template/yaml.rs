@@ -14,8 +14,11 @@ const MOST_ALIASED: usize = 100_000;
 
 /// All documents of a text.
 pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
-    let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 };
-    let result = reader.documents();
+    let result = read(name, text);
+    let result = match &result {
+        Err(problem) if problem.message.contains(OUTDENTED) => indented(name, text, problem).map_or(result, Ok),
+        _ => result,
+    };
     // JSON with tabs in it is no YAML.
     if text.contains('\t')
         && result.is_err()
@@ -25,6 +28,44 @@ pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Proble
         return Ok(vec![json_node(&value, &Place::new(name.clone(), 1, 1))]);
     }
     result.map_err(|problem| clearer(problem, text))
+}
+
+fn read(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
+    Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 }.documents()
+}
+
+/// What the scanner says of a line inside of brackets or quotes that stands further left than what is around it:
+/// YAML 1.2 forbids that, YAML 1.1 does not.
+const OUTDENTED: &str = "invalid indentation";
+/// Lines that are brought into line, in one file.
+const MOST_OUTDENTED: usize = 200;
+
+/// Reads a text in which such lines are indented, which changes nothing of their meaning.
+fn indented(name: &Arc<str>, text: &str, first: &Problem) -> Option<Vec<Node>> {
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let deepest = lines.iter().map(|line| line.len() - line.trim_start_matches(' ').len()).max().unwrap_or(0);
+    let margin = " ".repeat(deepest.min(DEEPEST) + 1);
+    let mut moved = HashSet::new();
+    let mut problem = first.clone();
+    for _ in 0..MOST_OUTDENTED {
+        let mut line = problem.place.as_ref()?.line;
+        // A quoted scalar is reported where it begins, and its first line is never at fault.
+        if problem.message.contains("quoted scalar") {
+            line += 1;
+        }
+        while moved.contains(&line) {
+            line += 1;
+        }
+        let at = lines.get_mut(line.checked_sub(1)?)?;
+        at.insert_str(0, &margin);
+        moved.insert(line);
+        match read(name, &lines.join("\n")) {
+            Ok(nodes) => return Some(nodes),
+            Err(next) if next.message.contains(OUTDENTED) => problem = next,
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 struct Reader<'t> {
@@ -192,7 +233,8 @@ fn merge(merged: &mut Vec<(Node, Node)>, value: Node) -> Result<(), Problem> {
 const CORE: &str = "tag:yaml.org,2002:";
 
 fn written(tag: &Tag) -> String {
-    if tag.handle == CORE { format!("!!{}", tag.suffix) } else { format!("{}{}", tag.handle, tag.suffix) }
+    let whole = format!("{}{}", tag.handle, tag.suffix);
+    whole.strip_prefix(CORE).map_or_else(|| whole.clone(), |suffix| format!("!!{suffix}"))
 }
 
 fn unknown_tag(tag: &Tag, place: &Place) -> Problem {
@@ -224,6 +266,7 @@ fn scalar_node(text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place
                 kept = Some("!unsafe".to_owned());
                 Value::from(text.as_str())
             }
+            "!" if style == ScalarStyle::Plain && !text.is_empty() => scalar::resolve(&text).map_err(|why| Problem::new(why).at(&place))?,
             "!" | "!!str" | "!!binary" => Value::from(text.as_str()),
             "!!null" => Value::from(()),
             "!!bool" => scalar::boolean(&text).ok_or_else(|| mismatch("boolean"))?,

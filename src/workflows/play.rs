@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::{Finished, Fleet, Redactor, Report, Run, RunOptions, Stop};
+use pgfleet_engine::{Event, Finished, Fleet, Redactor, Report, Run, RunOptions, Stop};
 use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
@@ -15,7 +15,7 @@ use crate::actions::Actions;
 use crate::fleet::{SshFleet, SshHabits};
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
-use crate::reach::{check_reach, explained, vars_files_problems};
+use crate::reach::{check_reach, explained, pattern, vars_files_problems};
 use crate::{Project, WorkflowError};
 
 /// What a person asks of a run, whatever the workflow.
@@ -48,6 +48,10 @@ pub struct Wish {
     pub ssh: SshHabits,
     /// Passwords of vaults.
     pub vault_passwords: Vec<VaultPassword>,
+    /// Folders in which roles are looked for, besides those of the playbook.
+    pub roles_paths: Vec<PathBuf>,
+    /// Folders in which collections are looked for.
+    pub collections_paths: Vec<PathBuf>,
     /// Accept the key of a host that was never met, and keep it.
     pub accept_new_host_keys: bool,
     /// Limit for connecting.
@@ -100,12 +104,26 @@ pub(crate) fn prepare_own(wish: &Wish, playbook: &str) -> Result<Prepared, Workf
     prepare(wish, &if is_here { PathBuf::from(playbook) } else { root.join(playbook) })
 }
 
+/// What a playbook is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run it: what would fail for certain is refused.
+    Run,
+    /// To list what is in it.
+    List,
+}
+
 /// Reads inventory, playbook and variables.
 pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, WorkflowError> {
+    prepare_for(wish, playbook, Purpose::Run)
+}
+
+/// The same, for a run or for a list.
+pub(crate) fn prepare_for(wish: &Wish, playbook: &Path, purpose: Purpose) -> Result<Prepared, WorkflowError> {
     let files = wish.project.files();
     let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
-    let loader = Loader::new(files.clone(), vault.clone());
-    let playbook_path = if files.is_file(playbook) { playbook.to_owned() } else { wish.project.resolve(playbook) };
+    let loader = Loader::new(files.clone(), vault.clone()).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone());
+    let playbook_path = find_playbook(wish, &*files, &loader, playbook);
     if !files.is_file(&playbook_path) {
         return Err(no_playbook(&*files, playbook, &playbook_path).into());
     }
@@ -115,11 +133,12 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
         problems.extend(found);
         Inventory::default()
     });
-    let playbook = loader.playbook(&playbook_path).map_err(|found| problems.extend(found)).ok();
     let extra = extra_variables(wish, &*files, &vault).unwrap_or_else(|found| {
         problems.extend(found);
         Vars::new()
     });
+    let loader = loader.with_extra(Arc::new(extra.clone()));
+    let playbook = loader.playbook(&playbook_path).map_err(|found| problems.extend(found)).ok();
     let defaults_path = folder.join("vars/defaults.yml");
     let defaults = match files.is_file(&defaults_path) {
         true => read_variables(&*files, &defaults_path, &vault).unwrap_or_else(|problem| {
@@ -133,6 +152,9 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
             problems.push(Problem::new(format!("the playbook {} has no play", playbook_path.display())));
         }
         problems.extend(vars_files_problems(playbook, &*files, &vault));
+        if purpose == Purpose::Run && fails_for_certain(playbook, &inventory, wish) {
+            problems.extend(playbook.deferred.iter().cloned());
+        }
     }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
     let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(files), defaults: Arc::new(defaults), extra };
@@ -143,6 +165,16 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
         }
     }
     Ok(prepared)
+}
+
+/// The playbook of that path, or of a collection.
+fn find_playbook(wish: &Wish, files: &dyn Files, loader: &Loader, playbook: &Path) -> PathBuf {
+    if files.is_file(playbook) {
+        return playbook.to_owned();
+    }
+    let path = wish.project.resolve(playbook);
+    let of_collection = || loader.find_playbook(playbook.to_str()?, &std::env::current_dir().ok()?);
+    if files.is_file(&path) { path } else { of_collection().unwrap_or(path) }
 }
 
 fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
@@ -253,6 +285,9 @@ pub(crate) async fn run_on(
 ) -> Result<Finished, WorkflowError> {
     check_reach(wish, &prepared)?;
     let files = wish.project.files();
+    for problem in &prepared.playbook.deferred {
+        report(&Event::Warning { message: format!("{problem}; a task that needs it fails") });
+    }
     let given = given_secrets(&prepared.extra);
     let mut extra = additions.vars;
     extra.extend(prepared.extra);
@@ -281,6 +316,15 @@ pub(crate) async fn run_on(
     };
     let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())
+}
+
+/// Whether a task that cannot be done would run for certain.
+fn fails_for_certain(playbook: &Playbook, inventory: &Inventory, wish: &Wish) -> bool {
+    let has_hosts = |play: &&pgfleet_playbook::Play| {
+        let selection = pattern(play).map(|pattern| inventory.select(&pattern));
+        selection.is_none_or(|selection| selection.is_ok_and(|selection| !selection.hosts.is_empty()) || inventory.hosts().next().is_none())
+    };
+    !playbook.deferred.is_empty() && playbook.plays.iter().filter(has_hosts).any(|play| play.fails_for_certain(&wish.tags))
 }
 
 /// Passwords and the like that came with `-e`.

@@ -11,7 +11,7 @@ use crate::WorkflowError;
 use crate::play::{Prepared, Wish};
 
 /// Names of the controller, which every inventory has.
-const CONTROLLER: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+pub(crate) const CONTROLLER: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A limit that matches nothing, and a playbook none of whose plays has a host, are mistakes.
 pub(crate) fn check_reach(wish: &Wish, prepared: &Prepared) -> Result<(), WorkflowError> {
@@ -71,7 +71,7 @@ fn like_a_name(problem: Problem, word: &str, inventory: &Inventory) -> Problem {
 }
 
 /// The pattern of a play, where no variable is in it.
-fn pattern(play: &Play) -> Option<String> {
+pub(crate) fn pattern(play: &Play) -> Option<String> {
     if !play.hosts.variables().is_empty() {
         return None;
     }

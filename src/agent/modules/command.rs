@@ -85,13 +85,14 @@ impl Invocation {
         }
         let start = context.system.now();
         let name = self.argv.first().cloned().unwrap_or_default();
+        let line = self.argv.join(" ");
         let program = Program { argv: self.argv, stdin: self.stdin, cwd: self.chdir, ..Program::default() };
         let finished = match context.run(program) {
             Ok(finished) => finished,
             Err(error) => {
                 let code = error.raw_os_error().unwrap_or(2);
                 let failed = Outcome::failed(format!("[Errno {code}] {}: '{name}'", reason(&error)));
-                return Ok(with_outputs(failed, &self.shown, code, "", ""));
+                return Ok(with_outputs(failed, &Value::from(line), code, "", ""));
             }
         };
         let end = context.system.now();
@@ -101,6 +102,7 @@ impl Invocation {
         Ok(with_outputs(outcome, &self.shown, finished.status, &stripped(&stdout), &stripped(&stderr))
             .with("start", timestamp(start))
             .with("end", timestamp(end))
+            .with("msg", "")
             .with("delta", delta(end.duration_since(start).unwrap_or_default())))
     }
 }

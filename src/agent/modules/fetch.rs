@@ -28,6 +28,9 @@ pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
         Ok(outcome
             .with("src", path.to_string_lossy())
             .with("checksum", sum(Algorithm::Sha1)?)
+            .with("remote_checksum", sum(Algorithm::Sha1)?)
+            .with("remote_md5sum", serde_json::Value::Null)
+            .with("md5sum", sum(Algorithm::Md5)?)
             .with("sha256", sha256.as_str())
             .with("size", found.size)
             .with("mode", octal(found.mode)))

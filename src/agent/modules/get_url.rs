@@ -186,7 +186,13 @@ fn request(arguments: &GetUrl, context: &Context) -> Result<Request, Failure> {
     request.login_at_once = arguments.force_basic_auth;
     request.use_proxy = arguments.use_proxy;
     request.environment = context.environment.to_vec();
-    request.tls = Tls { is_unchecked: !arguments.validate_certs, ..Tls::default() };
+    let path = |path: &Option<pgfleet_protocol::HostPath>| path.as_ref().map(|path| PathBuf::from(path.as_str()));
+    request.tls = Tls {
+        is_unchecked: !arguments.validate_certs,
+        certificate: path(&arguments.client_cert),
+        key: path(&arguments.client_key),
+        ..Tls::default()
+    };
     Ok(request)
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn plan(arguments: &Group, context: &Context) -> Planned {
             argv.push("-o".to_owned());
         }
     }
+    if found.is_none() {
+        for (name, limit) in [("GID_MIN", arguments.gid_min), ("GID_MAX", arguments.gid_max)] {
+            argv.extend(limit.into_iter().flat_map(|limit| ["-K".to_owned(), format!("{name}={limit}")]));
+        }
+    }
     argv.push(name.to_owned());
     let text = |gid: Option<u32>, present: bool| match (present, gid) {
         (false, _) => "state: absent\n".to_owned(),

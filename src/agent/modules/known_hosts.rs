@@ -11,6 +11,7 @@ use pgfleet_protocol::modules::content::Presence;
 use pgfleet_protocol::modules::keys::KnownHosts;
 use sha1::{Digest, Sha1};
 
+use crate::attributes::with_path_info;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 use crate::replacement::content_diff;
@@ -54,7 +55,7 @@ pub(crate) fn plan(arguments: &KnownHosts, context: &Context) -> Planned {
         outcome = outcome.with("key", key.as_str());
     }
     if after == text {
-        return Ok(Plan::Done(outcome));
+        return Ok(Plan::Done(if before.is_some() { with_path_info(outcome, context, &path) } else { outcome }));
     }
     let shown = content_diff(&path, before.as_deref(), after.as_bytes());
     // A new salt every time: a hashed name would make each diff another one.
@@ -67,7 +68,7 @@ pub(crate) fn plan(arguments: &KnownHosts, context: &Context) -> Planned {
             }
         }
         context.system.write_file_atomically(&path, after.as_bytes(), &Permissions::default()).context(writing)?;
-        Ok(outcome)
+        Ok(with_path_info(outcome, context, &path))
     }))
 }
 

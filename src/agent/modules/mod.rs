@@ -4,6 +4,7 @@ use pgfleet_protocol::Call;
 
 use crate::module::{Context, Planned};
 
+mod alternatives;
 mod apt;
 mod apt_repository;
 mod async_status;
@@ -13,24 +14,31 @@ pub(crate) mod command;
 mod copy;
 mod cron;
 mod deb822_repository;
+mod debconf;
 mod diagnose;
 mod dnf;
 mod dpkg_selections;
 mod fetch;
 mod file;
+mod filesystem;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod hostname;
 mod ini_file;
+mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod modprobe;
 mod mount;
 mod package;
 mod package_facts;
+mod pam_limits;
 mod ping;
+mod pip;
 mod postgresql;
 pub(crate) mod probe;
 mod replace;
@@ -45,6 +53,7 @@ mod sysctl;
 mod systemd;
 mod tempfile;
 mod timezone;
+mod unarchive;
 mod uri;
 mod user;
 mod wait_for;
@@ -54,6 +63,7 @@ mod yum_repository;
 /// Lets the call's module look at the host and say what is to be done.
 pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
     match call {
+        Call::Alternatives(arguments) => alternatives::plan(arguments, context),
         Call::Apt(arguments) => apt::plan(arguments, context),
         Call::AptRepository(arguments) => apt_repository::plan(arguments, context),
         Call::AsyncStatus(arguments) => async_status::plan(arguments, context),
@@ -63,24 +73,31 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Copy(arguments) => copy::plan(arguments, context),
         Call::Cron(arguments) => cron::plan(arguments, context),
         Call::Deb822Repository(arguments) => deb822_repository::plan(arguments, context),
+        Call::Debconf(arguments) => debconf::plan(arguments, context),
         Call::Diagnose(arguments) => diagnose::plan(arguments, context),
         Call::Dnf(arguments) => dnf::plan(arguments, context),
         Call::DpkgSelections(arguments) => dpkg_selections::plan(arguments, context),
         Call::Fetch(arguments) => fetch::plan(arguments, context),
         Call::File(arguments) => file::plan(arguments, context),
+        Call::Filesystem(arguments) => filesystem::plan(arguments, context),
         Call::Find(arguments) => find::plan(arguments, context),
         Call::GetUrl(arguments) => get_url::plan(arguments, context),
         Call::Getent(arguments) => getent::plan(arguments, context),
+        Call::Git(arguments) => git::plan(arguments, context),
         Call::Group(arguments) => group::plan(arguments, context),
         Call::Hostname(arguments) => hostname::plan(arguments, context),
         Call::IniFile(arguments) => ini_file::plan(arguments, context),
+        Call::Iptables(arguments) => iptables::plan(arguments, context),
         Call::KnownHosts(arguments) => known_hosts::plan(arguments, context),
         Call::Lineinfile(arguments) => lineinfile::plan(arguments, context),
+        Call::LocaleGen(arguments) => locale_gen::plan(arguments, context),
         Call::Modprobe(arguments) => modprobe::plan(arguments, context),
         Call::Mount(arguments) => mount::plan(arguments, context),
         Call::Package(arguments) => package::plan(arguments, context),
         Call::PackageFacts(arguments) => package_facts::plan(arguments, context),
+        Call::PamLimits(arguments) => pam_limits::plan(arguments, context),
         Call::Ping(arguments) => ping::plan(arguments),
+        Call::Pip(arguments) => pip::plan(arguments, context),
         Call::PostgresqlDb(arguments) => postgresql::db::plan(arguments, context),
         Call::PostgresqlExt(arguments) => postgresql::ext::plan(arguments, context),
         Call::PostgresqlInfo(arguments) => postgresql::info::plan(arguments, context),
@@ -109,6 +126,7 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Systemd(arguments) => systemd::plan(arguments, context),
         Call::Tempfile(arguments) => tempfile::plan(arguments, context),
         Call::Timezone(arguments) => timezone::plan(arguments, context),
+        Call::Unarchive(arguments) => unarchive::plan(arguments, context),
         Call::Uri(arguments) => uri::plan(arguments, context),
         Call::User(arguments) => user::plan(arguments, context),
         Call::WaitFor(arguments) => wait_for::plan(arguments, context),

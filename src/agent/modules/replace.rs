@@ -7,6 +7,9 @@ use crate::python_regex::{self, Template};
 use crate::text_file::{TextFile, not_there};
 
 pub(crate) fn plan(arguments: &Replace, context: &Context) -> Planned {
+    if !arguments.encoding.eq_ignore_ascii_case("utf-8") && !arguments.encoding.eq_ignore_ascii_case("utf8") {
+        return Err(Failure::new(format!("encoding '{}' is not supported; utf-8 is", arguments.encoding)));
+    }
     let file = TextFile::read(context, arguments.path.as_str(), false)?;
     if file.before.is_none() {
         return Err(Failure::new(format!("Path {} does not exist !", file.path.display())).with("rc", 257));
@@ -27,7 +30,10 @@ pub(crate) fn plan(arguments: &Replace, context: &Context) -> Planned {
     let message = if count > 0 && new != text[section.clone()] { format!("{count} replacements made") } else { String::new() };
     let after = format!("{}{new}{}", &text[..section.start], &text[section.end..]);
     let replacement = file.replaced(after).said(message);
-    replacement.with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes()).plan(context)
+    replacement
+        .with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes())
+        .plan(context)
+        .map(|plan| plan.with("rc", 0))
 }
 
 fn section_pattern(arguments: &Replace) -> Option<String> {

@@ -60,6 +60,18 @@ fn request(arguments: &Uri, context: &Context) -> Result<Request, Failure> {
             request.headers.push(("Content-Type".to_owned(), kind.to_owned()));
         }
     }
+    if let Some(src) = &arguments.src {
+        if !arguments.remote_src {
+            return Err(Failure::new(
+                "src of uri is supported with remote_src: true; for a file of the controller write body: \"{{ lookup('file', ...) }}\"",
+            ));
+        }
+        let path = paths::expand(context.system, src.as_str())?;
+        request.body = Some(context.system.read_file(&path).context(format_args!("Unable to open source file {}", path.display()))?);
+    }
+    if arguments.force {
+        request.headers.push(("Cache-Control".to_owned(), "no-cache".to_owned()));
+    }
     if let Some(user) = &arguments.url_username {
         let password = arguments.url_password.clone().unwrap_or_else(|| pgfleet_protocol::Secret::new(""));
         request.user = Some((user.clone(), password));

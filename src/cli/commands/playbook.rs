@@ -1,8 +1,7 @@
 //! `pgfleet playbook`.
 
 use pgfleet_engine::Stop;
-use pgfleet_playbook::{Play, Step, TagSelection};
-use pgfleet_workflows::{Additions, Project, Wish, WorkflowError, check_playbook, run_playbook};
+use pgfleet_workflows::{Additions, ListedPlay, Project, WorkflowError, check_playbook, list_playbook, run_playbook};
 
 use crate::args::PlaybookArgs;
 use crate::exit::Exit;
@@ -14,18 +13,22 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     let stop = Stop::default();
     let wish = settings::wish(project, &args.run, stop.clone())?;
     // All playbooks are read before the first one runs.
+    let lists = args.list_hosts || args.list_tasks || args.list_tags;
     for playbook in &args.playbooks {
-        let (read, inventory) = check_playbook(&wish, playbook)?;
-        if args.list_hosts || args.list_tasks {
-            screen::line(&format!("\nplaybook: {}", playbook.display()));
-            for (number, play) in read.plays.iter().enumerate() {
-                list(play, number + 1, &inventory, &wish, &args)?;
-            }
-        } else if args.syntax_check {
-            screen::line(&format!("\nplaybook: {}", playbook.display()));
+        if !lists {
+            check_playbook(&wish, playbook)?;
+        }
+        if !lists && !args.syntax_check {
+            continue;
+        }
+        let listing = list_playbook(&wish, playbook)?;
+        listing.warnings.iter().for_each(|warning| screen::note(&format!("warning: {warning}")));
+        screen::line(&format!("\nplaybook: {}", playbook.display()));
+        if lists {
+            listing.plays.iter().enumerate().for_each(|(number, play)| list(play, number + 1, &args));
         }
     }
-    if args.syntax_check || args.list_hosts || args.list_tasks {
+    if lists || args.syntax_check {
         return Ok(Exit::Done);
     }
     let mut exit = Exit::Done;
@@ -43,44 +46,34 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     Ok(exit)
 }
 
-fn list(
-    play: &Play,
-    number: usize,
-    inventory: &pgfleet_inventory::Inventory,
-    wish: &Wish,
-    args: &PlaybookArgs,
-) -> Result<(), WorkflowError> {
-    let pattern = play.hosts.as_written().to_string();
-    let name = play.name.as_ref().map_or_else(|| pattern.clone(), |name| name.as_written().to_string());
-    let tags = play.settings.tags.join(", ");
-    screen::line(&format!("\n  play #{number} ({pattern}): {name}\tTAGS: [{tags}]"));
+/// Prints a play as `ansible-playbook` does.
+fn list(play: &ListedPlay, number: usize, args: &PlaybookArgs) {
+    let mut text = format!("\n  play #{number} ({}): {}\tTAGS: [{}]", play.patterns.join(","), play.name, play.tags.join(","));
     if args.list_hosts {
-        let mut hosts = inventory.select(&pattern)?.hosts;
-        if let Some(limit) = &wish.limit {
-            let limited = inventory.select(limit)?.hosts;
-            hosts.retain(|host| limited.contains(host));
-        }
-        screen::line(&format!("    pattern: ['{pattern}']\n    hosts ({}):", hosts.len()));
-        hosts.iter().for_each(|host| screen::line(&format!("      {host}")));
+        let patterns: Vec<String> = play.patterns.iter().map(|pattern| quoted(pattern)).collect();
+        text.push_str(&format!("\n    pattern: [{}]\n    hosts ({}):", patterns.join(", "), play.hosts.len()));
+        play.hosts.iter().for_each(|host| text.push_str(&format!("\n      {host}")));
     }
+    screen::line(&text);
+    if !args.list_tasks && !args.list_tags {
+        return;
+    }
+    let mut text = String::new();
     if args.list_tasks {
-        screen::line("    tasks:");
-        for steps in [&play.pre_tasks, &play.tasks, &play.post_tasks] {
-            list_steps(steps, &wish.tags);
+        text.push_str("    tasks:\n");
+        for (name, tags) in &play.tasks {
+            text.push_str(&format!("      {name}\tTAGS: [{}]\n", tags.join(", ")));
         }
     }
-    Ok(())
+    if args.list_tags {
+        text.push_str(&format!("      TASK TAGS: [{}]\n", play.all_tags().join(", ")));
+    }
+    screen::line(text.trim_end_matches('\n'));
 }
 
-fn list_steps(steps: &[Step], tags: &TagSelection) {
-    for step in steps {
-        match step {
-            Step::Task(task) if tags.selects(&task.settings.tags) && task.module.name != "meta" => {
-                let name = task.name.as_ref().map_or_else(|| task.module_name.clone(), |name| name.as_written().to_string());
-                screen::line(&format!("      {name}\tTAGS: [{}]", task.settings.tags.join(", ")));
-            }
-            Step::Task(_) => {}
-            Step::Block(block) => [&block.block, &block.rescue, &block.always].into_iter().for_each(|steps| list_steps(steps, tags)),
-        }
-    }
+/// As Python shows a text.
+fn quoted(text: &str) -> String {
+    let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let text = text.replace('\\', "\\\\");
+    if mark == '"' { format!("\"{text}\"") } else { format!("'{}'", text.replace('\'', "\\'")) }
 }

@@ -6,7 +6,7 @@ use pgfleet_template::{Node, Place, Problem, Raw, Text, Value, to_json};
 
 use super::Reading;
 use super::task::is_name;
-use crate::catalog::Engine;
+use crate::catalog::{Engine, UNKNOWN};
 use crate::split::{BESIDE_COMMANDS, parse_pairs};
 use crate::{Arguments, Kind};
 
@@ -68,7 +68,7 @@ impl Reading<'_> {
             for (name, (place, _)) in named.iter().filter(|(name, _)| !is_name(name) && !Text::is_template(name)) {
                 self.problem(Problem::new(format!("'{name}' is no name of a variable")).at(place).with_hint(NAMES));
             }
-        } else if !is_unread && whole.is_none() {
+        } else if !is_unread && whole.is_none() && module.name != UNKNOWN.name {
             self.check(written.name, &mut named, module, kind == Kind::Engine(Engine::AddHost));
         }
         if let Some((place, raw)) = whole {

@@ -64,6 +64,7 @@ impl Reading<'_> {
             when: self.conditions(node, "when").unwrap_or_default(),
             vars: vars.map(Arc::new).into_iter().collect(),
             parameters: Vec::new(),
+            role: None,
             notify: self.one_or_more(node, "notify"),
             environment: self.one_or_more(node, "environment"),
             tags: self.texts(node, "tags"),
@@ -89,7 +90,7 @@ impl Reading<'_> {
     }
 
     /// Arguments that modules take where a task does not give them. Groups of modules are of collections that nothing here has.
-    fn module_defaults(&mut self, node: &Node) -> ModuleDefaults {
+    pub(super) fn module_defaults(&mut self, node: &Node) -> ModuleDefaults {
         let mut defaults = ModuleDefaults::new();
         let Some(value) = node.get("module_defaults").filter(|value| !value.is_null()) else { return defaults };
         let single = std::slice::from_ref(value);

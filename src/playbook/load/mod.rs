@@ -3,18 +3,22 @@
 pub(crate) mod arguments;
 mod keyword;
 mod literal;
+mod name;
 mod play;
 mod prompt;
 mod repeat;
+mod role;
+mod search;
+mod specs;
 mod task;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_template::{Files, Node, Place, Problem, SourceFile, Vault};
+use pgfleet_template::{Files, Language, Node, Place, Problem, SourceFile, Vars, Vault};
 
-use crate::{Playbook, Settings, Step, Task};
+use crate::{Play, Playbook, Role, RoleChoice, Settings, Step, Task};
 
 /// How deep files may include each other.
 pub const MAX_INCLUDE_DEPTH: usize = 64;
@@ -24,13 +28,39 @@ pub const MAX_INCLUDE_DEPTH: usize = 64;
 pub struct Loader {
     files: Arc<dyn Files>,
     vault: Arc<Vault>,
+    roles_paths: Vec<PathBuf>,
+    collections_paths: Vec<PathBuf>,
+    extra: Arc<Vars>,
+}
+
+/// What an include brings into a play that is running.
+#[derive(Default)]
+pub struct Included {
+    /// Its tasks.
+    pub steps: Vec<Step>,
+    /// Handlers of the roles among them.
+    pub handlers: Vec<Arc<Task>>,
+    /// The roles among them, the included one first.
+    pub roles: Vec<Arc<Role>>,
 }
 
 impl Loader {
     /// A reader of these files.
     #[must_use]
     pub fn new(files: Arc<dyn Files>, vault: Arc<Vault>) -> Self {
-        Self { files, vault }
+        Self { files, vault, roles_paths: Vec::new(), collections_paths: Vec::new(), extra: Arc::default() }
+    }
+
+    /// Looks for roles and collections in these folders too.
+    #[must_use]
+    pub fn with_paths(self, roles_paths: Vec<PathBuf>, collections_paths: Vec<PathBuf>) -> Self {
+        Self { roles_paths, collections_paths, ..self }
+    }
+
+    /// Names of imports may use these variables.
+    #[must_use]
+    pub fn with_extra(self, extra: Arc<Vars>) -> Self {
+        Self { extra, ..self }
     }
 
     /// The files that it reads.
@@ -52,25 +82,74 @@ impl Loader {
     pub fn playbook(&self, path: &Path) -> Result<Playbook, Vec<Problem>> {
         let mut reading = Reading::new(self);
         let plays = reading.playbook(path, &Settings::default());
-        reading.finish(Playbook { plays })
+        let deferred = match reading.problems.is_empty() {
+            true => reading.explained(reading.deferred.clone()),
+            // Where the playbook is refused anyway, all of it is told at once.
+            false => {
+                let deferred = std::mem::take(&mut reading.deferred);
+                reading.problems.extend(deferred);
+                Vec::new()
+            }
+        };
+        reading.finish(Playbook { plays, deferred })
     }
 
-    /// Reads a file of tasks that are included at run time, with what they inherit. `playbook_folder` is where the
-    /// file is looked for when it is not beside the including one.
+    /// Reads a file of tasks that are included at run time into a play, with what they inherit.
     ///
     /// # Errors
     /// Every problem found, each with its place.
-    pub fn tasks(&self, path: &Path, inherited: &Settings) -> Result<Vec<Step>, Vec<Problem>> {
-        let mut reading = Reading::new(self);
+    pub fn tasks(&self, path: &Path, inherited: &Settings, play: &Play) -> Result<Included, Vec<Problem>> {
+        let mut reading = Reading::within(self, play);
         let steps = reading.task_file(path, inherited);
-        reading.finish(steps)
+        let included = Included {
+            steps,
+            handlers: std::mem::take(&mut reading.imported_handlers),
+            roles: reading.used_roles.split_off(play.used_roles.len()),
+        };
+        reading.finish(included)
     }
 
-    /// The file of that name beside the including file, or in the playbook's folder or its `tasks`.
+    /// Reads a role that is included at run time into a play.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place.
+    pub fn role(&self, choice: RoleChoice, place: &Place, inherited: &Settings, play: &Play) -> Result<Included, Vec<Problem>> {
+        let mut reading = Reading::within(self, play);
+        let parent = inherited.role.clone();
+        let choice = RoleChoice { public: choice.public.or(Some(false)), ..choice };
+        let settings = role::with_parent_names(inherited.clone(), parent.as_deref());
+        let usage = role::RoleUse {
+            choice,
+            place: place.clone(),
+            own: Settings::default(),
+            given: Arc::default(),
+            parameters: Arc::default(),
+            from_include: true,
+        };
+        let read = reading.role(usage, &settings, parent.as_ref());
+        let mut included = Included::default();
+        if let Some(read) = read {
+            included.steps = read.steps;
+            included.handlers = read.handlers;
+            included.roles.push(read.role);
+        }
+        included.handlers.append(&mut reading.imported_handlers);
+        included.roles.extend(reading.used_roles.split_off(play.used_roles.len()));
+        reading.finish(included)
+    }
+
+    /// The file of that name beside the including file, in the role, or in the playbook's folder or its `tasks`.
     #[must_use]
-    pub fn find_tasks(&self, name: &str, folder: &Path, playbook_folder: &Path) -> Option<PathBuf> {
-        let candidates =
-            [folder.join(name), folder.join("tasks").join(name), playbook_folder.join("tasks").join(name), playbook_folder.join(name)];
+    pub fn find_tasks(&self, name: &str, folder: &Path, role: Option<&Role>, playbook_folder: &Path) -> Option<PathBuf> {
+        let mut candidates = vec![folder.join(name), folder.join("tasks").join(name)];
+        if let Some(role) = role {
+            let role = &role.origin.path;
+            let is_handlers = folder.starts_with(role.join("handlers"));
+            let subs = if is_handlers { ["handlers", "tasks"] } else { ["tasks", "handlers"] };
+            candidates.extend(subs.map(|sub| role.join(sub).join(name)));
+            candidates.push(role.join(name));
+        }
+        candidates.extend([playbook_folder.join("tasks").join(name), playbook_folder.join(name)]);
         candidates.into_iter().find(|path| self.files.is_file(path))
     }
 }
@@ -85,6 +164,23 @@ struct Reading<'a> {
     playbook_folder: Arc<PathBuf>,
     /// Handlers that the play being read notifies by fixed names.
     notified: Vec<(Place, String)>,
+    /// The play being read includes files or roles at run time.
+    includes: bool,
+    /// What is wrong with single tasks that may never run.
+    deferred: Vec<Problem>,
+    /// Variables of the play being read.
+    play_vars: Arc<Vars>,
+    /// Roles that it uses.
+    used_roles: Vec<Arc<Role>>,
+    /// Handlers of its `roles`.
+    role_handlers: Vec<Arc<Task>>,
+    /// Handlers of roles that its tasks import.
+    imported_handlers: Vec<Arc<Task>>,
+    /// Collections in which it looks for roles.
+    collections: Vec<String>,
+    /// The collection that the playbook belongs to.
+    default_collection: Option<String>,
+    language: Option<Arc<Language>>,
 }
 
 impl<'a> Reading<'a> {
@@ -96,22 +192,47 @@ impl<'a> Reading<'a> {
             stack: Vec::new(),
             playbook_folder: Arc::default(),
             notified: Vec::new(),
+            includes: false,
+            deferred: Vec::new(),
+            play_vars: Arc::default(),
+            used_roles: Vec::new(),
+            role_handlers: Vec::new(),
+            imported_handlers: Vec::new(),
+            collections: Vec::new(),
+            default_collection: None,
+            language: None,
         }
+    }
+
+    /// A reading of what is included into a play.
+    fn within(loader: &'a Loader, play: &Play) -> Self {
+        Self {
+            playbook_folder: play.folder.clone(),
+            play_vars: play.vars.clone(),
+            used_roles: play.used_roles.clone(),
+            collections: play.collections.clone(),
+            default_collection: loader.collection_around(&play.folder),
+            ..Self::new(loader)
+        }
+    }
+
+    fn explained(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let explain = |problem: Problem| match problem.place.as_ref().and_then(|place| self.sources.get(&place.file)) {
+            Some(source) => source.explain(problem),
+            None => problem,
+        };
+        problems.into_iter().map(explain).collect()
     }
 
     fn finish<T>(self, result: T) -> Result<T, Vec<Problem>> {
         if self.problems.is_empty() {
             return Ok(result);
         }
-        let sources = self.sources;
-        let explain = |problem: Problem| match problem.place.as_ref().and_then(|place| sources.get(&place.file)) {
-            Some(source) => source.explain(problem),
-            None => problem,
-        };
         // Files in the order in which they were met, and in each from top to bottom.
         let mut files: Vec<Option<Arc<str>>> = Vec::new();
         let mut problems: Vec<(usize, Problem)> = Vec::new();
-        for problem in self.problems {
+        let found = self.explained(self.problems.clone());
+        for problem in found {
             let file = problem.place.as_ref().map(|place| place.file.clone());
             let number = files.iter().position(|known| *known == file).unwrap_or_else(|| {
                 files.push(file);
@@ -120,7 +241,7 @@ impl<'a> Reading<'a> {
             problems.push((number, problem));
         }
         problems.sort_by_key(|(file, problem)| (*file, problem.place.as_ref().map(|place| (place.line, place.column))));
-        Err(problems.into_iter().map(|(_, problem)| explain(problem)).collect())
+        Err(problems.into_iter().map(|(_, problem)| problem).collect())
     }
 
     fn problem(&mut self, problem: Problem) {

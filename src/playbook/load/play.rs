@@ -15,6 +15,7 @@ impl Reading<'_> {
     pub(super) fn playbook(&mut self, path: &Path, imported_with: &Settings) -> Vec<Play> {
         let folder = Arc::new(parent(path));
         let outer = std::mem::replace(&mut self.playbook_folder, folder.clone());
+        let outer_collection = std::mem::replace(&mut self.default_collection, self.loader.collection_around(&folder));
         let plays = self.inside(path, |reading| {
             let Some(document) = reading.document(path) else { return Vec::new() };
             let Some(items) = document.sequence() else {
@@ -25,6 +26,7 @@ impl Reading<'_> {
             items.iter().flat_map(|item| reading.play_or_import(item, imported_with, &folder)).collect()
         });
         self.playbook_folder = outer;
+        self.default_collection = outer_collection;
         plays.unwrap_or_default()
     }
 
@@ -41,19 +43,21 @@ impl Reading<'_> {
     }
 
     fn import(&mut self, node: &Node, name: &Node, imported_with: &Settings, folder: &Path) -> Vec<Play> {
-        let Some(file) = name.as_text() else {
-            let problem = name.problem("import_playbook takes the name of a file");
-            self.problem(problem);
-            return Vec::new();
-        };
         self.refuse_unknown_keys(node, &[&["when"], SHARED, IMPORT], "keyword of import_playbook");
-        let path = folder.join(file);
+        let own = self.settings(node);
+        self.play_vars = Arc::default();
+        self.used_roles.clear();
+        let Some(file) = self.fixed_name(name, &imported_with.around(own.clone()), "the name of a playbook") else { return Vec::new() };
+        let beside = folder.join(&file);
+        let path = match self.loader.files.is_file(&beside) {
+            true => beside,
+            false => self.loader.find_playbook(&file, folder).unwrap_or(beside),
+        };
         if !self.loader.files.is_file(&path) {
             let problem = name.problem(format!("there is no playbook {}", path.display()));
             self.problem(problem);
             return Vec::new();
         }
-        let own = self.settings(node);
         self.playbook(&path, &imported_with.around(own))
     }
 
@@ -78,14 +82,29 @@ impl Reading<'_> {
         let mut settings = Settings { when: Vec::new(), ..imported_with.clone() }.around(settings);
         settings.when.clone_from(&import_when);
         let inherited = settings.clone();
+        self.play_vars = inherited.vars.iter().fold(vars.clone(), |below, above| {
+            let mut all = (*below).clone();
+            all.extend(above.iter().map(|(name, raw)| (name.clone(), raw.clone())));
+            Arc::new(all)
+        });
+        self.collections = self.texts(node, "collections");
+        self.includes = false;
+        for list in [&mut self.role_handlers, &mut self.imported_handlers] {
+            list.clear();
+        }
+        self.used_roles.clear();
+        let roles = node.get("roles").filter(|list| !list.is_null()).map(|list| self.play_roles(list, &inherited)).unwrap_or_default();
         let steps = |reading: &mut Self, key: &str| -> Vec<Step> {
             node.get(key).filter(|list| !list.is_null()).map(|list| reading.steps(list, &inherited, folder)).unwrap_or_default()
         };
         let pre_tasks = steps(self, "pre_tasks");
         let tasks = steps(self, "tasks");
         let post_tasks = steps(self, "post_tasks");
-        let handlers =
-            node.get("handlers").filter(|list| !list.is_null()).map(|list| self.handlers(list, &inherited, folder)).unwrap_or_default();
+        let own = node.get("handlers").filter(|list| !list.is_null()).map(|list| self.handlers(list, &inherited, folder));
+        // Of two with one name the later counts: the play's own go before those of its roles.
+        let mut handlers = std::mem::take(&mut self.role_handlers);
+        handlers.extend(own.unwrap_or_default());
+        handlers.append(&mut self.imported_handlers);
         self.check_notified(&handlers);
         let play = Play {
             name: self.optional(node, "name"),
@@ -105,6 +124,9 @@ impl Reading<'_> {
             order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"]),
             settings,
             pre_tasks,
+            roles,
+            used_roles: std::mem::take(&mut self.used_roles),
+            collections: std::mem::take(&mut self.collections),
             tasks,
             post_tasks,
             handlers,
@@ -117,18 +139,26 @@ impl Reading<'_> {
     /// Reports fixed names that no handler answers to, unless a handler's name or an included file shows only at run time.
     fn check_notified(&mut self, handlers: &[Arc<Task>]) {
         let notified = std::mem::take(&mut self.notified);
-        let mut known: Vec<&str> = handlers.iter().flat_map(|handler| handler.listen.iter().map(String::as_str)).collect();
+        let mut known: Vec<String> = handlers.iter().flat_map(|handler| handler.listen.iter().cloned()).collect();
+        if self.includes {
+            return;
+        }
         for handler in handlers {
             match &handler.name {
                 _ if handler.included.is_some() => return,
-                Some(Raw::Value(name)) => known.extend(name.as_str()),
+                Some(Raw::Value(name)) => {
+                    let name = name.to_string();
+                    let role = handler.settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
+                    known.extend(role.map(|role| format!("{role} : {name}")));
+                    known.push(name);
+                }
                 Some(_) => return,
                 None => {}
             }
         }
-        for (place, name) in notified.iter().filter(|(_, name)| !known.contains(&name.as_str())) {
+        for (place, name) in notified.iter().filter(|(_, name)| !known.contains(name)) {
             let problem = Problem::new(format!("no handler of this play is called '{name}'")).at(place);
-            self.problem(problem.did_you_mean(name, known.iter().copied()));
+            self.problem(problem.did_you_mean(name, known.iter().map(String::as_str)));
         }
     }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Node, Raw, Text, Value};
+use pgfleet_template::{Node, Problem, Raw, Text, Value};
 
 use super::Reading;
 use super::arguments::Written;
-use crate::catalog::{Engine, lookup_module, module_names, short_name};
+use crate::catalog::{Engine, UNKNOWN, lookup_module, module_names, short_name};
 use crate::keywords::{BLOCK, OF_INCLUDES, SHARED, TASK};
 use crate::split::{BESIDE_COMMANDS, parse_pairs};
 use crate::{Arguments, Block, Kind, Repeat, Settings, Step, Task};
@@ -49,7 +49,14 @@ impl Reading<'_> {
             None => Vec::new(),
         };
         let (block, rescue, always) = (steps("block"), steps("rescue"), steps("always"));
-        Some(Step::Block(Arc::new(Block { name: self.optional(node, "name"), place: node.place.clone(), block, rescue, always })))
+        Some(Step::Block(Arc::new(Block {
+            name: self.optional(node, "name"),
+            place: node.place.clone(),
+            block,
+            rescue,
+            always,
+            role: None,
+        })))
     }
 
     fn task(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
@@ -63,31 +70,46 @@ impl Reading<'_> {
                     Some(suggestion) => problem.with_hint(format!("did you mean '{suggestion}'?")),
                     None => problem,
                 });
-                return Vec::new();
+                (Kind::Host, UNKNOWN)
             }
         };
+        let written = Written { task: node, name: &name_node, value: value.as_ref() };
+        let nearest = self.module_defaults(node).get(module.name).cloned();
+        let defaults = nearest.or_else(|| inherited.module_defaults.get(module.name).cloned()).unwrap_or_default();
+        let arguments = self.arguments(&written, kind, &module, &defaults);
+        let repeat = self.repeat(node);
+        // What is wrong with the module and its arguments matters only where the task would run.
+        let refused = self.set_aside(before);
         let mut own = self.settings(node);
         if node.get("local_action").is_some() {
             own.delegate_to.get_or_insert_with(|| Raw::from(Value::from("localhost")));
         }
         self.note_notified(node);
-        let included = (kind == Kind::Engine(Engine::IncludeTasks)).then(|| {
-            self.refuse_outer_keywords(node);
+        let includes = matches!(kind, Kind::Engine(Engine::IncludeTasks | Engine::IncludeRole));
+        self.includes |= includes;
+        let given = own.vars.last().cloned();
+        let included = includes.then(|| {
+            self.refuse_outer_keywords(node, module.name);
             let apply = value.as_ref().and_then(|value| value.get("apply")).or_else(|| node.get("args")?.get("apply"));
             let applied = apply.map(|apply| self.settings(apply)).unwrap_or_default();
             own.parameters = std::mem::take(&mut own.vars);
             let mut included = inherited.around(applied);
             included.parameters.extend(own.parameters.iter().cloned());
+            if kind == Kind::Engine(Engine::IncludeRole) {
+                // The role that is included has them as its own, too.
+                included.vars.extend(own.parameters.iter().cloned());
+            }
             Arc::new(included)
         });
         let settings = inherited.around(own);
-        let written = Written { task: node, name: &name_node, value: value.as_ref() };
-        let defaults = settings.module_defaults.get(module.name).cloned().unwrap_or_default();
-        let arguments = self.arguments(&written, kind, &module, &defaults);
-        if kind == Kind::Engine(Engine::ImportTasks) {
-            return match arguments {
-                Some(Arguments::Named(arguments)) => self.import_tasks(&arguments, &settings, folder),
-                _ => Vec::new(),
+        if let Kind::Engine(action @ (Engine::ImportTasks | Engine::ImportRole)) = kind {
+            let Some(Arguments::Named(arguments)) = arguments else {
+                self.problems.extend(refused.map(|problem| *problem));
+                return Vec::new();
+            };
+            return match action {
+                Engine::ImportRole => self.import_role(&arguments, given.unwrap_or_default(), &settings),
+                _ => self.import_tasks(&arguments, &settings, folder),
             };
         }
         let task = Task {
@@ -97,7 +119,7 @@ impl Reading<'_> {
             module,
             module_name: name,
             settings,
-            repeat: self.repeat(node),
+            repeat,
             until: self.until(node),
             detached: self.optional(node, "async"),
             poll: self.optional(node, "poll"),
@@ -107,21 +129,27 @@ impl Reading<'_> {
             failed_when: self.conditions(node, "failed_when"),
             included,
             folder: folder.clone(),
-            arguments: match arguments {
-                Some(arguments) if self.problems.len() == before => arguments,
-                _ => return Vec::new(),
-            },
+            refused,
+            arguments: arguments.unwrap_or_else(|| Arguments::Named(indexmap::IndexMap::new())),
         };
         vec![Step::Task(Arc::new(task))]
     }
 
+    /// Takes the problems found since then as those of one task; the first of them stands for all.
+    fn set_aside(&mut self, before: usize) -> Option<Box<Problem>> {
+        let found = self.problems.split_off(before);
+        let first = found.first().cloned().map(Box::new);
+        self.deferred.extend(found);
+        first
+    }
+
     /// Keywords that an include takes for itself would look as if they held for the tasks of its file.
-    fn refuse_outer_keywords(&mut self, node: &Node) {
+    fn refuse_outer_keywords(&mut self, node: &Node, module: &str) {
         for (key, _) in node.mapping().unwrap_or_default() {
             let Some(name) = key.scalar_text() else { continue };
             if (SHARED.contains(&name) || TASK.contains(&name)) && !OF_INCLUDES.contains(&name) {
-                let problem = key.problem(format!("'{name}' does nothing on include_tasks"));
-                self.problem(problem.with_hint("write it under 'apply', beside 'file', so that it holds for the tasks of the file"));
+                let problem = key.problem(format!("'{name}' does nothing on {module}"));
+                self.problem(problem.with_hint("write it under 'apply', so that it holds for the tasks that are included"));
             }
         }
     }
@@ -224,16 +252,9 @@ impl Reading<'_> {
         settings: &Settings,
         folder: &Arc<PathBuf>,
     ) -> Vec<Step> {
-        let Some((place, Raw::Value(name))) = arguments.get("file") else {
-            if let Some((place, _)) = arguments.get("file") {
-                let problem =
-                    pgfleet_template::Problem::new("import_tasks takes a fixed name; use include_tasks where it depends on a variable");
-                self.problem(problem.at(place));
-            }
-            return Vec::new();
-        };
-        let name = name.as_str().unwrap_or_default().to_owned();
-        match self.loader.find_tasks(&name, folder, &self.playbook_folder.clone()) {
+        let Some((place, raw)) = arguments.get("file") else { return Vec::new() };
+        let Some(name) = self.fixed_value(place, raw, settings, "the name of an imported file") else { return Vec::new() };
+        match self.loader.find_tasks(&name, folder, settings.role.as_deref(), &self.playbook_folder.clone()) {
             Some(path) => self.task_file(&path, settings),
             None => {
                 let problem = pgfleet_template::Problem::new(format!(

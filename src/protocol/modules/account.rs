@@ -67,6 +67,34 @@ arguments! {
         ssh_key_comment: Option<String>;
         /// Day on which the account ends, seconds since 1970; negative removes it.
         expires: Option<f64>;
+        /// Days after which a password has to be changed.
+        password_expire_max: Option<i64>;
+        /// Days before which a password cannot be changed.
+        password_expire_min: Option<i64>;
+        /// Days of warning before a password ends.
+        password_expire_warn: Option<i64>;
+        /// Days after a password's end on which the account ends.
+        password_expire_account_disable: Option<i64>;
+        /// The least number that a new account gets.
+        uid_min: Option<u32>;
+        /// The greatest number that a new account gets.
+        uid_max: Option<u32>;
+        /// What is taken from the permissions of a new home folder.
+        umask: Option<String>;
+        /// The pass phrase of a new SSH key.
+        ssh_key_passphrase: Option<Secret>;
+        /// Accepted; accounts are those of this host.
+        local: bool = false;
+        /// Accepted for other operating systems' sake.
+        authorization: Option<String>;
+        /// Accepted for other operating systems' sake.
+        hidden: Option<bool>;
+        /// Accepted for other operating systems' sake.
+        login_class: Option<String>;
+        /// Accepted for other operating systems' sake.
+        profile: Option<String>;
+        /// Accepted for other operating systems' sake.
+        role: Option<String>;
     }
 }
 
@@ -85,5 +113,11 @@ arguments! {
         non_unique: bool = false;
         /// Remove even where it is a user's own group.
         force: bool = false;
+        /// The least number that a new group gets.
+        gid_min: Option<u32>;
+        /// The greatest number that a new group gets.
+        gid_max: Option<u32>;
+        /// Accepted; groups are those of this host.
+        local: bool = false;
     }
 }

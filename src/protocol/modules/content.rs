@@ -101,6 +101,8 @@ arguments! {
         regexp: String;
         /// What to put there; `\1` and `\g<name>` are expanded.
         replace: String = String::new();
+        /// How the file's letters are written; `utf-8` is known.
+        encoding: String = "utf-8".to_owned();
         /// Only after the first match of this expression.
         after: Option<String>;
         /// Only before the first match of this expression.

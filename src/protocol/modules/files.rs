@@ -47,6 +47,10 @@ arguments! {
         modification_time: Option<String>;
         /// Time of last access: as `modification_time`.
         access_time: Option<String>;
+        /// How `modification_time` is written.
+        modification_time_format: String = "%Y%m%d%H%M.%S".to_owned();
+        /// How `access_time` is written.
+        access_time_format: String = "%Y%m%d%H%M.%S".to_owned();
     }
 }
 
@@ -79,6 +83,10 @@ arguments! {
         mode: Option<FileMode>;
         /// Permissions of directories that are made.
         directory_mode: Option<FileMode>;
+        /// Follow links of the controller.
+        local_follow: bool = true;
+        /// Unseal a sealed file on the controller.
+        decrypt: bool = true;
         /// Set by the controller: SHA-256 of content that it sends when asked.
         _sha256: Option<String>;
         /// Set by the controller: that content's length in bytes.

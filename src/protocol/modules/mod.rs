@@ -13,6 +13,8 @@ pub mod postgresql;
 pub mod repositories;
 pub mod search;
 pub mod services;
+pub mod settings;
+pub mod sources;
 pub mod stream;
 pub mod system;
 

@@ -114,6 +114,18 @@ arguments! {
         http_agent: String = "pgfleet".to_owned();
         /// Talk to this Unix socket.
         unix_socket: Option<HostPath>;
+        /// A file of the host that is the body.
+        src: Option<HostPath>;
+        /// `src` is on the host.
+        remote_src: bool = false;
+        /// Ask for a fresh answer.
+        force: bool = false;
+        /// Accepted; nothing is sent compressed.
+        decompress: bool = true;
+        /// Accepted; no passwords are taken from files.
+        use_netrc: bool = true;
+        /// Accepted where it is false.
+        use_gssapi: bool = false;
         /// Owner of `dest`.
         owner: Option<String>;
         /// Group of `dest`.
@@ -121,6 +133,7 @@ arguments! {
         /// Permissions of `dest`.
         mode: Option<FileMode>;
     }
+    rules [Rule::AtMostOne(&["body", "src"])]
 }
 
 arguments! {
@@ -154,6 +167,16 @@ arguments! {
         http_agent: String = "pgfleet".to_owned();
         /// Folder for the file while it comes.
         tmp_dest: Option<HostPath>;
+        /// Client certificate.
+        client_cert: Option<HostPath>;
+        /// Its key.
+        client_key: Option<HostPath>;
+        /// Accepted; nothing is sent compressed.
+        decompress: bool = true;
+        /// Accepted; no passwords are taken from files.
+        use_netrc: bool = true;
+        /// Accepted where it is false.
+        use_gssapi: bool = false;
         /// Owner.
         owner: Option<String>;
         /// Group.

@@ -63,6 +63,12 @@ arguments! {
         default_release: Option<String> as ["default-release"];
         /// Remove packages that nothing needs any more.
         autoremove: bool = false;
+        /// Fail rather than remove anything.
+        fail_on_autoremove: bool = false;
+        /// Accepted; no Python is needed.
+        auto_install_module_deps: bool = true;
+        /// Accepted; apt-get sees to its own delays.
+        update_cache_retry_max_delay: u32 = 12;
         /// Remove package files that cannot be fetched any more.
         autoclean: bool = false;
         /// Remove all fetched package files.

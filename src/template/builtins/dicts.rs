@@ -30,7 +30,7 @@ pub(crate) fn pair_list(pairs: Vec<(Value, Value)>) -> Value {
 fn default(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, default, boolean] = call.bind_undefined(["value", "default_value", "boolean"])?;
     let value = value.required()?;
-    if value.is_undefined() || (boolean.flag(false) && !python::truth(&value)) {
+    if value.is_undefined() || crate::access::is_nothing(&value) || (boolean.flag(false) && !python::truth(&value)) {
         return Ok(default.value().unwrap_or_else(|| Value::from("")));
     }
     Ok(value)

@@ -11,7 +11,6 @@ pub(crate) const FILTERS: &[(&str, Builtin)] = &[
     ("to_nice_json", |_, call| dump_filter(call, Some("    ".to_owned()), true)),
     ("tojson", tojson),
     ("from_json", from_json),
-    ("json_query", |_, _| Err(fail("the filter 'json_query' is not supported yet; use selectattr, map and combine instead"))),
 ];
 
 /// How JSON is written.
@@ -105,7 +104,7 @@ fn write_value(value: &Value, style: &Style, depth: usize, out: &mut String) -> 
             })?;
         }
         ValueKind::Invalid => python::check(value)?,
-        _ if value.downcast_object_ref::<super::time::Moment>().is_some() => write_text(&value.to_string(), style.ascii, out),
+        _ if let Some(moment) = value.downcast_object_ref::<super::time::Moment>() => write_text(&moment.iso('T'), style.ascii, out),
         _ => return Err(fail(format!("Object of type {} is not JSON serializable", type_name(value)))),
     }
     Ok(())
@@ -173,6 +172,14 @@ fn from_json(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let value = call.input()?;
     let source =
         value.as_str().ok_or_else(|| fail(format!("the JSON object must be str, bytes or bytearray, not {}", type_name(&value))))?;
+    if let Some(number) = match source.trim() {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    } {
+        return Ok(Value::from(number));
+    }
     let parsed: serde_json::Value = serde_json::from_str(source).map_err(|error| fail(format!("from_json: {error}")))?;
     Ok(from_parsed(parsed))
 }

@@ -8,13 +8,15 @@ use super::arguments::{Arguments, defined};
 use super::lists::{cartesian, flatten_into, transpose};
 use super::python::{self, dictionary, fail, items_of, list, pairs_of, text, tuple};
 use super::random::Random;
-use super::{dicts, paths, regex, sequence};
+use super::tables::{self, Term};
+use super::{controller, dicts, paths, regex, sequence};
 use crate::Files;
 use crate::evaluate::scope_of;
 
 /// The lookups by name.
 const NAMES: &[&str] = &[
     "config",
+    "csvfile",
     "dict",
     "env",
     "file",
@@ -22,6 +24,7 @@ const NAMES: &[&str] = &[
     "first_found",
     "flattened",
     "indexed_items",
+    "ini",
     "inventory_hostnames",
     "items",
     "lines",
@@ -93,13 +96,37 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
         "env" => terms.iter().map(|term| environment_variable(term, option("default"))).collect(),
         "vars" => terms.iter().map(|term| variable(state, term, option("default"))).collect(),
         "varnames" => variable_names(state, terms),
-        "file" | "unvault" => terms.iter().map(|term| file(state, &text(term), call)).collect(),
+        "file" => terms.iter().map(|term| file(state, &text(term), call)).collect(),
+        "unvault" => terms.iter().map(|term| content_of(state, &text(term)).map(Value::from)).collect(),
+        "csvfile" => {
+            let rows = terms.iter().map(|term| {
+                let term = Term::read(term, call);
+                tables::csv(&term, &content_of(state, &term.option("file", "ansible.csv"))?)
+            });
+            Ok(rows.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+        }
+        "ini" => {
+            let values = terms.iter().map(|term| {
+                let term = Term::read(term, call);
+                tables::ini(&term, &content_of(state, &term.option("file", "ansible.ini"))?)
+            });
+            Ok(values.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+        }
+        "config" => {
+            let values = terms.iter().map(|term| controller::setting(&text(term), call)).collect::<Result<Vec<_>, Error>>()?;
+            Ok(values.into_iter().flatten().collect())
+        }
+        "url" => {
+            let pages = terms.iter().map(|term| controller::url(&text(term), call)).collect::<Result<Vec<_>, Error>>()?;
+            Ok(pages.into_iter().flatten().collect())
+        }
+        "inventory_hostnames" => controller::inventory_hostnames(state, terms),
         "fileglob" => Ok(terms.iter().flat_map(|term| file_glob(state, &text(term))).map(Value::from).collect()),
         "first_found" => first_found(state, terms, call),
         "template" => terms.iter().map(|term| template(state, &text(term), option("template_vars"))).collect(),
-        "pipe" => terms.iter().map(|term| shell(&text(term)).map(|output| Value::from(output.trim_end()))).collect(),
-        "lines" => lines(terms),
-        "password" => terms.iter().map(|term| super::password::lookup(&text(term), call)).collect(),
+        "pipe" => terms.iter().map(|term| shell(state, &text(term)).map(|output| Value::from(output.trim_end()))).collect(),
+        "lines" => lines(state, terms),
+        "password" => terms.iter().map(|term| super::password::lookup(&text(term), playbook_folder(state).as_deref(), call)).collect(),
         "dict" => {
             let mut entries = Vec::new();
             for (key, value) in terms.iter().map(pairs_of).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
@@ -129,14 +156,13 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
             transpose(&lists, &Value::from(())).into_iter().map(|row| flattened(&row, Some(1)).map(list)).collect()
         }
         "subelements" => subelements(terms),
-        "random_choice" => terms.first().map_or_else(
-            || Ok(Vec::new()),
-            |_| {
-                let choices = if let [only] = terms { items_of(only).unwrap_or_else(|_| terms.to_vec()) } else { terms.to_vec() };
-                Ok(vec![choices[Random::System.index(choices.len())?].clone()])
-            },
-        ),
-        "url" | "config" | "inventory_hostnames" => Err(fail(format!("the lookup '{name}' is not supported yet"))),
+        "random_choice" if terms.is_empty() => Ok(Vec::new()),
+        "random_choice" => {
+            let choices = if let [only] = terms { items_of(only).unwrap_or_else(|_| terms.to_vec()) } else { terms.to_vec() };
+            let chosen = choices[Random::System.index(choices.len())?].clone();
+            // `lookup` gives the term itself, a loop one of its elements.
+            Ok(vec![if terms.len() == 1 && !wants_list(call) && python::is_sequence(&terms[0]) { list(vec![chosen]) } else { chosen }])
+        }
         _ => Err(match crate::closest(name, NAMES.iter().copied()) {
             Some(known) => fail(format!("the lookup '{name}' is unknown; did you mean '{known}'?")),
             None => fail(format!("the lookup '{name}' is unknown")),
@@ -192,6 +218,11 @@ fn variable_names(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, 
     Ok(found)
 }
 
+/// The folder of the playbook, in which commands run and to which relative paths belong.
+fn playbook_folder(state: &State<'_, '_>) -> Option<PathBuf> {
+    state.lookup("playbook_dir").and_then(|folder| folder.as_str().map(PathBuf::from))
+}
+
 /// The path of a file that a lookup names, looked for as is and below `folder`.
 fn find(state: &State<'_, '_>, name: &str, folder: &str) -> Option<PathBuf> {
     let name = paths::expand_user(name);
@@ -207,9 +238,13 @@ fn read(state: &State<'_, '_>, path: &Path) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| fail(format!("the file '{}' is not UTF-8 text", path.display())))
 }
 
-fn file(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Error> {
+fn content_of(state: &State<'_, '_>, name: &str) -> Result<String, Error> {
     let path = find(state, name, "files").ok_or_else(|| fail(format!("Unable to access the file '{name}': file not found")))?;
-    let content = read(state, &path)?;
+    read(state, &path)
+}
+
+fn file(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Error> {
+    let content = content_of(state, name)?;
     let left = call.keyword("lstrip").is_some_and(python::truth);
     let right = call.keyword("rstrip").is_none_or(python::truth);
     Ok(super::text::strip(&content, None, left, right).into())
@@ -280,8 +315,9 @@ fn template(state: &State<'_, '_>, name: &str, variables: Option<Value>) -> Resu
     rendered.map(Value::from).map_err(crate::evaluate::into_error)
 }
 
-fn shell(command: &str) -> Result<String, Error> {
+fn shell(state: &State<'_, '_>, command: &str) -> Result<String, Error> {
     let output = std::process::Command::new("/bin/sh")
+        .current_dir(playbook_folder(state).filter(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(".")))
         .arg("-c")
         .arg(command)
         .stdin(std::process::Stdio::null())
@@ -294,29 +330,12 @@ fn shell(command: &str) -> Result<String, Error> {
     String::from_utf8(output.stdout).map_err(|_| fail(format!("lookup pipe({command}): the output is not UTF-8 text")))
 }
 
-fn lines(terms: &[Value]) -> Result<Vec<Value>, Error> {
+fn lines(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, Error> {
     let mut lines = Vec::new();
     for term in terms {
-        lines.extend(super::text::split_lines(&shell(&text(term))?, false).into_iter().map(Value::from));
+        lines.extend(super::text::split_lines(&shell(state, &text(term))?, false).into_iter().map(Value::from));
     }
     Ok(lines)
-}
-
-/// A mapping without what stands at the end of the path.
-fn without(element: &Value, path: &[Value]) -> Result<Value, Error> {
-    let Some((key, below)) = path.split_first() else { return Ok(element.clone()) };
-    if !python::is_mapping(element) {
-        return Ok(element.clone());
-    }
-    let mut pairs = Vec::new();
-    for (name, value) in pairs_of(element)? {
-        if name != *key {
-            pairs.push((name, value));
-        } else if !below.is_empty() {
-            pairs.push((name, without(&value, below)?));
-        }
-    }
-    Ok(Value::from_pairs(pairs))
 }
 
 fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
@@ -328,11 +347,24 @@ fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
         _ => false,
     };
     let path: Vec<Value> = python::expect_str(path, "subelements")?.split('.').map(Value::from).collect();
-    let rows = dicts::elements_below(elements, &path, skip_missing)?;
-    let stripped = |row: Vec<Value>| -> Result<Value, Error> {
-        let mut row = row.into_iter();
-        let element = row.next().map(|element| without(&element, &path)).transpose()?;
-        Ok(tuple(element.into_iter().chain(row).collect()))
+    // The elements come without the list that they were paired with.
+    let pair = |row: Vec<Value>| match row.as_slice() {
+        [element, below] => Ok(tuple(vec![without(element, &path)?, below.clone()])),
+        _ => Ok(tuple(row)),
     };
-    rows.into_iter().map(stripped).collect()
+    dicts::elements_below(elements, &path, skip_missing)?.into_iter().map(pair).collect()
+}
+
+/// A mapping without what stands at a path of keys.
+fn without(value: &Value, path: &[Value]) -> Result<Value, Error> {
+    let Some((first, rest)) = path.split_first().filter(|_| python::is_mapping(value)) else { return Ok(value.clone()) };
+    let mut kept = Vec::new();
+    for (key, item) in pairs_of(value)? {
+        if key != *first {
+            kept.push((key, item));
+        } else if !rest.is_empty() {
+            kept.push((key, without(&item, rest)?));
+        }
+    }
+    Ok(dictionary(kept))
 }

@@ -107,6 +107,18 @@ fn text_method(source: &str, method: &str, call: &Arguments) -> Result<Option<Va
         }
         "removeprefix" => source.strip_prefix(first()?.as_str()).unwrap_or(source).into(),
         "removesuffix" => source.strip_suffix(first()?.as_str()).unwrap_or(source).into(),
+        "format" => super::format::str_format(source, call)?,
+        "startswith" | "endswith" if call.positional.len() > 1 => {
+            let (start, end) = (call.positional.get(1).and_then(Value::as_i64), call.positional.get(2).and_then(Value::as_i64));
+            let length = source.chars().count();
+            let from = start.and_then(|start| resolve(start, length)).unwrap_or(0).min(length);
+            let to = end.and_then(|end| resolve(end, length)).unwrap_or(length).min(length);
+            let part: String = source.chars().take(to).skip(from).collect();
+            let affix = first()?;
+            if method == "startswith" { part.starts_with(&affix) } else { part.ends_with(&affix) }.into()
+        }
+        "istitle" => (super::text::title(source) == source && source.chars().any(char::is_alphabetic)).into(),
+        "decode" => source.into(),
         "swapcase" => {
             let swap = |c: char| -> String { if c.is_uppercase() { c.to_lowercase().collect() } else { c.to_uppercase().collect() } };
             source.chars().map(swap).collect::<String>().into()
@@ -118,7 +130,10 @@ fn text_method(source: &str, method: &str, call: &Arguments) -> Result<Option<Va
             let starts = source.starts_with(|c: char| c.is_alphabetic() || c == '_');
             (starts && source.chars().all(|c| c.is_alphanumeric() || c == '_')).into()
         }
-        "expandtabs" => source.replace('\t', "        ").into(),
+        "expandtabs" => {
+            let [size] = call.bind(["tabsize"])?;
+            expand_tabs(source, usize::try_from(size.integer(8)?).unwrap_or(0)).into()
+        }
         "encode" => source.into(),
         "join" => {
             let parts = items_of(call.positional.first().ok_or_else(|| fail("join() needs an argument"))?)?;
@@ -127,6 +142,24 @@ fn text_method(source: &str, method: &str, call: &Arguments) -> Result<Option<Va
         }
         _ => return Ok(None),
     }))
+}
+
+fn expand_tabs(source: &str, size: usize) -> String {
+    let (mut out, mut column) = (String::new(), 0);
+    for character in source.chars() {
+        match character {
+            '\t' => {
+                let width = if size == 0 { 0 } else { size - column % size };
+                out.push_str(&" ".repeat(width));
+                column += width;
+            }
+            character => {
+                out.push(character);
+                column = if matches!(character, '\n' | '\r') { 0 } else { column + 1 };
+            }
+        }
+    }
+    out
 }
 
 fn list_method(items: &[Value], method: &str, call: &Arguments) -> Result<Option<Value>, Error> {
@@ -188,6 +221,29 @@ pub(crate) fn make_list(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value
 pub(crate) fn make_dict(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let pairs = call.positional.first().map_or_else(|| Ok(Vec::new()), pairs_of)?;
     Ok(Value::from_object(MutableDict(Mutex::new(pairs.into_iter().collect()))))
+}
+
+/// The function behind what is assigned in a template that changes lists or dictionaries: a plain one becomes
+/// changeable, and those in it; anything else stays what it is.
+pub(crate) fn own(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
+    if call.positional.is_empty() {
+        let named = call.named.iter().map(|(name, value)| (name.clone(), owned(value)));
+        return Ok(Value::from(named.collect::<minijinja::value::Kwargs>()));
+    }
+    Ok(owned(&call.positional[0]))
+}
+
+fn owned(value: &Value) -> Value {
+    if value.is_tuple() {
+        return value.clone();
+    }
+    if let Some(items) = value.downcast_object_ref::<Vec<Value>>() {
+        return Value::from_object(MutableList(Mutex::new(items.iter().map(owned).collect())));
+    }
+    if let Some(entries) = value.downcast_object_ref::<IndexMap<Value, Value>>() {
+        return Value::from_object(MutableDict(Mutex::new(entries.iter().map(|(key, item)| (key.clone(), owned(item))).collect())));
+    }
+    value.clone()
 }
 
 impl fmt::Debug for MutableList {

@@ -1,8 +1,10 @@
 //! Ansible's filters, tests, functions and lookups, and Python's methods, as ansible-core 2.19 evaluates them.
 
 mod arguments;
+mod controller;
 mod dicts;
 mod format;
+mod format_spec;
 mod hash;
 mod json;
 mod lists;
@@ -13,10 +15,12 @@ mod numbers;
 mod password;
 mod paths;
 mod python;
+mod query;
 mod random;
 mod regex;
 mod selection;
 mod sequence;
+mod tables;
 mod tests;
 mod text;
 mod time;
@@ -28,7 +32,8 @@ use minijinja::{Environment, Error, State, Value};
 
 use arguments::{Arguments, Builtin};
 pub(crate) use methods::unknown_method;
-pub(crate) use python::python_str;
+pub(crate) use python::{compare, contains, python_output, python_str, subtract};
+pub(crate) use time::{Moment, timestamp};
 
 /// Adds everything to an environment, under the short names and under `ansible.builtin`.
 pub(crate) fn install(environment: &mut Environment<'_>) {
@@ -40,6 +45,7 @@ pub(crate) fn install(environment: &mut Environment<'_>) {
         network::FILTERS,
         numbers::FILTERS,
         paths::FILTERS,
+        query::FILTERS,
         random::FILTERS,
         regex::FILTERS,
         selection::FILTERS,
@@ -57,6 +63,8 @@ pub(crate) fn install(environment: &mut Environment<'_>) {
             environment.add_test(name, move |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| invoke(builtin, state, values));
         }
     }
+    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
     for (name, builtin) in FUNCTIONS.iter().copied() {
         environment.add_function(name, move |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| invoke(builtin, state, values));
     }
@@ -73,6 +81,7 @@ const FUNCTIONS: &[(&str, Builtin)] = &[
     ("__mod__", format::modulo),
     ("__list__", methods::make_list),
     ("__dict__", methods::make_dict),
+    ("__own__", methods::own),
 ];
 
 /// The name, and the same in the collections that hold the built-in plugins.

@@ -76,7 +76,9 @@ fn int(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 fn float(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, default] = call.bind(["value", "default"])?;
     let value = value.required()?;
-    let number = value.as_str().map_or_else(|| as_float(&value), parse_float);
+    let number = value
+        .as_str()
+        .map_or_else(|| as_float(&value).or_else(|| as_integer(&value).map(|flag| if flag == 0 { 0.0 } else { 1.0 })), parse_float);
     Ok(number.map_or_else(|| default.value().unwrap_or_else(|| Value::from(0.0)), Value::from))
 }
 

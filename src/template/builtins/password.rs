@@ -20,10 +20,11 @@ struct Options {
     seed: Option<Value>,
 }
 
-/// The password of a file, generated when there is none; `/dev/null` keeps nothing.
-pub(crate) fn lookup(term: &str, call: &Arguments) -> Result<Value, Error> {
+/// The password of a file, generated when there is none; `/dev/null` keeps nothing. Relative paths belong to `folder`.
+pub(crate) fn lookup(term: &str, folder: Option<&Path>, call: &Arguments) -> Result<Value, Error> {
     let (path, options) = read_options(term, call)?;
     let path = super::paths::expand_user(&path);
+    let path = folder.map_or_else(|| path.clone(), |folder| folder.join(&path).to_string_lossy().into_owned());
     let failed = |error: std::io::Error| fail(format!("the password file '{path}': {error}"));
     let keep = path != "/dev/null";
     let existing = match fs::read_to_string(&path) {

@@ -36,8 +36,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
         ValueKind::Map => "dict",
         ValueKind::Seq if value.is_tuple() => "tuple",
         ValueKind::Seq | ValueKind::Iterable => "list",
-        _ if value.downcast_object_ref::<super::time::Moment>().is_some() => "datetime",
-        _ => "object",
+        _ if crate::access::is_nothing(value) => "Undefined",
+        _ => value.downcast_object_ref::<super::time::Moment>().map_or("object", super::time::Moment::type_name),
     }
 }
 
@@ -45,29 +45,45 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 pub(crate) fn python_str(value: &Value) -> String {
     match value.kind() {
         ValueKind::String | ValueKind::Bytes => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        ValueKind::Plain => value.to_string(),
         _ => python_repr(value),
+    }
+}
+
+/// `str(value)` of what a template puts out: tuples are written as lists, members that are omitted left out.
+pub(crate) fn python_output(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
+            let mut out = String::new();
+            write_repr(value, true, &mut out);
+            out
+        }
+        _ => python_str(value),
     }
 }
 
 /// `repr(value)`.
 pub(crate) fn python_repr(value: &Value) -> String {
     let mut out = String::new();
-    write_repr(value, &mut out);
+    write_repr(value, false, &mut out);
     out
 }
 
-fn write_repr(value: &Value, out: &mut String) {
+fn write_repr(value: &Value, output: bool, out: &mut String) {
     match value.kind() {
         ValueKind::Number if !value.is_integer() => out.push_str(&float_repr(as_float(value).unwrap_or(f64::NAN))),
         ValueKind::Seq | ValueKind::Iterable => {
-            let tuple = value.is_tuple();
-            let items: Vec<Value> = value.try_iter().map(Iterator::collect).unwrap_or_default();
+            let tuple = value.is_tuple() && !output;
+            let mut items: Vec<Value> = value.try_iter().map(Iterator::collect).unwrap_or_default();
+            if output {
+                items.retain(|item| !crate::is_omit(item));
+            }
             out.push(if tuple { '(' } else { '[' });
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
                     out.push_str(", ");
                 }
-                write_repr(item, out);
+                write_repr(item, output, out);
             }
             if tuple && items.len() == 1 {
                 out.push(',');
@@ -76,20 +92,24 @@ fn write_repr(value: &Value, out: &mut String) {
         }
         ValueKind::Map => {
             out.push('{');
-            for (index, (key, item)) in value.as_object().and_then(|object| object.try_iter_pairs()).into_iter().flatten().enumerate() {
+            let pairs = value.as_object().and_then(|object| object.try_iter_pairs()).into_iter().flatten();
+            for (index, (key, item)) in pairs.filter(|(_, item)| !output || !crate::is_omit(item)).enumerate() {
                 if index > 0 {
                     out.push_str(", ");
                 }
-                write_repr(&key, out);
+                write_repr(&key, output, out);
                 out.push_str(": ");
-                write_repr(&item, out);
+                write_repr(&item, output, out);
             }
             out.push('}');
         }
-        _ => {
-            use std::fmt::Write as _;
-            let _ = write!(out, "{value:?}");
-        }
+        _ => match value.downcast_object_ref::<super::time::Moment>() {
+            Some(moment) => out.push_str(&moment.repr_text()),
+            None => {
+                use std::fmt::Write as _;
+                let _ = write!(out, "{value:?}");
+            }
+        },
     }
 }
 
@@ -255,6 +275,9 @@ pub(crate) fn no_attribute(item: &Value, attribute: &Value) -> Error {
 pub(crate) fn compare(left: &Value, right: &Value) -> Result<Ordering, Error> {
     let unordered = || fail(format!("'<' not supported between instances of '{}' and '{}'", type_name(left), type_name(right)));
     match (left.kind(), right.kind()) {
+        (ValueKind::Number, ValueKind::Number) if left.as_i64().is_some() && right.as_i64().is_some() => {
+            Ok(left.as_i64().cmp(&right.as_i64()))
+        }
         (ValueKind::Undefined, _) => Err(undefined(left)),
         (_, ValueKind::Undefined) => Err(undefined(right)),
         (ValueKind::String, ValueKind::String) => Ok(left.as_str().cmp(&right.as_str())),
@@ -330,6 +353,19 @@ pub(crate) fn contains(haystack: &Value, needle: &Value) -> Result<bool, Error> 
             _ => Err(fail(format!("'in <string>' requires string as left operand, not {}", type_name(needle)))),
         },
         ValueKind::Map => Ok(haystack.as_object().is_some_and(|object| object.get_value(needle).is_some())),
+        ValueKind::Seq | ValueKind::Iterable => Ok(haystack.try_iter()?.any(|item| item == *needle)),
         _ => Ok(items_of(haystack)?.contains(needle)),
     }
+}
+
+/// `left - right`.
+pub(crate) fn subtract(left: &Value, right: &Value) -> Result<Value, Error> {
+    if let (Some(left), Some(right)) = (as_integer(left), as_integer(right)) {
+        return left.checked_sub(right).map(integer_value).ok_or_else(|| fail("the difference is too large"));
+    }
+    if let (Some(left), Some(right)) = (as_float(left), as_float(right)) {
+        return Ok(Value::from(left - right));
+    }
+    let wrong = || fail(format!("unsupported operand type(s) for -: '{}' and '{}'", type_name(left), type_name(right)));
+    super::time::difference(left, right).ok_or_else(wrong)
 }

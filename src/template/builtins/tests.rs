@@ -46,8 +46,8 @@ macro_rules! path_test {
 }
 
 pub(crate) const TESTS: &[(&str, Builtin)] = &[
-    ("defined", |_, call| Ok(Value::from(call.positional.first().is_some_and(|value| !value.is_undefined())))),
-    ("undefined", |_, call| Ok(Value::from(call.positional.first().is_none_or(Value::is_undefined)))),
+    ("defined", |_, call| Ok(Value::from(call.positional.first().is_some_and(|value| !is_undefined(value))))),
+    ("undefined", |_, call| Ok(Value::from(call.positional.first().is_none_or(is_undefined)))),
     ("none", kind_test!(Value::is_none)),
     ("boolean", kind_test!(|value| value.kind() == ValueKind::Bool)),
     ("true", kind_test!(|value| value.kind() == ValueKind::Bool && value.is_true())),
@@ -142,6 +142,10 @@ pub(crate) const TESTS: &[(&str, Builtin)] = &[
     ("url", |_, call| is_uri(call, true)),
     ("urn", |_, call| Ok(Value::from(texts::split_url(&text(&call.input()?)).0 == "urn"))),
 ];
+
+fn is_undefined(value: &Value) -> bool {
+    value.is_undefined() || crate::access::is_nothing(value)
+}
 
 fn cased(source: &str, wrong: fn(char) -> bool) -> bool {
     source.chars().any(char::is_alphabetic) && !source.chars().any(wrong)

@@ -44,7 +44,7 @@ pub(crate) fn capitalize(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect())
 }
 
-fn title(text: &str) -> String {
+pub(crate) fn title(text: &str) -> String {
     let mut start = true;
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -208,7 +208,13 @@ fn wordwrap(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
         let mut line = String::new();
         for word in source.split(' ') {
             let mut word: Vec<char> = word.chars().collect();
-            if !line.is_empty() && line.chars().count() + 1 + word.len() > width {
+            let used = line.chars().count() + 1;
+            if used > 1 && long_words && word.len() > width && used < width {
+                // The beginning of a word that is too long for any line fills this one.
+                line.push(' ');
+                line.extend(word.drain(..width - used));
+                lines.push(std::mem::take(&mut line));
+            } else if used > 1 && used + word.len() > width {
                 lines.push(std::mem::take(&mut line));
             } else if !line.is_empty() {
                 line.push(' ');

@@ -140,14 +140,14 @@ fn semantic(version: &str) -> Result<(Vec<u64>, Vec<Identifier>), Error> {
 }
 
 /// Release numbers without trailing zeros, then the rank of a suffix and its number.
-fn pep440(version: &str) -> Result<(u64, Vec<u64>, i8, u64), Error> {
+fn pep440(version: &str) -> Result<(u64, Vec<u64>, i8, u64, String), Error> {
     let invalid = || fail(format!("Version comparison failed: Invalid version: '{version}'"));
     let lower = version.trim().trim_start_matches(['v', 'V']).to_lowercase();
     let (epoch, rest) = match lower.split_once('!') {
         Some((epoch, rest)) => (epoch.parse().map_err(|_| invalid())?, rest),
         None => (0, lower.as_str()),
     };
-    let rest = rest.split('+').next().unwrap_or(rest);
+    let (rest, local) = rest.split_once('+').unwrap_or((rest, ""));
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let mut release =
         rest[..end].trim_end_matches('.').split('.').map(|part| part.parse().map_err(|_| invalid())).collect::<Result<Vec<u64>, _>>()?;
@@ -166,5 +166,5 @@ fn pep440(version: &str) -> Result<(u64, Vec<u64>, i8, u64), Error> {
         _ => return Err(invalid()),
     };
     let number = if digits == suffix.len() { 0 } else { suffix[digits..].parse().map_err(|_| invalid())? };
-    Ok((epoch, release, rank, number))
+    Ok((epoch, release, rank, number, local.to_owned()))
 }

@@ -437,8 +437,7 @@ fn analyze(source: &str) -> Analysis {
             block |= comment;
         }
         breaks |= is_break(*c);
-        let printable =
-            matches!(c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10fffe}');
+        let printable = matches!(c, '\n' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}');
         special |= !printable || *c == '\u{feff}';
         break_space |= *c == ' ' && previous.is_some_and(|c| is_break(*c));
         space_break |= is_break(*c) && previous == Some(&' ');

@@ -106,7 +106,7 @@ fn undefined_is_strict_on_use_and_chainable_on_access() {
         ("1 | nope", "error: there is no filter 'nope'"),
         ("vars['name']", "\"pg\""),
         ("vars.chained", "3"),
-        (r"'a\tb'", r#""a\\tb""#),
+        (r"'a\tb'", r#""a\tb""#),
     ] {
         compare(&mut wrong, source, &expression(&scope, source), expect);
     }
@@ -122,7 +122,9 @@ fn a_single_expression_keeps_its_type_and_everything_else_is_text() {
         ("{{ list }}", "[3,1,2]"),
         (" {{ one }}", "\" 1\""),
         ("{{ one }}{{ one }}", "\"11\""),
-        ("{{ one }}\n", "\"1\\n\""),
+        ("{{ one }}\n", "1"),
+        ("{{ name }}\n", "\"pg\\n\""),
+        (r"{{ 'a\tb' }}", r#""a\\tb""#),
         ("x{{ nothing }}y", "\"xy\""),
         ("x{{ yes_ }}", "\"xTrue\""),
         ("{{ '3.10' }}", "\"3.10\""),
@@ -303,7 +305,7 @@ fn render(scope: &Scope, name: &str) -> Result<String, Problem> {
 #[test]
 fn templates_include_and_import_beside_themselves() {
     let scope = project();
-    assert_eq!(render(&scope, "main.j2").expect("renders"), "hello pg!\n-3\n-1\n-2\n");
+    assert_eq!(render(&scope, "main.j2").expect("renders"), "hello pg!\n-3-1-2\n");
     assert_eq!(render(&scope.with("which", Value::from("parts/end.j2")), "dynamic.j2").expect("renders"), "-!");
     let problem = render(&scope, "bad.j2").expect_err("undefined");
     assert_eq!(problem.message, "'nowhere' is undefined");

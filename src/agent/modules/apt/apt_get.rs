@@ -69,6 +69,7 @@ pub(super) fn arguments(wish: &Apt, step: &Step, simulate: bool) -> Vec<String> 
         Step::Autoclean => (&["autoclean"], &[]),
         Step::Clean => (&["clean"], &[]),
     };
+    line.extend((wish.fail_on_autoremove && matches!(step, Step::Install(_) | Step::Upgrade)).then(|| "--no-remove".to_owned()));
     line.extend(words.iter().map(|&word| word.to_owned()));
     line.extend(names.iter().cloned());
     line

@@ -25,6 +25,11 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn read(arguments: &File, default: &str) -> Result<Self, Failure> {
+        for format in [&arguments.modification_time_format, &arguments.access_time_format] {
+            if format != "%Y%m%d%H%M.%S" {
+                return Err(Failure::new(format!("times written as '{format}' are not supported; write %Y%m%d%H%M.%S")));
+            }
+        }
         let read = |text: &Option<String>| Wish::read(text.as_deref().unwrap_or(default));
         Ok(Self { modification: read(&arguments.modification_time)?, access: read(&arguments.access_time)? })
     }

@@ -19,6 +19,8 @@ pub(super) struct Shadow {
     pub(super) password: Secret,
     /// The day on which the account ends, days since 1970.
     pub(super) expires: Option<i64>,
+    /// Days of a password: least, most, of warning, and until the account ends.
+    pub(super) days: [Option<i64>; 4],
 }
 
 impl Accounts {
@@ -52,6 +54,7 @@ impl Accounts {
         let fields: Vec<&str> = self.shadow.lines().find(|line| line.split(':').next() == Some(user))?.split(':').collect();
         Some(Shadow {
             password: Secret::new(fields.get(1).copied().unwrap_or_default()),
+            days: [3, 4, 5, 6].map(|at| fields.get(at).and_then(|text| text.parse().ok())),
             expires: fields.get(7).and_then(|text| text.parse().ok()),
         })
     }

@@ -170,6 +170,16 @@ fn creation(wish: &User, accounts: &Accounts, context: &Context) -> Result<Chang
     if let Some(skeleton) = wish.skeleton.as_ref().filter(|_| wish.create_home) {
         option("-k", skeleton.to_string());
     }
+    let limits = [
+        ("UID_MIN", wish.uid_min.map(|uid| uid.to_string())),
+        ("UID_MAX", wish.uid_max.map(|uid| uid.to_string())),
+        ("UMASK", wish.umask.clone()),
+    ];
+    for (name, value) in limits {
+        if let Some(value) = value {
+            option("-K", format!("{name}={value}"));
+        }
+    }
     let mut flag = |wanted: bool, text: &str| {
         if wanted {
             argv.push(text.to_owned());
@@ -185,10 +195,28 @@ fn creation(wish: &User, accounts: &Accounts, context: &Context) -> Result<Chang
     if wish.password_lock == Some(true) {
         changes.steps.push(Step::Run(words(["usermod", "-L", &wish.name])));
     }
+    changes.steps.extend(ageing(wish, None).map(Step::Run));
     if wish.generate_ssh_key {
         changes.steps.push(Step::SshKey);
     }
     Ok(changes)
+}
+
+/// The `chage` that brings the password's days about, where they are otherwise.
+fn ageing(wish: &User, found: Option<&account::Shadow>) -> Option<Vec<String>> {
+    let mut argv = words(["chage"]);
+    for (flag, wished, at) in [
+        ("-m", wish.password_expire_min, 0),
+        ("-M", wish.password_expire_max, 1),
+        ("-W", wish.password_expire_warn, 2),
+        ("-I", wish.password_expire_account_disable, 3),
+    ] {
+        if let Some(days) = wished.filter(|days| found.and_then(|found| found.days[at]) != Some(*days)) {
+            argv.extend([flag.to_owned(), days.to_string()]);
+        }
+    }
+    argv.push(wish.name.clone());
+    (argv.len() > 2).then_some(argv)
 }
 
 fn modification(wish: &User, accounts: &Accounts, user: &crate::system::User, context: &Context) -> Result<Changes, Failure> {
@@ -275,6 +303,10 @@ fn modification(wish: &User, accounts: &Accounts, user: &crate::system::User, co
             }
             _ => {}
         }
+    }
+    if let Some(argv) = ageing(wish, shadow.as_ref()) {
+        changes.differs("password ageing", "otherwise", "as wished");
+        changes.steps.push(Step::Run(argv));
     }
     let home = wish.home.as_ref().map_or(user.home.as_str(), |home| home.as_str());
     if wish.create_home && !home.is_empty() && !wish.move_home && !context.system.exists(Path::new(home)) {

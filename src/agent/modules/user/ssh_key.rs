@@ -45,7 +45,20 @@ pub(super) fn make(wish: &User, user: &crate::system::User, context: &Context) -
     }
     let file = path.to_string_lossy().into_owned();
     let comment = wish.ssh_key_comment.clone().unwrap_or_else(|| format!("ansible-generated on {}", system.uname().nodename));
-    let mut argv = ["ssh-keygen", "-q", "-t", &wish.ssh_key_type, "-C", &comment, "-N", "", "-f", &file].map(str::to_owned).to_vec();
+    let mut argv = [
+        "ssh-keygen",
+        "-q",
+        "-t",
+        &wish.ssh_key_type,
+        "-C",
+        &comment,
+        "-N",
+        wish.ssh_key_passphrase.as_ref().map_or("", |phrase| phrase.reveal()),
+        "-f",
+        &file,
+    ]
+    .map(str::to_owned)
+    .to_vec();
     if let Some(bits) = wish.ssh_key_bits.filter(|bits| *bits > 0) {
         argv.extend(["-b".to_owned(), bits.to_string()]);
     }

@@ -10,6 +10,7 @@ use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::network::{WaitFor, WaitState};
 use serde_json::json;
 
+use crate::attributes::with_path_info;
 use crate::module::{Context, Failure, Plan, Planned, reason};
 use crate::python_regex;
 use crate::tcp_table;
@@ -39,7 +40,11 @@ pub(crate) fn plan(arguments: &WaitFor, context: &Context) -> Planned {
     let mut last = String::new();
     loop {
         match check.look(context) {
-            Look::There(found) => return Ok(Plan::Done(told(arguments, elapsed(), found))),
+            Look::There(found) => {
+                let outcome = told(arguments, elapsed(), found);
+                let path = arguments.path.as_ref().map(|path| Path::new(path.as_str())).filter(|path| context.system.exists(path));
+                return Ok(Plan::Done(path.map_or(outcome.clone(), |path| with_path_info(outcome, context, path))));
+            }
             Look::NotYet(why) => last = if why.is_empty() { last } else { why },
         }
         let left = limit.saturating_sub(elapsed());

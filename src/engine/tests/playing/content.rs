@@ -100,3 +100,28 @@ fn a_folder_is_foretold_and_its_new_folders_get_their_mode() {
     assert_eq!(modes, [0o750, 0o750, 0o600, before]);
     assert_lines("again", &rig.tasks("a", tasks).text(), "PLAY a: a\n t: a ok");
 }
+
+#[test]
+fn an_archive_of_the_controller_is_unpacked_once() {
+    let rig = Rig::new();
+    rig.write("pack/one", "1");
+    let packed =
+        std::process::Command::new("tar").arg("-czf").arg(rig.path("pack.tgz")).arg("-C").arg(rig.path("pack")).arg("one").status();
+    assert!(packed.expect("tar runs").success());
+    rig.write("files/pack.tgz", std::fs::read(rig.path("pack.tgz")).expect("an archive"));
+    let tasks = "- {name: folder, file: {path: '{{ dir }}/u', state: directory}}
+- {name: unpack, unarchive: {src: pack.tgz, dest: '{{ dir }}/u'}, register: r}
+- {name: told, debug: {var: r.handler}}";
+    let lines = |ending: &str| format!("PLAY a: a\n folder: a {ending}\n unpack: a {ending}\n told: a ok \"TgzArchive\"");
+    assert_lines("first", &rig.tasks("a", tasks).text(), &lines("changed"));
+    assert_eq!(rig.read("a/u/one").as_deref(), Some("1"));
+    assert_lines("second", &rig.tasks("a", tasks).text(), &lines("ok"));
+}
+
+#[test]
+fn facts_of_any_module_are_known_afterwards() {
+    let rig = Rig::new();
+    let tasks = "- {name: ask, getent: {database: passwd, key: root}}
+- {name: told, debug: {msg: '{{ getent_passwd.root[1] }} {{ ansible_facts.getent_passwd.root[2] }}'}}";
+    assert_lines("facts", &rig.tasks("a", tasks).text(), "PLAY a: a\n ask: a ok\n told: a ok \"0 0\"");
+}

@@ -85,5 +85,5 @@ fn a_handler_may_include_tasks() {
   handlers: [{name: h, include_tasks: more.yml}]
 ",
     );
-    assert_lines("include", &played.text(), "PLAY a: a\n t: a changed\n h:\n INCLUDE more.yml: a\n m: a ok \"more\"");
+    assert_lines("include", &played.text(), "PLAY a: a\n t: a changed\n HANDLER h:\n INCLUDE more.yml: a\n m: a ok \"more\"");
 }

@@ -9,6 +9,7 @@ mod keywords;
 mod lost;
 mod modes;
 mod rig;
+mod roles;
 mod several;
 mod tasks;
 mod variables;
