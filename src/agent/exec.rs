@@ -43,7 +43,10 @@ fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn Syst
         let channel = CallChannel { id: request.id, stream };
         let context = Context { system, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &channel };
         defect::note(Some((request.id, request.module.clone())));
-        let outcome = run(&request.module, &request.arguments, &context);
+        let outcome = match &request.detached {
+            None => run(&request.module, &request.arguments, &context),
+            Some(detached) => crate::detached::start(&request, detached, system),
+        };
         defect::note(None);
         stream.borrow_mut().done(request.id, outcome)?;
     }

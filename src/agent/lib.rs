@@ -6,6 +6,7 @@ mod attributes;
 #[cfg(test)]
 mod cases;
 pub mod defect;
+pub mod detached;
 mod digest;
 mod dpkg;
 mod exec;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let done = match word.as_str() {
         "exec" => converse(&rest),
         "serve" => pgfleet_agent::serve(&rest),
+        pgfleet_agent::detached::WORD => pgfleet_agent::detached::job(io::stdin()),
         "status" => pgfleet_agent::status(&rest),
         "--version" | "-V" => say(&format!("pgfleet-agent {}", env!("CARGO_PKG_VERSION"))),
         "--help" | "-h" => say(USAGE),

@@ -29,3 +29,19 @@ pub(crate) fn line(question: &str) -> io::Result<String> {
     terminal.write_str(question)?;
     terminal.read_line()
 }
+
+/// Asks what plays and pauses want to know.
+pub(crate) struct Terminal;
+
+impl pgfleet_engine::Asker for Terminal {
+    fn ask<'a>(&'a self, question: &'a str, hidden: bool) -> pgfleet_engine::Answer<'a> {
+        let question = question.to_owned();
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || match hidden {
+                true => secret(&question).map(|typed| typed.reveal().to_owned()),
+                false => line(&question),
+            });
+            asked.await.ok()?.ok()
+        })
+    }
+}

@@ -75,6 +75,7 @@ pub(crate) fn wish_to_look(
         passphrase: prompt::is_possible().then(|| -> pgfleet_ssh::Passphrase {
             Arc::new(|key: &Path| prompt::secret(&format!("Passphrase of {}: ", key.display())).ok())
         }),
+        asker: prompt::is_possible().then(|| Arc::new(prompt::Terminal) as Arc<dyn pgfleet_engine::Asker>),
         stop,
         project,
         habits: Habits::default(),

@@ -49,28 +49,48 @@ impl Attempt<'_> {
             },
         };
         if items.len() == 0 {
-            return Ok((TaskResult::skipped("No items in the list").with("results", Vec::<Value>::new()), None));
+            let nothing = TaskResult::new(Ending::Skipped).with("skipped_reason", "No items in the list");
+            return Ok((nothing.with("results", Vec::<Value>::new()), None));
         }
-        let pause = repeat.pause.as_ref().map(|raw| number(raw, &scope)).transpose()?.flatten().unwrap_or_default();
+        self.repeated(&items, scope).await
+    }
+
+    /// The task for each item. A later item sees what an earlier one registered and set.
+    async fn repeated(&self, items: &Items<'_>, mut outer: Scope) -> Result<(TaskResult, Option<String>), Problem> {
+        let pause = self.task.repeat.as_ref().and_then(|repeat| repeat.pause.as_ref());
+        let pause = pause.map(|raw| number(raw, &outer)).transpose()?.flatten().unwrap_or_default();
+        let mut generation = self.host.generation();
         let mut results = Vec::new();
         let mut delegate = None;
         for index in 0..items.len() {
             if index > 0 && pause > 0.0 {
                 tokio::time::sleep(Duration::from_secs_f64(pause)).await;
             }
-            let scope = scope.over(Arc::new(items.variables(index)));
+            if generation != self.host.generation() {
+                generation = self.host.generation();
+                outer = self.run.scope(self.playing, self.host, Some(self.task))?;
+            }
+            let before = match results.last() {
+                Some(last) => self.with_result(&outer, last),
+                None => outer.clone(),
+            };
+            let scope = before.over(Arc::new(items.variables(index)));
             let (mut result, other) = match self.once(&scope).await {
                 Ok(done) => done,
                 Err(problem) => (TaskResult::from(problem.at(&self.task.place)), None),
             };
             delegate = delegate.or(other);
-            let item = pgfleet_template::to_json(&items.item(index)).unwrap_or(Value::Null);
-            result.data.insert(repeat.variable.clone(), item);
-            result.data.insert("ansible_loop_var".to_owned(), Value::from(repeat.variable.clone()));
-            self.tell_item(&scope, &items.text(index), &result);
+            result.data.extend(items.remembered(index));
+            let scope = self.with_result(&scope, &result);
+            let label = items.text(index, &scope).unwrap_or_else(|problem| {
+                result.end_as(Ending::Failed);
+                result.data.insert("msg".to_owned(), Value::from(format!("Failed to template loop_control.label: {}", problem.message)));
+                items.item(index).to_string()
+            });
+            self.tell_item(&scope, &label, &result);
             let lost = result.ending == Ending::Unreachable;
             results.push(result);
-            if lost {
+            if lost || items.ends(&scope)? {
                 break;
             }
         }
@@ -97,7 +117,11 @@ impl Attempt<'_> {
     fn ruled_out(&self, scope: &Scope) -> Result<Option<TaskResult>, Problem> {
         for condition in &self.task.settings.when {
             if !condition.holds(scope)? {
-                return Ok(Some(TaskResult::skipped("Conditional result was False").with("false_condition", condition.source())));
+                let written = match condition {
+                    Condition::Always(holds) => Value::Bool(*holds),
+                    other => Value::from(other.source()),
+                };
+                return Ok(Some(TaskResult::skipped("Conditional result was False").with("false_condition", written)));
             }
         }
         Ok(None)
@@ -130,7 +154,9 @@ impl Attempt<'_> {
             if tries > retries || self.run.options.stop.is_asked() {
                 result.data.insert("attempts".to_owned(), Value::from(tries.saturating_sub(1).max(1)));
                 if !result.is_bad() {
+                    let was_changed = result.has_changed();
                     result.end_as(Ending::Failed);
+                    result.data.insert("changed".to_owned(), Value::Bool(was_changed));
                 }
                 return Ok((result, delegate));
             }
@@ -172,6 +198,7 @@ impl Attempt<'_> {
             let was_changed = result.data.get("changed").and_then(Value::as_bool).unwrap_or(false);
             let otherwise = if was_changed { Ending::Changed } else { Ending::Ok };
             result.end_as(if failed { Ending::Failed } else { otherwise });
+            result.data.insert("changed".to_owned(), Value::Bool(was_changed));
             result.data.insert("failed_when_result".to_owned(), Value::Bool(failed));
         }
         Ok(result)
@@ -187,8 +214,10 @@ impl Attempt<'_> {
     async fn done(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
         let limit =
             self.task.settings.timeout.as_ref().map(|raw| number(raw, scope)).transpose()?.flatten().filter(|seconds| *seconds > 0.0);
+        let detachment = self.detachment(scope)?;
         let work = async {
             match self.task.kind {
+                _ if detachment.is_some() => self.detached(detachment.unwrap_or_default(), scope, delegate).await,
                 Kind::Engine(action) => self.act(action, scope).await,
                 Kind::Controller => self.control(scope).await,
                 kind => self.call(kind, scope, delegate).await,
@@ -198,7 +227,10 @@ impl Attempt<'_> {
             None => work.await,
             Some(seconds) => match tokio::time::timeout(Duration::from_secs_f64(seconds), work).await {
                 Ok(result) => result,
-                Err(_) => Ok(TaskResult::failed(format!("the task took longer than its limit of {seconds} s")).with("timedout", true)),
+                Err(_) => {
+                    let limit = serde_json::json!({"period": seconds as u64});
+                    Ok(TaskResult::failed(format!("Task failed: Timed out after {} second(s).", seconds as u64)).with("timedout", limit))
+                }
             },
         }
     }
@@ -214,7 +246,8 @@ pub(crate) fn hides(raw: &Option<Raw>, scope: &Scope) -> bool {
     raw.as_ref().is_some_and(|raw| truth(raw, scope).unwrap_or(true))
 }
 
-fn all_hold(conditions: &[Condition], scope: &Scope) -> Result<bool, Problem> {
+/// Whether all of the conditions hold.
+pub(crate) fn all_hold(conditions: &[Condition], scope: &Scope) -> Result<bool, Problem> {
     for condition in conditions {
         if !condition.holds(scope)? {
             return Ok(false);
@@ -238,18 +271,24 @@ fn summed(results: Vec<TaskResult>) -> TaskResult {
         Ending::Ok
     };
     let message = match ending {
-        Ending::Failed => "One or more items failed",
-        Ending::Skipped => "All items skipped",
-        Ending::Unreachable => "The host was lost",
-        Ending::Ok | Ending::Changed => "All items completed",
+        Ending::Failed => Some("One or more items failed"),
+        Ending::Skipped => Some("All items skipped"),
+        Ending::Ok | Ending::Changed => Some("All items completed"),
+        Ending::Unreachable => None,
     };
     let any_changed = results.iter().any(TaskResult::has_changed);
+    let all_skipped = results.iter().all(|result| result.ending == Ending::Skipped);
     let hint = results.iter().find_map(|result| result.hint.clone());
     let diff = results.iter().flat_map(|result| result.diff.iter().cloned()).collect();
     let list: Vec<Value> = results.into_iter().map(|result| Value::Object(result.variables())).collect();
-    let mut summed = TaskResult { diff, hint, ..TaskResult::new(ending).with("results", list).with("msg", message) };
-    if ending == Ending::Failed {
-        summed.data.insert("changed".to_owned(), Value::Bool(any_changed));
+    let mut summed = TaskResult { diff, hint, ..TaskResult::new(ending).with("results", list) };
+    if let Some(message) = message {
+        summed.data.insert("msg".to_owned(), Value::from(message));
+    }
+    summed.data.insert("changed".to_owned(), Value::Bool(any_changed));
+    summed.data.insert("skipped".to_owned(), Value::Bool(all_skipped));
+    if ending != Ending::Failed {
+        summed.data.shift_remove("failed");
     }
     summed
 }

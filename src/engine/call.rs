@@ -1,8 +1,9 @@
 //! Tasks that touch a host: arguments rendered and typed, content read or rendered, the call sent.
 
+use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Kind, lookup_module};
 use pgfleet_protocol::{Call, Map, Mode, Request, Secret};
-use pgfleet_template::{Problem, Scope, is_omit, to_json};
+use pgfleet_template::{Place, Problem, Raw, Scope, Text, is_omit, to_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
@@ -30,10 +31,11 @@ impl Attempt<'_> {
         let arguments = self.arguments(scope)?;
         let contact = self.contact(scope, delegate)?;
         match kind {
-            Kind::Raw => self.raw(&contact, &arguments).await,
+            Kind::Raw => self.raw(&contact, &arguments, scope).await,
             Kind::Host => self.send(self.task.module.name, arguments, &contact, scope, None, None).await,
             Kind::Transfer(_) if self.task.module.name == "template" => self.template(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "fetch" => self.fetch(arguments, &contact, scope).await,
+            Kind::Transfer(_) if self.task.module.name == "script" => self.script(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "unarchive" => self.unarchive(arguments, &contact, scope).await,
             Kind::Transfer(_) => self.copy(arguments, &contact, scope).await,
             Kind::Engine(_) | Kind::Controller => Err(Problem::new("this module touches no host")),
@@ -43,18 +45,12 @@ impl Attempt<'_> {
     /// The task's arguments, rendered; those that are `omit` are left out.
     pub(crate) fn arguments(&self, scope: &Scope) -> Result<Map, Problem> {
         match &self.task.arguments {
-            Arguments::Named(named) => {
-                let mut rendered = Map::new();
-                for (name, (place, raw)) in named {
-                    let value = raw.evaluate(scope).map_err(|problem| problem.at(place))?;
-                    if !is_omit(&value) {
-                        rendered.insert(name.clone(), to_json(&value).map_err(|problem| problem.at(place))?);
-                    }
+            Arguments::Named(named) => rendered(named, scope),
+            Arguments::Whole(place, raw, beside) => match to_json(&raw.evaluate(scope).map_err(|problem| problem.at(place))?)? {
+                Value::Object(mut map) => {
+                    map.extend(rendered(beside, scope)?);
+                    Ok(map)
                 }
-                Ok(rendered)
-            }
-            Arguments::Whole(place, raw) => match to_json(&raw.evaluate(scope).map_err(|problem| problem.at(place))?)? {
-                Value::Object(map) => Ok(map),
                 other => Err(Problem::new(format!("the arguments are a mapping, but this gives {other}")).at(place)),
             },
         }
@@ -145,6 +141,12 @@ impl Attempt<'_> {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<TaskResult, Problem> {
+        let request = self.request(module, arguments, scope)?;
+        self.call_of(contact, request, content, sink).await
+    }
+
+    /// The call with the module's arguments checked.
+    pub(crate) fn request(&self, module: &str, arguments: Map, scope: &Scope) -> Result<Request, Problem> {
         let arguments = match lookup_module(module) {
             Ok((_, spec)) => spec.canonical(&arguments).map_err(|problem| Problem::new(problem.to_string()))?,
             Err((message, _)) => return Err(Problem::new(message)),
@@ -152,14 +154,24 @@ impl Attempt<'_> {
         if let Some(Err(problem)) = Call::read(module, &arguments) {
             return Err(Problem::new(problem.to_string()));
         }
-        let request = Request {
+        Ok(Request {
             id: 0,
             module: module.to_owned(),
             arguments,
             mode: self.mode(scope)?,
             diff: self.wants_diff(scope)?,
             environment: self.environment(scope)?,
-        };
+            detached: None,
+        })
+    }
+
+    pub(crate) async fn call_of(
+        &self,
+        contact: &Contact,
+        request: Request,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> Result<TaskResult, Problem> {
         match self.run.fleet.call(contact, request, content, sink).await {
             Ok(outcome) => Ok(TaskResult::from(outcome)),
             Err(unreachable) => {
@@ -199,8 +211,8 @@ impl Attempt<'_> {
         Ok(environment)
     }
 
-    async fn raw(&self, contact: &Contact, arguments: &Map) -> Result<TaskResult, Problem> {
-        if self.run.options.mode.is_check() {
+    async fn raw(&self, contact: &Contact, arguments: &Map, scope: &Scope) -> Result<TaskResult, Problem> {
+        if self.mode(scope)?.is_check() {
             return Ok(TaskResult::skipped("raw commands are not run in check mode"));
         }
         let command = arguments.get("_raw_params").and_then(Value::as_str).unwrap_or_default();
@@ -208,15 +220,36 @@ impl Attempt<'_> {
             Some(shell) => format!("{shell} -c '{}'", command.replace('\'', r"'\''")),
             None => command.to_owned(),
         };
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let environment: Vec<String> = self.environment(scope)?.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
+        let command = environment.concat() + &command;
         match self.run.fleet.raw(contact, &command).await {
             Ok(output) => {
                 let ending = if output.status == 0 { Ending::Changed } else { Ending::Failed };
                 let result = TaskResult::new(ending).with("rc", output.status).with("stdout", output.stdout).with("stderr", output.stderr);
-                Ok(if ending == Ending::Failed { result.with("msg", "non-zero return code") } else { result })
+                Ok(if ending == Ending::Failed { result.with("msg", "non-zero return code").with("changed", true) } else { result })
             }
             Err(unreachable) => {
                 Ok(TaskResult { hint: unreachable.hint, ..TaskResult::new(Ending::Unreachable).with("msg", unreachable.message) })
             }
         }
     }
+}
+
+/// Arguments in a scope; those that are `omit` are left out. Names may be templates, as with `set_fact`.
+fn rendered(named: &IndexMap<String, (Place, Raw)>, scope: &Scope) -> Result<Map, Problem> {
+    let mut rendered = Map::new();
+    for (name, (place, raw)) in named {
+        let value = raw.evaluate(scope).map_err(|problem| problem.at(place))?;
+        if is_omit(&value) {
+            continue;
+        }
+        let value = to_json(&value).map_err(|problem| problem.at(place))?;
+        let name = match Text::is_template(name) {
+            true => Text::parse(name, place)?.evaluate(scope).map_err(|problem| problem.at(place))?.to_string(),
+            false => name.clone(),
+        };
+        rendered.insert(name, value);
+    }
+    Ok(rendered)
 }

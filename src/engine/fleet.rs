@@ -110,6 +110,9 @@ pub trait Fleet: Send + Sync {
 
     /// Sends a command line without the agent.
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>>;
+
+    /// Ends the connections to a host, so that the next call opens new ones.
+    fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()>;
 }
 
 /// A file of the controller that is being written; it appears when finished, whole or not at all.

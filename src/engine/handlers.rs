@@ -78,9 +78,12 @@ impl Run {
         let forced = self.forces_handlers(playing)?;
         for (index, handler) in playing.roles.handlers().iter().enumerate() {
             self.assign_handlers(playing);
-            let wanted = playing.notified.lock().unwrap_or_else(PoisonError::into_inner).remove(&index).unwrap_or_default();
             let goes_on = |host: &HostState| host.is_active() || (forced && host.fate() == Fate::Failed);
-            let chosen: Vec<_> = hosts.iter().filter(|host| wanted.contains(&host.name) && goes_on(host)).cloned().collect();
+            let chosen: Vec<_> = {
+                let mut notified = playing.notified.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(wanted) = notified.get_mut(&index) else { continue };
+                hosts.iter().filter(|host| wanted.remove(&host.name) && goes_on(host)).cloned().collect()
+            };
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! What a run knows of each host.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pgfleet_protocol::Map;
@@ -7,6 +8,7 @@ use pgfleet_template::{Raw, Vars, from_json};
 use serde_json::Value;
 
 use crate::Counts;
+use crate::stack::Stack;
 
 /// Whether a host goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +31,13 @@ pub(crate) struct HostState {
     layers: Mutex<Vec<Arc<Vars>>>,
     facts: Mutex<Arc<Vars>>,
     included: Mutex<Arc<Vars>>,
-    set: Mutex<Arc<Vars>>,
+    set: Mutex<Stack>,
+    /// Variables about the host itself, until the inventory changes.
+    own: Mutex<Option<Arc<Vars>>>,
+    /// Counts changes of the variables above, so that a scope knows when it is old.
+    generation: AtomicUsize,
+    /// Counts changes of any host's fate.
+    fates: Arc<AtomicUsize>,
     fate: Mutex<Fate>,
     counts: Mutex<Counts>,
 }
@@ -39,13 +47,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl HostState {
-    pub(crate) fn new(name: &str, layers: Vec<Arc<Vars>>) -> Self {
+    pub(crate) fn new(name: &str, layers: Vec<Arc<Vars>>, fates: Arc<AtomicUsize>) -> Self {
         Self {
             name: name.to_owned(),
             layers: Mutex::new(layers),
             facts: Mutex::default(),
             included: Mutex::default(),
             set: Mutex::default(),
+            own: Mutex::default(),
+            generation: AtomicUsize::new(0),
+            fates,
             fate: Mutex::default(),
             counts: Mutex::default(),
         }
@@ -57,6 +68,21 @@ impl HostState {
 
     pub(crate) fn meet(&self, fate: Fate) {
         *locked(&self.fate) = fate;
+        self.fates.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Another number after each change of the host's variables.
+    pub(crate) fn generation(&self) -> usize {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    fn renewed(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Variables about the host itself, made when first asked for.
+    pub(crate) fn own(&self, make: impl FnOnce() -> Vars) -> Arc<Vars> {
+        locked(&self.own).get_or_insert_with(|| Arc::new(make())).clone()
     }
 
     /// True once it failed or could not be reached.
@@ -71,6 +97,8 @@ impl HostState {
     /// Takes what the inventory says now.
     pub(crate) fn relayer(&self, layers: Vec<Arc<Vars>>) {
         *locked(&self.layers) = layers;
+        *locked(&self.own) = None;
+        self.renewed();
     }
 
     pub(crate) fn is_active(&self) -> bool {
@@ -93,8 +121,9 @@ impl HostState {
         locked(&self.included).clone()
     }
 
-    pub(crate) fn set(&self) -> Arc<Vars> {
-        locked(&self.set).clone()
+    /// What tasks have set and registered, lowest layer first.
+    pub(crate) fn set(&self) -> Vec<Arc<Vars>> {
+        locked(&self.set).layers().collect()
     }
 
     pub(crate) fn has_facts(&self) -> bool {
@@ -103,20 +132,24 @@ impl HostState {
 
     pub(crate) fn clear_facts(&self) {
         *locked(&self.facts) = Arc::default();
+        self.renewed();
     }
 
     /// Stores what `include_vars` read.
     pub(crate) fn include(&self, vars: Vars) {
         Arc::make_mut(&mut locked(&self.included)).extend(vars);
+        self.renewed();
     }
 
     /// Stores a registered result or a fact that was set.
     pub(crate) fn set_variable(&self, name: &str, value: Raw) {
-        Arc::make_mut(&mut locked(&self.set)).insert(name.to_owned(), value);
+        locked(&self.set).insert(name, value);
+        self.renewed();
     }
 
     /// Stores facts as a module gave them: `ansible_x` each, and all of them in `ansible_facts` without the prefix.
     pub(crate) fn learn(&self, facts: &Map) {
+        self.renewed();
         let mut stored = locked(&self.facts);
         let stored = Arc::make_mut(&mut stored);
         let mut all: Map = match stored.get("ansible_facts") {

@@ -136,7 +136,7 @@ impl Run {
             let vars = items.variables(index);
             let scope = scope.over(Arc::new(vars.clone()));
             if let Some(target) = self.wanted_once(playing, task, &scope)? {
-                wanted.push((target, format!("{index} {}", items.text(index)), vars));
+                wanted.push((target, format!("{index} {}", items.text(index, &scope)?), vars));
             }
         }
         Ok(wanted)

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use pgfleet_inventory::read_variables;
 use pgfleet_playbook::{Arguments, Gather, Kind, Play, Settings, Task, lookup_module};
 use pgfleet_template::{Problem, Raw, Scope, Value, Vars, to_json};
@@ -28,9 +30,11 @@ pub(crate) struct Playing {
     /// Those of this batch.
     pub(crate) batch: Vec<Arc<HostState>>,
     vars_files: Mutex<BTreeMap<String, Vec<Arc<Vars>>>>,
+    still: Mutex<Option<(usize, Arc<Vars>)>>,
     /// Its roles and their handlers, those that were included meanwhile among them.
     pub(crate) roles: Roles,
     ended: AtomicBool,
+    play_ended: AtomicBool,
     /// How many blocks with a rescue stand around the task that is running.
     rescues: AtomicIsize,
 }
@@ -40,13 +44,26 @@ impl Playing {
         self.vars_files.lock().unwrap_or_else(PoisonError::into_inner).get(&host.name).cloned().unwrap_or_default()
     }
 
-    /// True once `meta: end_play` was met.
+    /// True once the batch, or the play with it, was ended by a task.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn end(&self) {
+    /// Ends the batch for all its hosts, and with the play those that follow.
+    pub(crate) fn end(&self, with_play: bool) {
         self.ended.store(true, Ordering::SeqCst);
+        self.play_ended.store(with_play, Ordering::SeqCst);
+        active(&self.batch).iter().for_each(|host| host.meet(Fate::Ended));
+    }
+
+    /// True where hosts do not wait for each other.
+    pub(crate) fn is_free(&self) -> bool {
+        self.play.strategy.as_deref().is_some_and(|strategy| !strategy.ends_with("linear"))
+    }
+
+    /// The hosts of the play, whatever became of them.
+    pub(crate) fn hosts(&self) -> &[Arc<HostState>] {
+        &self.all
     }
 
     /// Notes that a block with a rescue begins or ends.
@@ -55,17 +72,34 @@ impl Playing {
     }
 
     /// Variables about the play's hosts as they are now.
-    pub(crate) fn still(&self) -> Arc<Vars> {
-        let (play, batch) = (names(&active(&self.all)), names(&active(&self.batch)));
-        Arc::new(vars([("ansible_play_hosts", play.clone()), ("play_hosts", play), ("ansible_play_batch", batch)]))
+    pub(crate) fn still(&self, fates: usize) -> Arc<Vars> {
+        let mut kept = self.still.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((known, vars)) if *known == fates => vars.clone(),
+            _ => {
+                let of = |hosts: &[Arc<HostState>]| {
+                    Value::from(hosts.iter().filter(|host| !host.is_lost()).map(|host| host.name.clone()).collect::<Vec<_>>())
+                };
+                let (play, batch) = (of(&self.all), of(&self.batch));
+                let made = Arc::new(vars([("ansible_play_hosts", play), ("play_hosts", batch.clone()), ("ansible_play_batch", batch)]));
+                *kept = Some((fates, made.clone()));
+                made
+            }
+        }
     }
 }
 
 impl Run {
     /// Runs one play; true when all its hosts are lost, which ends the run.
     pub(crate) async fn play(self: &Arc<Self>, play: &Play) -> Result<bool, Problem> {
+        let prompted = self.prompted(play).await?;
+        if self.options.stop.is_asked() {
+            return Ok(false);
+        }
+        let play = &prompted;
         let scope = self.play_scope(&play.folder, &play.vars);
-        let names = self.select(play, &scope)?;
+        let in_order = self.select(play, &scope)?;
+        let names = ordered(play, in_order.clone());
         let title = match &play.name {
             Some(name) => text_of(name, &scope).unwrap_or_else(|| String::from("play")),
             None => self.pattern(play, &scope)?,
@@ -89,10 +123,11 @@ impl Run {
             self.tell(&Event::PlayEmpty { name: title });
             return Ok(false);
         }
-        self.tell(&Event::PlayStarted { name: title, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
         let play = Arc::new(play.clone());
         let sizes = batch_sizes(&play, &scope, hosts.len())?;
-        let all = hosts.clone();
+        // Whatever order the play has, its hosts are named in the inventory's.
+        let mut all = hosts.clone();
+        all.sort_by_key(|host| in_order.iter().position(|name| *name == host.name));
         let mut rest = hosts.as_slice();
         for size in sizes {
             let (batch, later) = rest.split_at(size.min(rest.len()));
@@ -100,12 +135,13 @@ impl Run {
             if batch.is_empty() || self.options.stop.is_asked() {
                 break;
             }
+            self.tell(&Event::PlayStarted { name: title.clone(), hosts: batch.iter().map(|host| host.name.clone()).collect() });
             let playing = self.begin_batch(&play, &all, batch)?;
             self.batch(&playing, batch).await?;
             if batch.iter().all(|host| host.is_lost()) {
                 return Ok(true);
             }
-            if playing.is_ended() {
+            if playing.play_ended.load(Ordering::SeqCst) {
                 break;
             }
         }
@@ -115,6 +151,26 @@ impl Run {
     async fn batch(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         self.gather(playing, hosts).await?;
         self.read_all_vars_files(playing, true)?;
+        if playing.is_free() {
+            return self.freely(playing, hosts).await;
+        }
+        self.sections(playing, hosts).await
+    }
+
+    /// Each host goes on as fast as it can.
+    async fn freely(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
+        let mut waiting: Vec<BoxFuture<'_, Result<(), Problem>>> = Vec::new();
+        for host in hosts {
+            waiting.push(Box::pin(async move { self.sections(playing, std::slice::from_ref(host)).await }));
+        }
+        let mut running = futures::stream::iter(waiting).buffer_unordered(self.options.forks.max(1));
+        while let Some(done) = running.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn sections(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         let play = &playing.play;
         for section in [[&play.pre_tasks, &Vec::new()], [&play.roles, &play.tasks], [&play.post_tasks, &Vec::new()]] {
             if active(hosts).is_empty() && !self.forces_handlers(playing)? {
@@ -149,8 +205,16 @@ impl Run {
         }
         let Ok((_, module)) = lookup_module("setup") else { return Ok(()) };
         let mut arguments = indexmap::IndexMap::new();
-        if let Some(subset) = &play.gather_subset {
-            arguments.insert("gather_subset".to_owned(), (play.place.clone(), subset.clone()));
+        let given = [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout), ("fact_path", &play.fact_path)];
+        for (name, raw) in given {
+            if let (Some(raw), Some(_)) = (raw, module.argument(name)) {
+                arguments.insert(name.to_owned(), (play.place.clone(), raw.clone()));
+            }
+        }
+        if let Some(defaults) = play.settings.module_defaults.get("setup") {
+            for (name, value) in defaults {
+                arguments.entry(name.clone()).or_insert_with(|| value.clone());
+            }
         }
         let task = Task {
             name: Some(Raw::from(Value::from("Gathering Facts"))),
@@ -167,6 +231,8 @@ impl Run {
             },
             repeat: None,
             until: None,
+            detached: None,
+            poll: None,
             register: None,
             listen: Vec::new(),
             changed_when: None,
@@ -184,6 +250,10 @@ impl Run {
         let magic = vars([
             ("ansible_play_hosts_all", names(all)),
             ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_play_role_names", Value::from(Vec::<String>::new())),
+            ("ansible_role_names", Value::from(Vec::<String>::new())),
+            ("ansible_dependent_role_names", Value::from(Vec::<String>::new())),
+            ("environment", Value::from(Vec::<String>::new())),
             ("playbook_dir", Value::from(folder.display().to_string())),
         ]);
         let playing = Playing {
@@ -194,8 +264,10 @@ impl Run {
             all: all.to_vec(),
             batch: batch.to_vec(),
             vars_files: Mutex::default(),
+            still: Mutex::default(),
             roles: Roles::of(play),
             ended: AtomicBool::new(false),
+            play_ended: AtomicBool::new(false),
             rescues: AtomicIsize::new(0),
         };
         self.read_all_vars_files(&playing, false)?;
@@ -265,12 +337,6 @@ impl Run {
             let limited = inventory.select(limit)?;
             names.retain(|name| limited.hosts.iter().any(|host| host.as_str() == name));
         }
-        match play.order.as_deref() {
-            Some("sorted") => names.sort(),
-            Some("reverse_sorted") => names.sort_by(|left, right| right.cmp(left)),
-            Some("reverse_inventory") => names.reverse(),
-            _ => {}
-        }
         Ok(names)
     }
 
@@ -292,6 +358,24 @@ impl Run {
 
 fn names(hosts: &[Arc<HostState>]) -> Value {
     Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>())
+}
+
+/// Hosts in the order that the play wishes.
+fn ordered(play: &Play, mut names: Vec<String>) -> Vec<String> {
+    match play.order.as_deref() {
+        Some("sorted") => names.sort(),
+        Some("reverse_sorted") => names.sort_by(|left, right| right.cmp(left)),
+        Some("reverse_inventory") => names.reverse(),
+        Some("shuffle") => shuffle(&mut names),
+        _ => {}
+    }
+    names
+}
+
+/// Another order each time: names by what a hasher with a random key makes of them.
+fn shuffle(names: &mut [String]) {
+    let hasher = std::collections::hash_map::RandomState::new();
+    names.sort_by_cached_key(|name| std::hash::BuildHasher::hash_one(&hasher, name));
 }
 
 /// Hosts that go on.

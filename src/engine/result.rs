@@ -103,12 +103,21 @@ impl TaskResult {
                 data.insert(lines, split.into());
             }
         }
+        // A command that has nothing to say says so.
+        if data.contains_key("cmd") && data.contains_key("rc") && !data.contains_key("msg") {
+            data.insert("msg".to_owned(), Value::from(""));
+        }
+        data.retain(|name, _| !name.starts_with("_ansible_"));
         data
     }
 
     fn settle(&mut self) {
         self.data.insert("changed".to_owned(), Value::Bool(self.ending == Ending::Changed));
-        self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
+        if self.ending == Ending::Skipped {
+            self.data.shift_remove("failed");
+        } else {
+            self.data.insert("failed".to_owned(), Value::Bool(self.ending == Ending::Failed));
+        }
         for (name, ending) in [("skipped", Ending::Skipped), ("unreachable", Ending::Unreachable)] {
             if self.ending == ending {
                 self.data.insert(name.to_owned(), Value::Bool(true));

@@ -12,7 +12,8 @@ use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::{Language, Problem, Vars};
 
 use crate::hosts::{Fate, HostState};
-use crate::{Controller, Event, Fleet, Local, Recap, Redactor, Report, TaskResult};
+use crate::memory::Addition;
+use crate::{Asker, Controller, Event, Fleet, Local, Recap, Redactor, Report, TaskResult};
 
 /// Asks a run to end after the tasks that are running.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,8 @@ pub struct RunOptions {
     pub controller: Arc<dyn Controller>,
     /// Smaller wishes.
     pub habits: Habits,
+    /// Asks a person; `None` where nobody can be asked.
+    pub asker: Option<Arc<dyn Asker>>,
 }
 
 /// What a failure means beyond itself. A result says it under `verdict`.
@@ -115,9 +118,13 @@ pub struct Run {
     pub(crate) fleet: Arc<dyn Fleet>,
     pub(crate) local: Arc<dyn Local>,
     pub(crate) hosts: RwLock<IndexMap<String, Arc<HostState>>>,
+    /// What tasks have added to the inventory.
+    pub(crate) additions: Mutex<Vec<Addition>>,
     pub(crate) numbers: AtomicUsize,
     /// Values computed once a run: the inventory's groups, say.
     pub(crate) constants: Mutex<Option<Arc<Vars>>>,
+    /// Counts changes of any host's fate.
+    fates: Arc<AtomicUsize>,
     verdict: Mutex<Option<Verdict>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
@@ -136,8 +143,10 @@ impl Run {
             fleet,
             local,
             hosts: RwLock::default(),
+            additions: Mutex::default(),
             numbers: AtomicUsize::new(0),
             constants: Mutex::default(),
+            fates: Arc::default(),
             verdict: Mutex::default(),
             begun,
             report,
@@ -211,6 +220,11 @@ impl Run {
         self.tell(&Event::Warning { message: message.into() });
     }
 
+    /// Another number after each change of any host's fate.
+    pub(crate) fn fates(&self) -> usize {
+        self.fates.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn next_number(&self) -> usize {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -224,7 +238,7 @@ impl Run {
         let Some(layers) = crate::scopes::inventory_layers(&inventory, name)? else { return Ok(None) };
         drop(inventory);
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Some(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, layers))).clone()))
+        Ok(Some(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, layers, self.fates.clone()))).clone()))
     }
 }
 

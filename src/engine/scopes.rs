@@ -12,6 +12,9 @@ use crate::play::Playing;
 use crate::roles::role_variables;
 use crate::run::Run;
 
+/// The version of the language, under the number that playbooks ask for.
+const LANGUAGE_VERSION: &str = "2.19.0";
+
 /// The inventory's layers of a host; those of `localhost` are empty where the inventory does not name it.
 pub(crate) fn inventory_layers(inventory: &Inventory, name: &str) -> Result<Option<Vec<Arc<Vars>>>, Problem> {
     match inventory.host(name) {
@@ -38,11 +41,11 @@ impl Run {
         let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
         let scope = scope.over(playing.roles.vars()).over_all(role.map(Role::task_vars));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
-        let scope = scope.over(host.included()).over(host.set()).over_all(role.map(Role::task_parameters));
+        let scope = scope.over(host.included()).over_all(host.set()).over_all(role.map(Role::task_parameters));
         let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
         let scope = scope.over(self.options.extra.clone()).over(self.constants());
         let scope = scope.over(playing.magic.clone()).over(playing.roles.names()).over_all(role.map(role_variables));
-        Ok(scope.over(playing.still()).over(self.own_variables(host)?))
+        Ok(scope.over(playing.still(self.fates())).over(self.own_variables(host)))
     }
 
     /// The scope in which names of handlers are rendered: no host, since they are the same for all.
@@ -75,10 +78,11 @@ impl Run {
     }
 
     fn empty_scope(&self, folder: &Path, play_folder: &Path) -> Scope {
-        let mut search = vec![folder.to_owned()];
-        for more in [play_folder, self.options.project.as_path()] {
-            if !search.iter().any(|known| known == more) {
-                search.push(more.to_owned());
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut search = vec![absolute(folder)];
+        for more in [play_folder, self.options.project.as_path()].map(absolute) {
+            if !search.contains(&more) {
+                search.push(more);
             }
         }
         Scope::new(&self.options.language, search)
@@ -87,8 +91,8 @@ impl Run {
     /// The scope of another host, as `hostvars` and `delegate_to` see it.
     pub(crate) fn outside_scope(self: &Arc<Self>, host: &HostState) -> Result<Scope, Problem> {
         let scope = self.empty_scope(&self.options.project, &self.options.project).over(self.options.defaults.clone());
-        let scope = scope.over_all(host.layers()).over(host.facts()).over(host.included()).over(host.set());
-        Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)?))
+        let scope = scope.over_all(host.layers()).over(host.facts()).over(host.included()).over_all(host.set());
+        Ok(scope.over(self.options.extra.clone()).over(self.constants()).over(self.own_variables(host)))
     }
 
     /// The host that `delegate_to` names.
@@ -103,21 +107,24 @@ impl Run {
     }
 
     /// Variables about the host itself.
-    fn own_variables(&self, host: &HostState) -> Result<Arc<Vars>, Problem> {
-        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        let name = host.name.as_str();
-        let groups: Vec<String> = inventory.groups_of(name).into_iter().map(str::to_owned).collect();
-        let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
-        let (file, folder) = inventory
-            .origin_of(name)
-            .map_or((String::new(), String::new()), |(file, folder)| (file.display().to_string(), folder.display().to_string()));
-        Ok(Arc::new(vars([
-            ("inventory_hostname", Value::from(name)),
-            ("inventory_hostname_short", Value::from(short)),
-            ("group_names", Value::from(groups)),
-            ("inventory_file", Value::from(file)),
-            ("inventory_dir", Value::from(folder)),
-        ])))
+    fn own_variables(&self, host: &HostState) -> Arc<Vars> {
+        host.own(|| {
+            let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+            let name = host.name.as_str();
+            let groups: Vec<String> = inventory.groups_of(name).into_iter().map(str::to_owned).collect();
+            let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
+            let (file, folder) = match inventory.origin_of(name) {
+                Some((file, folder)) => (Value::from(file.display().to_string()), Value::from(folder.display().to_string())),
+                None => (Value::from(()), Value::from(())),
+            };
+            vars([
+                ("inventory_hostname", Value::from(name)),
+                ("inventory_hostname_short", Value::from(short)),
+                ("group_names", Value::from(groups)),
+                ("inventory_file", file),
+                ("inventory_dir", folder),
+            ])
+        })
     }
 
     /// Variables that are the same for all hosts of a run.
@@ -149,7 +156,13 @@ impl Run {
             .collect();
         let names: Vec<Arc<str>> = inventory.hosts().map(|host| Arc::from(host.name.to_string())).collect();
         let options = &self.options;
-        let version = mapping([("full", Value::from("2.19.0")), ("string", Value::from("2.19.0"))]);
+        let version = mapping([
+            ("string", Value::from(LANGUAGE_VERSION)),
+            ("full", Value::from(LANGUAGE_VERSION)),
+            ("major", Value::from(2)),
+            ("minor", Value::from(19)),
+            ("revision", Value::from(0)),
+        ]);
         vars([
             ("groups", mapping(groups)),
             ("hostvars", self.hostvars(names)),
@@ -161,6 +174,8 @@ impl Run {
             ("ansible_run_tags", Value::from(options.tags.only().to_vec())),
             ("ansible_skip_tags", Value::from(options.tags.skip().to_vec())),
             ("ansible_limit", options.limit.clone().map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_config_file", std::env::var("ANSIBLE_CONFIG").map_or_else(|_| Value::from(()), Value::from)),
+            ("ansible_playbook_python", Value::from("/usr/bin/python3")),
             ("ansible_inventory_sources", Value::from(options.inventory_sources.clone())),
         ])
     }

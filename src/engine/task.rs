@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use pgfleet_playbook::{Arguments, Engine, Kind, Task};
-use pgfleet_template::{Problem, Raw, from_json};
+use pgfleet_template::{Problem, Raw, from_json, to_json};
 
 use crate::attempt::{Attempt, hides, holds};
 use crate::hosts::{Fate, HostState};
@@ -69,7 +69,12 @@ impl Run {
         let first_scope = self.scope(playing, first, Some(task))?;
         let flag =
             |raw: &Option<Raw>| raw.as_ref().map_or(Ok(false), |raw| truth(raw, &first_scope)).map_err(|problem| problem.at(&task.place));
-        let once = task.kind == Kind::Controller || flag(&task.settings.run_once)?;
+        let asked_once = flag(&task.settings.run_once)?;
+        if asked_once && playing.is_free() {
+            self.warn("'run_once' has no effect with the strategy 'free': the task is done for every host");
+        }
+        let by_itself = task.kind == Kind::Controller || matches!(task.kind, Kind::Engine(Engine::AddHost | Engine::Pause));
+        let once = by_itself && !playing.is_free() || asked_once && !playing.is_free();
         let chosen = if once { &hosts[..1] } else { &hosts[..] };
         let throttle = task
             .settings
@@ -169,10 +174,17 @@ impl Run {
             host.meet(if result.ending == Ending::Failed { Fate::Failed } else { Fate::Unreachable });
             let failed_result = Raw::from(from_json(&serde_json::Value::Object(result.variables())));
             host.set_variable("ansible_failed_result", failed_result);
-            let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_else(|| task.module_name.clone());
+            let name = task.name.as_ref().and_then(|name| text_of(name, &scope)).unwrap_or_default();
             host.set_variable(
                 "ansible_failed_task",
-                Raw::from(from_json(&serde_json::json!({"name": name, "action": task.module_name, "path": task.place.to_string()}))),
+                Raw::from(from_json(&serde_json::json!({
+                    "name": name,
+                    "action": task.module_name,
+                    "args": written(task),
+                    "register": task.register,
+                    "tags": task.settings.tags,
+                    "path": task.place.to_string(),
+                }))),
             );
         }
         let hidden = hides(&task.settings.no_log, &scope);
@@ -205,6 +217,12 @@ impl Run {
             host.learn(&facts);
         }
     }
+}
+
+/// A task's arguments as written.
+fn written(task: &Task) -> serde_json::Value {
+    let (Arguments::Named(named) | Arguments::Whole(_, _, named)) = &task.arguments;
+    named.iter().map(|(name, (_, raw))| (name.clone(), to_json(&raw.as_written()).unwrap_or_default())).collect()
 }
 
 /// How a task is shown that has no name.

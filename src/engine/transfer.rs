@@ -220,7 +220,7 @@ impl Attempt<'_> {
     }
 
     /// The controller's file of that name: as is, or below `kind` of the task's folder, the play's and the project's.
-    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Problem> {
+    pub(crate) fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Problem> {
         let path = Path::new(name);
         let files = self.run.options.loader.files();
         let exists = |path: &Path| files.is_file(path) || files.is_folder(path);

@@ -95,6 +95,23 @@ impl Inventory {
         Ok(changed)
     }
 
+    /// Puts a group below another one, which is made if needed; true when that changes something.
+    ///
+    /// # Errors
+    /// A group's name that is none, or a circle.
+    pub fn add_parent(&mut self, group: &str, parent: &str) -> Result<bool, Problem> {
+        let named = |error: NameError| Problem::new(format!("'{parent}' is no name for a group: {error}"));
+        let Some(group) = self.group(group).map(|group| group.name.clone()) else { return Ok(false) };
+        let is_new = self.group(parent).is_none();
+        let parent = self.ensure_group(parent).map_err(named)?;
+        let is_below = self.ancestors(&group).contains(&parent);
+        if !is_below {
+            self.add_child(&parent, &group).map_err(Problem::new)?;
+            self.reconcile().map_err(Problem::new)?;
+        }
+        Ok(is_new || !is_below)
+    }
+
     fn put(&mut self, host: &HostName, group: &str) -> Result<bool, Problem> {
         let is_new = self.group(group).is_none();
         let group = self.ensure_group(group).map_err(|error| Problem::new(format!("'{group}' is no name for a group: {error}")))?;

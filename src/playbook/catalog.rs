@@ -29,6 +29,8 @@ pub enum Transfer {
     Template,
     /// A file of the host to the controller.
     Fetch,
+    /// A program of the controller, run on the host.
+    Script,
     /// An archive of the controller to the host.
     Unarchive,
 }
@@ -60,6 +62,10 @@ pub enum Engine {
     Meta,
     /// Waits.
     Pause,
+    /// Restarts a host and waits until it is back.
+    Reboot,
+    /// Waits until a host can be reached.
+    WaitForConnection,
     /// Sets variables of a host.
     SetFact,
     /// Checks the arguments of a role.
@@ -124,13 +130,34 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     ),
     (
         Kind::Engine(Engine::IncludeVars),
-        engine_spec!("include_vars", "Reads variables from a file or folder.", free Some("file"), ["file" as "_raw_params", "dir", "name", "depth", "extensions", "ignore_unknown_extensions"]),
+        engine_spec!("include_vars", "Reads variables from a file or folder.", free Some("file"), [
+            "file" as "_raw_params", "dir", "name", "depth", "extensions", "files_matching", "hash_behaviour", "ignore_files",
+            "ignore_unknown_extensions"
+        ]),
     ),
     (Kind::Engine(Engine::Meta), engine_spec!("meta", "Steers the run.", free Some("_raw_params"), ["_raw_params"])),
     (Kind::Engine(Engine::Pause), engine_spec!("pause", "Waits for a time.", free None, ["seconds", "minutes", "prompt", "echo"])),
     (
         Kind::Raw,
         engine_spec!("raw", "Sends a command line over SSH, without the agent.", free Some("_raw_params"), ["_raw_params" as "cmd" !true, "executable"]),
+    ),
+    (
+        Kind::Engine(Engine::Reboot),
+        engine_spec!("reboot", "Restarts a host and waits until it is back.", free None, [
+            "boot_time_command", "connect_timeout" as "connect_timeout_sec", "msg", "post_reboot_delay" as "post_reboot_delay_sec",
+            "pre_reboot_delay" as "pre_reboot_delay_sec", "reboot_command", "reboot_timeout" as "reboot_timeout_sec",
+            "search_paths", "test_command"
+        ]),
+    ),
+    (
+        Kind::Engine(Engine::WaitForConnection),
+        engine_spec!("wait_for_connection", "Waits until a host can be reached.", free None, ["connect_timeout", "delay", "sleep", "timeout"]),
+    ),
+    (
+        Kind::Transfer(Transfer::Script),
+        engine_spec!("script", "Runs a program of the controller on the host.", free Some("_raw_params"), [
+            "_raw_params" as "cmd" !true, "chdir", "creates", "executable", "removes"
+        ]),
     ),
     (Kind::Engine(Engine::SetFact), engine_spec!("set_fact", "Sets variables of a host.", free None, [])),
     (
@@ -159,8 +186,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("selinux", "SELinux is not supported; run setenforce as a command"),
     ("seboolean", "SELinux is not supported; run setsebool as a command"),
     ("selinux_permissive", "SELinux is not supported; run semanage as a command"),
-    ("reboot", "not supported yet"),
-    ("async_status", "not supported yet"),
 ];
 
 /// The module of a name as written in a task: short, `ansible.builtin.` or of a collection that it comes from.
@@ -195,7 +220,8 @@ pub fn module_names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|spec| spec.name).chain(OWN.iter().map(|(_, spec)| spec.name)).chain(CONTROLLER.iter().map(|spec| spec.name))
 }
 
-fn short_name(name: &str) -> &str {
+/// The name without its collection, where that is one whose modules are known here.
+pub(crate) fn short_name(name: &str) -> &str {
     let short =
         ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general.", "community.postgresql.", "community.crypto."]
             .iter()

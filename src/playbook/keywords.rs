@@ -94,9 +94,4 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
 ];
 
 /// Keywords that are known but that nothing here does yet, with what to do instead.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("vars_prompt", "not supported yet; give the variable with -e"),
-    ("async", "not supported yet; the task runs to its end"),
-    ("module_defaults", "not supported yet; give the arguments to each task"),
-    ("debugger", "not supported"),
-];
+pub(crate) const NOT_YET: &[(&str, &str)] = &[];

@@ -15,9 +15,9 @@ mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
 pub use load::{Included, Loader, MAX_INCLUDE_DEPTH};
-pub use play::{Gather, Play, Playbook};
+pub use play::{Gather, Play, Playbook, Prompt};
 pub use role::{Role, RoleChoice, RoleOrigin};
-pub use settings::Settings;
+pub use settings::{ModuleDefaults, Settings};
 pub use split::{parse_pairs, split_words};
 pub use tags::TagSelection;
 pub use task::{Arguments, Block, Loop, LoopKind, Repeat, Step, Task};

@@ -25,6 +25,23 @@ pub enum Gather {
     Written(Raw),
 }
 
+/// A variable that a person is asked for before a play begins.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// Its name.
+    pub name: String,
+    /// The question.
+    pub question: Raw,
+    /// Do not show what is typed.
+    pub private: bool,
+    /// Ask twice.
+    pub confirm: bool,
+    /// Where nothing is typed, or nobody can be asked.
+    pub default: Option<Raw>,
+    /// Where it stands.
+    pub place: Place,
+}
+
 /// One play. Its tasks' settings already hold what they inherit from it.
 #[derive(Clone, Debug)]
 pub struct Play {
@@ -38,8 +55,14 @@ pub struct Play {
     pub gather_facts: Gather,
     /// Which facts.
     pub gather_subset: Option<Raw>,
+    /// Seconds that one group of facts may take.
+    pub gather_timeout: Option<Raw>,
+    /// The folder of the host's own facts.
+    pub fact_path: Option<Raw>,
     /// Variables.
     pub vars: Arc<Vars>,
+    /// Variables that a person is asked for.
+    pub prompts: Vec<Prompt>,
     /// Files of variables, in order; a list stands for the first of them that exists.
     pub vars_files: Vec<(Place, Raw)>,
     /// Sizes of batches: numbers or percentages.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use pgfleet_template::{Condition, Raw, Vars};
+use indexmap::IndexMap;
+use pgfleet_template::{Condition, Place, Raw, Vars};
+
+/// Arguments by a module's short name.
+pub type ModuleDefaults = IndexMap<String, IndexMap<String, (Place, Raw)>>;
 
 use crate::Role;
 
@@ -24,6 +28,8 @@ pub struct Settings {
     pub environment: Vec<Raw>,
     /// Tags.
     pub tags: Vec<String>,
+    /// Arguments by module, for tasks that do not give them; the innermost that names a module counts.
+    pub module_defaults: Arc<ModuleDefaults>,
     /// Act as another user.
     pub r#become: Option<Raw>,
     /// Which user.
@@ -72,6 +78,7 @@ impl Settings {
             notify: joined(&self.notify, inner.notify),
             environment: joined(&self.environment, inner.environment),
             tags: joined(&self.tags, inner.tags),
+            module_defaults: over(&self.module_defaults, inner.module_defaults),
             r#become: inner.r#become.or_else(|| self.r#become.clone()),
             become_user: inner.become_user.or_else(|| self.become_user.clone()),
             become_method: inner.become_method.or_else(|| self.become_method.clone()),
@@ -90,6 +97,14 @@ impl Settings {
             throttle: inner.throttle.or_else(|| self.throttle.clone()),
             timeout: inner.timeout.or_else(|| self.timeout.clone()),
         }
+    }
+}
+
+fn over(outer: &Arc<ModuleDefaults>, inner: Arc<ModuleDefaults>) -> Arc<ModuleDefaults> {
+    match (outer.is_empty(), inner.is_empty()) {
+        (_, true) => outer.clone(),
+        (true, false) => inner,
+        (false, false) => Arc::new(outer.iter().chain(inner.iter()).map(|(name, given)| (name.clone(), given.clone())).collect()),
     }
 }
 

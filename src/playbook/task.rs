@@ -56,6 +56,10 @@ pub struct Task {
     pub repeat: Option<Loop>,
     /// Repetition until a condition holds.
     pub until: Option<Repeat>,
+    /// Do it detached, within so many seconds.
+    pub detached: Option<Raw>,
+    /// Seconds between looks at a detached task; zero does not wait for it.
+    pub poll: Option<Raw>,
     /// Variable for the result.
     pub register: Option<String>,
     /// For handlers: further names that they answer to.
@@ -78,8 +82,8 @@ pub struct Task {
 pub enum Arguments {
     /// By name, names checked.
     Named(IndexMap<String, (Place, Raw)>),
-    /// A template that gives all of them.
-    Whole(Place, Raw),
+    /// A template that gives them, and those that are written beside it and stand above.
+    Whole(Place, Raw, IndexMap<String, (Place, Raw)>),
 }
 
 /// What a task is repeated over.
@@ -100,36 +104,20 @@ pub struct Loop {
     /// Seconds between items.
     pub pause: Option<Raw>,
     /// Offer `ansible_loop`.
-    pub extended: bool,
+    pub extended: Option<Raw>,
+    /// Leave `allitems` out of `ansible_loop` where this is false.
+    pub extended_allitems: Option<Raw>,
+    /// Ends the loop after an item for which all of these hold.
+    pub break_when: Vec<Condition>,
 }
 
 /// How items become a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoopKind {
     /// `loop`: a list as it is.
     List,
-    /// `with_items`: one level of lists flattened.
-    Items,
-    /// `with_dict`: key and value.
-    Dict,
-    /// `with_nested`: all combinations.
-    Nested,
-    /// `with_together`: side by side.
-    Together,
-    /// `with_sequence`: counted.
-    Sequence,
-    /// `with_subelements`: a list inside each.
-    Subelements,
-    /// `with_indexed_items`: with their numbers.
-    IndexedItems,
-    /// `with_fileglob`: files that match.
-    Fileglob,
-    /// `with_first_found`: the first file there is.
-    FirstFound,
-    /// `with_flattened`: all levels of lists flattened.
-    Flattened,
-    /// `with_inventory_hostnames`: hosts of a pattern.
-    InventoryHostnames,
+    /// `with_x`: what the lookup `x` makes of them.
+    Lookup(String),
 }
 
 /// `until`, `retries` and `delay`.

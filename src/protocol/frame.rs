@@ -51,6 +51,18 @@ pub struct Request {
     /// Environment variables for what the module starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<(String, String)>,
+    /// Do it beside the conversation, and answer at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detached: Option<Detached>,
+}
+
+/// How a call is done that nobody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// The name of the job; its state is in a file of that name.
+    pub job: String,
+    /// Seconds that it may take.
+    pub limit: u64,
 }
 
 /// What the controller says.

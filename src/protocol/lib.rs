@@ -17,7 +17,7 @@ pub use arguments::{Argument, ArgumentProblem, ArgumentSpec, Arguments, Kind, Mo
 pub use call::{Call, MODULES, module_spec};
 pub use convert::{HostPath, Items};
 pub use digest::sha256;
-pub use frame::{Chunk, Decoder, Frame, FrameError, FromAgent, MAX_FRAME, Request, ToAgent, VERSION, encode};
+pub use frame::{Chunk, Decoder, Detached, Frame, FrameError, FromAgent, MAX_FRAME, Request, ToAgent, VERSION, encode};
 pub use mode::{FileAttributes, FileMode, ModeError};
 pub use options::Options;
 pub use outcome::{Diff, Outcome, Status};

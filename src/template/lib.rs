@@ -25,6 +25,7 @@ mod yaml;
 pub use expression::{Condition, Expression, Text};
 pub use files::{Disk, Files, Overlay};
 pub use minijinja::Value;
+pub use minijinja::value::ValueKind;
 pub use node::{Node, NodeKind};
 pub use place::Place;
 pub use problem::{Problem, closest};

@@ -154,6 +154,10 @@ impl Fleet for Streaming {
             Ok(RawOutput { status, ..RawOutput::default() })
         })
     }
+
+    fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
+        self.fleet.reset(contact)
+    }
 }
 
 impl Streaming {

@@ -192,6 +192,10 @@ impl Fleet for Remembering {
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>> {
         self.fleet.raw(contact, command)
     }
+
+    fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
+        self.fleet.reset(contact)
+    }
 }
 
 #[cfg(test)]

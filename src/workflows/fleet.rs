@@ -191,6 +191,15 @@ impl SshFleet {
         }
     }
 
+    /// Lets the agent and the session go. A connection to this machine itself has nothing to renew but its agent.
+    async fn do_reset(&self, contact: &Contact) {
+        let user = contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default();
+        let slot = self.channels.get((key_of(contact), user, contact.lane));
+        *slot.lock().await = None;
+        let slot = self.sessions.get(key_of(contact));
+        *slot.lock().await = None;
+    }
+
     async fn do_raw(&self, contact: &Contact, command: &str) -> Result<RawOutput, Unreachable> {
         if is_local(contact)? {
             let output = run_here(command, contact.r#become.as_ref())
@@ -236,6 +245,10 @@ impl Fleet for SshFleet {
 
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>> {
         Box::pin(self.do_raw(contact, command))
+    }
+
+    fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
+        Box::pin(self.do_reset(contact))
     }
 }
 

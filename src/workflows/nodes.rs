@@ -155,7 +155,15 @@ impl Nodes {
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<Outcome, Unreachable> {
         let Value::Object(arguments) = arguments else { return Err(Unreachable::new("arguments are a mapping")) };
-        let request = Request { id: 0, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new() };
+        let request = Request {
+            id: 0,
+            module: module.to_owned(),
+            arguments,
+            mode: Mode::Apply,
+            diff: false,
+            environment: Vec::new(),
+            detached: None,
+        };
         let contact = Contact { lane, ..node.contact.clone() };
         self.fleet.call(&contact, request, content, sink).await
     }

@@ -64,6 +64,8 @@ pub struct Wish {
     pub habits: Habits,
     /// What is done where nothing matches.
     pub strictness: Strictness,
+    /// Asks a person; `None` where nobody can be asked.
+    pub asker: Option<Arc<dyn pgfleet_engine::Asker>>,
 }
 
 /// What is done with inventories that cannot be read and plays that no host is for.
@@ -329,6 +331,7 @@ pub(crate) async fn run_on(
         stop: wish.stop.clone(),
         controller: Arc::new(Actions),
         habits: wish.habits.clone(),
+        asker: wish.asker.clone(),
     };
     let run = Run::new(options, fleet, Arc::new(Disk), report);
     run.play_all(&prepared.playbook).await.map_err(|problem| explained(problem, &*files).into())

@@ -155,6 +155,10 @@ impl System for Linux {
         running::start(program)
     }
 
+    fn start_detached(&self, words: &[&str], input: &[u8]) -> io::Result<()> {
+        running::start_detached(words, input)
+    }
+
     fn is_alone(&self) -> bool {
         let stdin = io::stdin();
         let mut watched = [PollFd::new(&stdin, PollFlags::IN)];

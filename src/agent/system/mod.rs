@@ -244,6 +244,10 @@ pub trait System: Send + Sync {
     fn run(&self, program: &Program) -> io::Result<Finished>;
     /// Starts a program and gives both ends of it. Its input's text, its limit of time and its end are the caller's to see to.
     fn start(&self, program: &Program) -> io::Result<Box<dyn Running>>;
+    /// Starts this program again, with other words and this input, and lets it go.
+    fn start_detached(&self, _words: &[&str], _input: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// True when nobody is left at the other end of this process' own input: the controller is gone.
     fn is_alone(&self) -> bool {
         false

@@ -1,6 +1,6 @@
 //! A program that runs beside the agent: both its ends in hand, ended with its whole group when it is given up.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
@@ -28,6 +28,18 @@ pub(crate) fn start(program: &Program) -> io::Result<Box<dyn Running>> {
         end_with_the_controller(pid);
     }
     Ok(Box::new(group))
+}
+
+/// Starts this program again, in a group of its own. Its input is a file in memory, which has no other end that could be gone.
+pub(crate) fn start_detached(words: &[&str], input: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::from(rustix::fs::memfd_create("job", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    let mut command = Command::new("/proc/self/exe");
+    command.args(words).stdin(file).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0);
+    let mut child = command.spawn()?;
+    // Somebody has to take note of its end while this process lives.
+    std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait()).map(drop)
 }
 
 /// A program that says nothing for hours would not notice that nobody listens any more: when the agent's own output has no

@@ -52,7 +52,7 @@ impl Controller {
         self.calls += 1;
         let arguments = arguments.as_object().cloned().expect("a mapping");
         let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
-        let request = Request { id: self.calls, module: module.to_owned(), arguments, mode, diff: false, environment };
+        let request = Request { id: self.calls, module: module.to_owned(), arguments, mode, diff: false, environment, detached: None };
         self.say(&ToAgent::Run(request));
         self.calls
     }
@@ -254,7 +254,7 @@ fn a_defect_fails_its_call_and_nothing_more() {
     let request = |id: u64, module: &str, environment: &[(&str, &str)]| {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let arguments = serde_json::Map::new();
-        ToAgent::Run(Request { id, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment })
+        ToAgent::Run(Request { id, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment, detached: None })
     };
     // Both are on their way before the first has failed.
     controller.say(&request(1, "ping", &[("PGFLEET_FAILPOINT", "panic")]));

@@ -1,6 +1,7 @@
 //! Options and settings become a wish and a view.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgfleet_engine::{Habits, Stop as Ending};
@@ -67,6 +68,7 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             explicit_facts: config.text("gathering") == Some("explicit"),
         },
         strictness: Strictness::Lenient,
+        asker: prompt::is_possible().then(|| Arc::new(prompt::Terminal) as Arc<dyn pgfleet_engine::Asker>),
     })
 }
 

@@ -7,47 +7,59 @@ use pgfleet_template::{Node, Place, Problem, Raw, Text, Value, to_json};
 use super::Reading;
 use super::task::is_name;
 use crate::catalog::{Engine, UNKNOWN};
-use crate::split::parse_pairs;
+use crate::split::{BESIDE_COMMANDS, parse_pairs};
 use crate::{Arguments, Kind};
 
 const NAMES: &str = "letters, digits and underscores, not beginning with a digit";
 
-type Named = IndexMap<String, (Place, Raw)>;
+/// Arguments by name, each with its place.
+pub(crate) type Named = IndexMap<String, (Place, Raw)>;
+
+/// A task as written: the task, the key that names its module, and the value beside that.
+pub(super) struct Written<'a> {
+    pub(super) task: &'a Node,
+    pub(super) name: &'a Node,
+    pub(super) value: Option<&'a Node>,
+}
 
 impl Reading<'_> {
-    /// The arguments of a task; `None` after a problem.
-    pub(super) fn arguments(
-        &mut self,
-        task: &Node,
-        name: &Node,
-        value: Option<&Node>,
-        kind: Kind,
-        module: &ModuleSpec,
-    ) -> Option<Arguments> {
+    /// The arguments of a task over those that `module_defaults` give; `None` after a problem.
+    pub(super) fn arguments(&mut self, written: &Written<'_>, kind: Kind, module: &ModuleSpec, defaults: &Named) -> Option<Arguments> {
         let before = self.problems.len();
         let mut named = Named::new();
-        match value {
+        let mut whole = None;
+        if let Some(beside) = written.task.get("args").filter(|beside| !beside.is_null()) {
+            match beside.scalar_text() {
+                _ if beside.mapping().is_some() => self.named(beside, &mut named),
+                Some(text) if is_one_template(text) => whole = self.raw(beside).map(|raw| (beside.place.clone(), raw)),
+                _ => {
+                    let problem = beside.problem("'args' is a mapping");
+                    self.problem(problem);
+                }
+            }
+        }
+        let mut inner = Named::new();
+        match written.value {
             None => {}
             Some(value) if value.is_null() => {}
-            Some(value) if value.mapping().is_some() => self.named(value, &mut named),
+            Some(value) if value.mapping().is_some() => self.named(value, &mut inner),
             Some(value) => match value.scalar_text() {
                 Some(text) if module.free_form.is_none() && is_one_template(text) => {
-                    return Some(Arguments::Whole(value.place.clone(), self.raw(value)?));
+                    whole = self.raw(value).map(|raw| (value.place.clone(), raw));
                 }
-                Some(text) => self.one_line(text, value, module, kind, &mut named),
+                Some(text) => self.one_line(text, value, module, kind, &mut inner),
                 None => {
                     let problem = value.problem(format!("the arguments of '{}' are a mapping, not {}", module.name, value.kind_name()));
                     self.problem(problem);
                 }
             },
         }
-        if let Some(more) = task.get("args").filter(|more| !more.is_null()) {
-            match more.mapping() {
-                Some(_) => self.named(more, &mut named),
-                None => {
-                    let problem = more.problem("'args' is a mapping");
-                    self.problem(problem);
-                }
+        // What stands with the module is above what stands under 'args'.
+        named.extend(inner);
+        for (name, value) in defaults {
+            let is_given = named.keys().any(|given| module.argument(given).map_or(given.as_str(), |spec| spec.name) == name);
+            if !is_given {
+                named.insert(name.clone(), value.clone());
             }
         }
         // Where a line could not be read, what it lacks is not known.
@@ -56,8 +68,11 @@ impl Reading<'_> {
             for (name, (place, _)) in named.iter().filter(|(name, _)| !is_name(name) && !Text::is_template(name)) {
                 self.problem(Problem::new(format!("'{name}' is no name of a variable")).at(place).with_hint(NAMES));
             }
-        } else if !is_unread && module.name != UNKNOWN.name {
-            self.check(name, &mut named, module, kind == Kind::Engine(Engine::AddHost));
+        } else if !is_unread && whole.is_none() && module.name != UNKNOWN.name {
+            self.check(written.name, &mut named, module, kind == Kind::Engine(Engine::AddHost));
+        }
+        if let Some((place, raw)) = whole {
+            return (self.problems.len() == before).then_some(Arguments::Whole(place, raw, named));
         }
         (self.problems.len() == before).then_some(Arguments::Named(named))
     }
@@ -72,24 +87,8 @@ impl Reading<'_> {
     }
 
     fn one_line(&mut self, text: &str, value: &Node, module: &ModuleSpec, kind: Kind, named: &mut Named) {
-        let inline = [
-            "chdir",
-            "creates",
-            "removes",
-            "executable",
-            "stdin",
-            "stdin_add_newline",
-            "strip_empty_ends",
-            "warn",
-            "apply",
-            "name",
-            "argv",
-        ];
-        let known = match (module.free_form, kind) {
-            (Some(_), Kind::Raw) => Some(&["executable"][..]),
-            (Some(_), _) => Some(&inline[..]),
-            (None, _) => None,
-        };
+        let takes_command = kind == Kind::Raw || ["command", "shell", "script"].contains(&module.name);
+        let known = takes_command.then_some(BESIDE_COMMANDS);
         let place = &value.place;
         let parsed = parse_pairs(text, known).map_err(|message| value.problem(message));
         let Some((pairs, free)) = self.keep(parsed) else { return };
@@ -100,7 +99,6 @@ impl Reading<'_> {
         }
         match (free, module.free_form) {
             (Some(free), Some(argument)) => {
-                let free = if named.is_empty() { text.to_owned() } else { free };
                 if let Some(raw) = self.keep(Raw::from_text(&free, place)) {
                     named.insert(argument.to_owned(), (place.clone(), raw));
                 }

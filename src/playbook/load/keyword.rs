@@ -6,6 +6,8 @@ use pgfleet_template::{Condition, Node, Raw};
 
 use super::Reading;
 use crate::Settings;
+use crate::catalog::{lookup_module, short_name};
+use crate::settings::ModuleDefaults;
 
 impl Reading<'_> {
     pub(super) fn raw(&mut self, node: &Node) -> Option<Raw> {
@@ -66,6 +68,7 @@ impl Reading<'_> {
             notify: self.one_or_more(node, "notify"),
             environment: self.one_or_more(node, "environment"),
             tags: self.texts(node, "tags"),
+            module_defaults: Arc::new(self.module_defaults(node)),
             r#become: self.optional(node, "become"),
             become_user: self.optional(node, "become_user"),
             become_method: self.optional(node, "become_method"),
@@ -84,5 +87,31 @@ impl Reading<'_> {
             throttle: self.optional(node, "throttle"),
             timeout: self.optional(node, "timeout"),
         }
+    }
+
+    /// Arguments that modules take where a task does not give them. Groups of modules are of collections that nothing here has.
+    pub(super) fn module_defaults(&mut self, node: &Node) -> ModuleDefaults {
+        let mut defaults = ModuleDefaults::new();
+        let Some(value) = node.get("module_defaults").filter(|value| !value.is_null()) else { return defaults };
+        let single = std::slice::from_ref(value);
+        for item in value.sequence().unwrap_or(single) {
+            let Some(entries) = item.mapping() else {
+                let problem = item.problem(format!("'module_defaults' is a mapping of modules, not {}", item.kind_name()));
+                self.problem(problem);
+                continue;
+            };
+            for (key, arguments) in entries {
+                let Some(name) = key.scalar_text().filter(|name| !name.starts_with("group/")) else { continue };
+                let mut named = crate::load::arguments::Named::new();
+                for (key, value) in arguments.mapping().unwrap_or_default() {
+                    if let (Some(argument), Some(raw)) = (key.scalar_text(), self.raw(value)) {
+                        let canonical = lookup_module(name).ok().and_then(|(_, spec)| Some(spec.argument(argument)?.name));
+                        named.insert(canonical.unwrap_or(argument).to_owned(), (key.place.clone(), raw));
+                    }
+                }
+                defaults.insert(short_name(name).to_owned(), named);
+            }
+        }
+        defaults
     }
 }

@@ -1,10 +1,12 @@
 //! Reading playbooks and task files. All problems of all files are collected before any is reported.
 
-mod arguments;
+pub(crate) mod arguments;
 mod keyword;
 mod literal;
 mod name;
 mod play;
+mod prompt;
+mod repeat;
 mod role;
 mod search;
 mod specs;

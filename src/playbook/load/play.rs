@@ -112,7 +112,10 @@ impl Reading<'_> {
             hosts: hosts?,
             gather_facts: self.optional(node, "gather_facts").map_or(Gather::Default, Gather::Written),
             gather_subset: self.optional(node, "gather_subset"),
+            gather_timeout: self.optional(node, "gather_timeout"),
+            fact_path: self.optional(node, "fact_path"),
             vars,
+            prompts: self.prompts(node),
             vars_files: self.vars_files(node),
             serial: self.one_or_more(node, "serial"),
             strategy: self.strategy(node),
@@ -167,7 +170,11 @@ impl Reading<'_> {
     }
 
     fn strategy(&mut self, node: &Node) -> Option<String> {
-        self.word(node, "strategy", &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free"])
+        self.word(
+            node,
+            "strategy",
+            &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"],
+        )
     }
 
     fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {

@@ -42,6 +42,8 @@ impl Reading<'_> {
             settings,
             repeat: None,
             until: None,
+            detached: None,
+            poll: None,
             register: None,
             listen: Vec::new(),
             changed_when: None,

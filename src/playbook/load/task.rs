@@ -6,9 +6,11 @@ use std::sync::Arc;
 use pgfleet_template::{Node, Problem, Raw, Text, Value};
 
 use super::Reading;
-use crate::catalog::{Engine, UNKNOWN, lookup_module, module_names};
+use super::arguments::Written;
+use crate::catalog::{Engine, UNKNOWN, lookup_module, module_names, short_name};
 use crate::keywords::{BLOCK, OF_INCLUDES, SHARED, TASK};
-use crate::{Arguments, Block, Kind, Loop, LoopKind, Repeat, Settings, Step, Task};
+use crate::split::{BESIDE_COMMANDS, parse_pairs};
+use crate::{Arguments, Block, Kind, Repeat, Settings, Step, Task};
 
 impl Reading<'_> {
     pub(super) fn steps(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
@@ -71,7 +73,10 @@ impl Reading<'_> {
                 (Kind::Host, UNKNOWN)
             }
         };
-        let arguments = self.arguments(node, &name_node, value.as_ref(), kind, &module);
+        let written = Written { task: node, name: &name_node, value: value.as_ref() };
+        let nearest = self.module_defaults(node).get(module.name).cloned();
+        let defaults = nearest.or_else(|| inherited.module_defaults.get(module.name).cloned()).unwrap_or_default();
+        let arguments = self.arguments(&written, kind, &module, &defaults);
         let repeat = self.repeat(node);
         // What is wrong with the module and its arguments matters only where the task would run.
         let refused = self.set_aside(before);
@@ -116,6 +121,8 @@ impl Reading<'_> {
             settings,
             repeat,
             until: self.until(node),
+            detached: self.optional(node, "async"),
+            poll: self.optional(node, "poll"),
             register: self.register(node),
             listen: self.texts(node, "listen"),
             changed_when: self.conditions(node, "changed_when"),
@@ -172,12 +179,6 @@ impl Reading<'_> {
                 }
             }
         }
-        if let Some((key, value)) = node.mapping().unwrap_or_default().iter().find(|(key, _)| key.scalar_text() == Some("async"))
-            && value.scalar_text().is_some_and(|text| text != "0")
-        {
-            let problem = key.problem("'async' is not supported yet; leave it out and the task runs to its end");
-            self.problem(problem);
-        }
         for key in ["action", "local_action"] {
             if let Some((key_node, value)) = node.mapping().unwrap_or_default().iter().find(|(name, _)| name.scalar_text() == Some(key)) {
                 candidates.extend(self.old_action(key_node, value));
@@ -208,28 +209,41 @@ impl Reading<'_> {
         }
     }
 
-    /// `action: module arguments` or `action: {module: name, ...}`.
+    /// `action: module arguments` or `action: {module: name, ...}`, whose name may have arguments behind it, too.
     fn old_action(&mut self, key: &Node, value: &Node) -> Option<(String, Node, Option<Node>)> {
+        let line = |text: &str| {
+            let text = text.trim();
+            let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+            (name.to_owned(), rest.to_owned())
+        };
+        let scalar = |text: &str| Node {
+            place: value.place.clone(),
+            tag: None,
+            kind: pgfleet_template::NodeKind::Scalar { text: text.to_owned(), value: Value::from(text) },
+        };
         if let Some(text) = value.as_text() {
-            let (name, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
-            let rest = Node {
-                place: value.place.clone(),
-                tag: None,
-                kind: pgfleet_template::NodeKind::Scalar { text: rest.to_owned(), value: Value::from(rest) },
-            };
-            return Some((name.to_owned(), key.clone(), Some(rest)));
+            let (name, rest) = line(text);
+            return Some((name, key.clone(), Some(scalar(&rest))));
         }
-        let Some(name) = value.get("module").and_then(Node::as_text) else {
+        let Some(module) = value.get("module").and_then(Node::as_text) else {
             let problem = key.problem("'action' names a module");
             self.problem(problem);
             return None;
         };
-        let entries = value.mapping()?.iter().filter(|(key, _)| key.scalar_text() != Some("module")).cloned().collect();
-        Some((
-            name.to_owned(),
-            key.clone(),
-            Some(Node { place: value.place.clone(), tag: None, kind: pgfleet_template::NodeKind::Mapping(entries) }),
-        ))
+        let (name, rest) = line(module);
+        let takes_command = ["command", "shell", "script", "raw"].contains(&short_name(&name));
+        let parsed = parse_pairs(&rest, takes_command.then_some(BESIDE_COMMANDS)).map_err(|message| value.problem(message));
+        let (pairs, free) = self.keep(parsed)?;
+        let mut entries: Vec<(Node, Node)> = Vec::new();
+        for (key, value) in value.mapping()?.iter().filter(|(key, _)| !matches!(key.scalar_text(), Some("module" | "args"))) {
+            entries.push((key.clone(), value.clone()));
+        }
+        for (key, value) in value.get("args").and_then(Node::mapping).unwrap_or_default() {
+            entries.push((key.clone(), value.clone()));
+        }
+        let free = free.map(|free| ("_raw_params".to_owned(), free));
+        entries.extend(pairs.into_iter().chain(free).map(|(key, value)| (scalar(&key), scalar(&value))));
+        Some((name, key.clone(), Some(Node { place: value.place.clone(), tag: None, kind: pgfleet_template::NodeKind::Mapping(entries) })))
     }
 
     fn import_tasks(
@@ -251,66 +265,6 @@ impl Reading<'_> {
                 Vec::new()
             }
         }
-    }
-
-    fn repeat(&mut self, node: &Node) -> Option<Loop> {
-        let (key, items) =
-            node.mapping()?.iter().find(|(key, _)| key.scalar_text().is_some_and(|key| key == "loop" || key.starts_with("with_")))?;
-        let kind = match key.scalar_text()? {
-            "loop" | "with_list" => LoopKind::List,
-            "with_items" => LoopKind::Items,
-            "with_dict" => LoopKind::Dict,
-            "with_nested" | "with_cartesian" => LoopKind::Nested,
-            "with_together" => LoopKind::Together,
-            "with_sequence" => LoopKind::Sequence,
-            "with_subelements" => LoopKind::Subelements,
-            "with_indexed_items" => LoopKind::IndexedItems,
-            "with_fileglob" => LoopKind::Fileglob,
-            "with_first_found" => LoopKind::FirstFound,
-            "with_flattened" => LoopKind::Flattened,
-            "with_inventory_hostnames" => LoopKind::InventoryHostnames,
-            other => {
-                let known = [
-                    "with_items",
-                    "with_list",
-                    "with_dict",
-                    "with_nested",
-                    "with_together",
-                    "with_sequence",
-                    "with_subelements",
-                    "with_fileglob",
-                    "with_first_found",
-                ];
-                let problem = key.problem(format!("'{other}' is no loop that is known")).did_you_mean(other, known);
-                self.problem(problem);
-                return None;
-            }
-        };
-        let loops =
-            node.mapping()?.iter().filter(|(key, _)| key.scalar_text().is_some_and(|key| key == "loop" || key.starts_with("with_")));
-        if let Some((second, _)) = loops.into_iter().nth(1) {
-            let problem = second.problem("a second loop; a task has one");
-            self.problem(problem.with_hint("loop over both with the filter 'product', or in a file for include_tasks"));
-        }
-        let control = node.get("loop_control");
-        if let Some(control) = control {
-            self.refuse_unknown_keys(
-                control,
-                &[&["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"]],
-                "part of loop_control",
-            );
-        }
-        let text = |key: &str| control.and_then(|control| control.get(key)).and_then(Node::scalar_text).map(str::to_owned);
-        Some(Loop {
-            kind,
-            items: self.raw(items)?,
-            place: items.place.clone(),
-            variable: text("loop_var").unwrap_or_else(|| "item".to_owned()),
-            index_variable: text("index_var"),
-            label: control.and_then(|control| self.optional(control, "label")),
-            pause: control.and_then(|control| self.optional(control, "pause")),
-            extended: control.and_then(|control| control.get("extended")).and_then(Node::scalar).is_some_and(Value::is_true),
-        })
     }
 
     fn until(&mut self, node: &Node) -> Option<Repeat> {

@@ -25,7 +25,7 @@ const MEMORY: u64 = 768 * 1024 * 1024;
 /// The stack of a worker of the runtime that does such work in earnest.
 const STACK: usize = 2 * 1024 * 1024;
 /// No single input may take longer, on a busy machine and without optimisation.
-const SLOWEST: Duration = Duration::from_secs(20);
+const SLOWEST: Duration = Duration::from_secs(60);
 const HANGS: i32 = 86;
 
 /// How much is tried: no more than either, but the corpus in any case.

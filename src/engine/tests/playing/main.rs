@@ -5,6 +5,7 @@ mod content;
 mod golden;
 mod handlers;
 mod includes;
+mod keywords;
 mod lost;
 mod modes;
 mod rig;

@@ -89,10 +89,11 @@ fn batches_run_one_after_the_other() {
     - {name: u, debug: {var: ansible_play_batch}, run_once: true}
   handlers: [{name: h, debug: {msg: h}}]
 ",
-        "PLAY all: a b c
+        "PLAY all: a
          t: a changed
          u: a ok [\"a\"]
          HANDLER h: a ok \"h\"
+         PLAY all: b c
          t: b changed, c changed
          u: b ok [\"b\",\"c\"]
          HANDLER h: b ok \"h\", c ok \"h\"",
@@ -107,7 +108,7 @@ fn batches_run_one_after_the_other() {
   gather_facts: false
   tasks: [{name: u, debug: {msg: x}}]
 ",
-        "PLAY all: a b c\n t: a skipped\n t: b failed 'x'\n NO HOSTS LEFT",
+        "PLAY all: a\n t: a skipped\n PLAY all: b\n t: b failed 'x'\n NO HOSTS LEFT",
     );
 }
 

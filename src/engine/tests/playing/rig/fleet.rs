@@ -93,6 +93,10 @@ impl Fleet for AgentFleet {
         Box::pin(self.do_call(contact, request, content, sink))
     }
 
+    fn reset<'a>(&'a self, _: &'a Contact) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>> {
         self.contacts.lock().expect("contacts").push((contact.clone(), "raw".to_owned()));
         Box::pin(async move {

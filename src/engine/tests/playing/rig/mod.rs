@@ -161,6 +161,7 @@ impl Rig {
             stop: self.stop.clone(),
             habits: pgfleet_engine::Habits::default(),
             controller: Arc::new(NoController),
+            asker: None,
         };
         let events = Arc::new(Mutex::new(Vec::new()));
         let report = {

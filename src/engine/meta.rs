@@ -1,0 +1,127 @@
+//! `meta`: tasks that steer the play rather than a host.
+
+use std::sync::{Arc, PoisonError};
+
+use pgfleet_inventory::Inventory;
+use pgfleet_playbook::{Arguments, Task};
+use pgfleet_template::Problem;
+
+use crate::TaskResult;
+use crate::attempt::{Attempt, all_hold};
+use crate::hosts::{Fate, HostState};
+use crate::play::Playing;
+use crate::run::Run;
+
+const KNOWN: [&str; 10] = [
+    "clear_facts",
+    "clear_host_errors",
+    "end_batch",
+    "end_host",
+    "end_play",
+    "end_role",
+    "flush_handlers",
+    "noop",
+    "refresh_inventory",
+    "reset_connection",
+];
+
+/// Wishes that take no condition.
+const UNCONDITIONAL: [&str; 3] = ["noop", "refresh_inventory", "reset_connection"];
+/// Wishes that each host has for itself; the others are judged by the first host and hold for all.
+const OF_HOSTS: [&str; 5] = ["noop", "reset_connection", "end_host", "flush_handlers", "end_role"];
+
+impl Run {
+    pub(crate) async fn meta(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        number: usize,
+        hosts: &[Arc<HostState>],
+    ) -> Result<(), Problem> {
+        let written = match &task.arguments {
+            Arguments::Named(named) => named.get("_raw_params").map(|(_, raw)| raw.as_written().to_string()),
+            Arguments::Whole(..) => None,
+        };
+        let wish = written.unwrap_or_default();
+        if !KNOWN.contains(&wish.as_str()) {
+            return Err(Problem::new(format!("'meta: {wish}' is not known")).at(&task.place).did_you_mean(&wish, KNOWN));
+        }
+        let asked = if OF_HOSTS.contains(&wish.as_str()) || playing.is_free() { hosts } else { &hosts[..hosts.len().min(1)] };
+        let chosen = self.wishing(playing, task, number, asked, &wish)?;
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        match wish.as_str() {
+            "flush_handlers" => self.flush_handlers(playing, &chosen).await?,
+            "end_play" => playing.end(true),
+            "end_batch" => playing.end(false),
+            "end_host" => chosen.iter().for_each(|host| host.meet(Fate::Ended)),
+            "clear_facts" => playing.hosts().iter().for_each(|host| host.clear_facts()),
+            "clear_host_errors" => playing.hosts().iter().filter(|host| host.is_lost()).for_each(|host| host.meet(Fate::Active)),
+            "refresh_inventory" => self.refresh(playing)?,
+            "reset_connection" => self.reset(playing, task, number, &chosen).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The hosts for which the conditions hold; the others are told to skip it.
+    fn wishing(
+        self: &Arc<Self>,
+        playing: &Playing,
+        task: &Arc<Task>,
+        number: usize,
+        hosts: &[Arc<HostState>],
+        wish: &str,
+    ) -> Result<Vec<Arc<HostState>>, Problem> {
+        if UNCONDITIONAL.contains(&wish) {
+            if !task.settings.when.is_empty() {
+                self.warn(format!("{wish} task does not support when conditional"));
+            }
+            return Ok(hosts.to_vec());
+        }
+        let mut chosen = Vec::new();
+        for host in hosts {
+            let scope = self.scope(playing, host, Some(task))?;
+            match all_hold(&task.settings.when, &scope) {
+                Ok(true) => chosen.push(host.clone()),
+                Ok(false) => {
+                    let reason = format!("{wish} conditional evaluated to False");
+                    self.conclude(playing, task, number, host, TaskResult::skipped(&reason), std::time::Instant::now())?;
+                }
+                Err(problem) => {
+                    let result = TaskResult::from(problem.at(&task.place));
+                    self.conclude(playing, task, number, host, result, std::time::Instant::now())?;
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Reads the inventory anew; what tasks have added stays.
+    fn refresh(self: &Arc<Self>, playing: &Playing) -> Result<(), Problem> {
+        let options = &self.options;
+        let loaded = Inventory::load(
+            &**options.loader.files(),
+            &options.inventory_sources,
+            Some(playing.play.folder.as_path()),
+            options.loader.vault(),
+        );
+        let mut inventory = loaded.map_err(|problems| problems.into_iter().next().unwrap_or_else(|| Problem::new("no inventory")))?;
+        for addition in self.additions.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            addition.make(&mut inventory)?;
+        }
+        *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = inventory;
+        self.renew()
+    }
+
+    /// Ends the connections, so that the next task opens new ones.
+    async fn reset(self: &Arc<Self>, playing: &Playing, task: &Arc<Task>, number: usize, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
+        for host in hosts {
+            let attempt = Attempt { run: self, playing, task, number, host };
+            let scope = self.scope(playing, host, Some(task))?;
+            self.fleet.reset(&attempt.contact(&scope, None)?).await;
+        }
+        Ok(())
+    }
+}

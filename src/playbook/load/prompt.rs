@@ -1,0 +1,48 @@
+//! Reading what a play asks for before it begins.
+
+use pgfleet_template::{Node, Raw, Value};
+
+use super::Reading;
+use crate::Prompt;
+
+const KEYS: &[&str] = &["confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"];
+
+impl Reading<'_> {
+    pub(super) fn prompts(&mut self, node: &Node) -> Vec<Prompt> {
+        let Some(list) = node.get("vars_prompt").filter(|list| !list.is_null()) else { return Vec::new() };
+        let single = std::slice::from_ref(list);
+        list.sequence().unwrap_or(single).iter().filter_map(|item| self.prompt(item)).collect()
+    }
+
+    fn prompt(&mut self, node: &Node) -> Option<Prompt> {
+        if node.mapping().is_none() {
+            let problem = node.problem(format!("'vars_prompt' is a list of mappings, but this is {}", node.kind_name()));
+            self.problem(problem);
+            return None;
+        }
+        self.refuse_unknown_keys(node, &[KEYS], "part of vars_prompt");
+        let Some(name) = node.get("name").and_then(Node::as_text).map(str::to_owned) else {
+            let problem = node.problem("a prompt needs the 'name' of a variable");
+            self.problem(problem);
+            return None;
+        };
+        let flag = |key: &str, otherwise: bool| {
+            node.get(key)
+                .and_then(Node::scalar_text)
+                .map_or(otherwise, |text| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t"))
+        };
+        if let Some(encrypt) = node.get("encrypt").filter(|encrypt| !encrypt.is_null()) {
+            let problem = encrypt.problem("'encrypt' is not supported in vars_prompt");
+            self.problem(problem.with_hint("use the filter 'password_hash' where the variable is used"));
+        }
+        let question = self.optional(node, "prompt").unwrap_or_else(|| Raw::from(Value::from(name.clone())));
+        Some(Prompt {
+            question,
+            private: flag("private", true),
+            confirm: flag("confirm", false),
+            default: self.optional(node, "default"),
+            place: node.place.clone(),
+            name,
+        })
+    }
+}
