@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pgfleet_protocol::{Detached, Outcome, Request};
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process, setsid};
+use rustix::process::{Pid, Signal, getpid, kill_process, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::module::{Channel, Context, Failure, WithContext};
@@ -73,8 +73,8 @@ pub fn job(mut input: impl Read) -> io::Result<()> {
     input.read_to_end(&mut bytes)?;
     let request: Request = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
     let Some(detached) = request.detached.clone() else { return Err(io::Error::other("this call is not for a job")) };
-    // The end of the connection, and of its terminal, is none of its business. It leads a session already where this fails.
-    let _ = setsid();
+    // The end of the connection, and of its terminal, is none of its business.
+    setsid()?;
     let path = folder(&Linux, &request.environment).map_err(io::Error::other)?.join(&detached.job);
     let written = Arc::new(Mutex::new(false));
     watch(detached.limit, path.clone(), written.clone())?;
@@ -108,16 +108,24 @@ fn watch(limit: u64, path: PathBuf, written: Arc<Mutex<bool>>) -> io::Result<()>
 
 /// Kills the processes of this session, this one last.
 fn end_session() {
-    let own = getsid(None);
+    let own = session_of("self");
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|pid| *pid != getpid() && getsid(Some(*pid)) == own) {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+        if pid != getpid() && own.is_some() && session_of(&name.to_string_lossy()) == own {
             // It may have ended by itself meanwhile.
             let _ = kill_process(pid, Signal::KILL);
         }
     }
     // Nothing comes after this.
     let _ = kill_process(getpid(), Signal::KILL);
+}
+
+/// The session of a process, the fourth word after its name; 0 where its session is outside of this container, as no call of
+/// rustix may say.
+fn session_of(process: &str) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok().filter(|session| *session != 0)
 }
 
 /// A job has no controller to send content to or to ask for it.

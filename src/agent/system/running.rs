@@ -30,13 +30,13 @@ pub(crate) fn start(program: &Program) -> io::Result<Box<dyn Running>> {
     Ok(Box::new(group))
 }
 
-/// Starts this program again, in a group of its own. Its input is a file in memory, which has no other end that could be gone.
+/// Starts this program again, which then begins a session of its own. Its input is a file in memory, which has no other end that could be gone.
 pub(crate) fn start_detached(words: &[&str], input: &[u8]) -> io::Result<()> {
     let mut file = std::fs::File::from(rustix::fs::memfd_create("job", rustix::fs::MemfdFlags::CLOEXEC)?);
     file.write_all(input)?;
     file.rewind()?;
     let mut command = Command::new("/proc/self/exe");
-    command.args(words).stdin(file).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0);
+    command.args(words).stdin(file).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
     let mut child = command.spawn()?;
     // Somebody has to take note of its end while this process lives.
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait()).map(drop)

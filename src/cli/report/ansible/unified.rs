@@ -13,7 +13,7 @@ pub(crate) fn unified(diff: &Diff, context: usize) -> String {
     if hunks.is_empty() {
         return String::new();
     }
-    let header = |side: &str, name: &str| if name.is_empty() { side.to_owned() } else { format!("{side}: {name}") };
+    let header = |side: &str, name: &str| if matches!(name, "" | "/dev/null") { side.to_owned() } else { format!("{side}: {name}") };
     let mut text = format!("--- {}\n+++ {}\n", header("before", &diff.before_header), header("after", &diff.after_header));
     for hunk in hunks {
         let count = |other: Change| hunk.iter().filter(|step| step.change != other).count();
