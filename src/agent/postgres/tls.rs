@@ -35,13 +35,18 @@ pub(super) fn connect(system: &dyn System, host: &str, port: u16, tls: &Tls) -> 
     if tls.mode == SslMode::VerifyFull {
         say(&[if host.parse::<std::net::IpAddr>().is_ok() { "-verify_ip" } else { "-verify_hostname" }, host]);
     }
+    if tls.authorities.is_none() && matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull) {
+        return Err(ServerError::new("whom to trust is not said: give ca_cert, a file with the certificate of the server's authority"));
+    }
     for (option, file) in [("-CAfile", &tls.authorities), ("-cert", &tls.certificate), ("-key", &tls.key)] {
         if let Some(file) = file {
             say(&[option, file]);
         }
     }
+    // Nobody is trusted but whom the task names.
+    let program = Program::new(argv).stdin("").env("SSL_CERT_DIR", "/nonexistent").env("SSL_CERT_FILE", "/nonexistent");
     let cannot = |error: io::Error| ServerError::new(format!("cannot run openssl: {error}"));
-    let mut running = system.start(&Program::new(argv).stdin("")).map_err(cannot)?;
+    let mut running = system.start(&program).map_err(cannot)?;
     let (stdin, stdout, stderr) = (running.stdin(), running.stdout(), running.stderr());
     let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(ServerError::new("openssl could not be spoken to")) };
     Ok(Box::new(Tunnel { running, stdin, stdout, stderr }))
