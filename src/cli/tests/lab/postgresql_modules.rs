@@ -23,7 +23,7 @@ pub(crate) fn on_the_leader(rig: &Rig) {
         let (path, target) = (folder.join(name).display().to_string(), format!("target={host}"));
         rig.pgfleet(&[&["playbook", &path, "-i", &inventory, "-e", &target, "-o", "json"], arguments].concat())
     };
-    let roles = "sudo -u postgres psql -Atc \"SELECT rolname FROM pg_roles WHERE rolname ~ 'tour' ORDER BY 1\"";
+    let roles = "sudo -u postgres psql -Atc \"SELECT rolname FROM pg_roles WHERE rolname ~* 'tour' ORDER BY 1\"";
     let applied = play("wish.yml", &leader, &["--diff"]).expect(0);
     assert!(!applied.out.contains("Tour-pass-1"), "a password is told");
     assert_eq!(rig.said(&leader, roles), "Tour \"Owner\"\ntour_readers");
