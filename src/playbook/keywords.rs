@@ -81,6 +81,7 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
     "collections",
     "debugger",
     "ignore_errors",
+    "listen",
     "loop",
     "loop_control",
     "name",

@@ -41,7 +41,7 @@ pub use error::WorkflowError;
 pub use fleet::SshHabits;
 pub use listing::{ListedPlay, Listing, list_playbook};
 pub use operate::{Operated, Operation, cluster_name, operate};
-pub use play::{Additions, Strictness, Wish, check_playbook, load_inventory, run_playbook};
+pub use play::{Additions, Purpose, Strictness, Wish, check_playbook, load_inventory, run_playbook};
 pub use project::Project;
 pub use seal::seal_secrets;
 pub use secrets::{Known, Rotated, rotate, secret, secrets};

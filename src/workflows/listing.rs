@@ -44,12 +44,12 @@ pub struct Listing {
     pub warnings: Vec<String>,
 }
 
-/// Reads a playbook with everything that it imports, for a listing. Nothing connects.
+/// Reads a playbook with everything that it imports, as for a run or for a listing. Nothing connects.
 ///
 /// # Errors
 /// Every problem found.
-pub fn list_playbook(wish: &Wish, playbook: &Path) -> Result<Listing, WorkflowError> {
-    let prepared = prepare_for(wish, playbook, Purpose::List)?;
+pub fn list_playbook(wish: &Wish, playbook: &Path, purpose: Purpose) -> Result<Listing, WorkflowError> {
+    let prepared = prepare_for(wish, playbook, purpose)?;
     let plays = prepared.playbook.plays.iter().map(|play| listed(wish, &prepared, play)).collect::<Result<_, _>>()?;
     Ok(Listing { plays, warnings: prepared.playbook.deferred.iter().map(ToString::to_string).collect() })
 }

@@ -120,7 +120,7 @@ pub(crate) fn prepare_own(wish: &Wish, playbook: &str) -> Result<Prepared, Workf
 
 /// What a playbook is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// To run it: what would fail for certain is refused.
     Run,
     /// To list what is in it.

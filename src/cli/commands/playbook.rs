@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pgfleet_engine::Stop;
-use pgfleet_workflows::{Additions, ListedPlay, Project, Wish, WorkflowError, check_playbook, list_playbook, run_playbook};
+use pgfleet_workflows::{Additions, ListedPlay, Project, Purpose, Wish, WorkflowError, check_playbook, list_playbook, run_playbook};
 
 use crate::args::PlaybookArgs;
 use crate::exit::Exit;
@@ -40,13 +40,11 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
 /// Reads a playbook, and lists what is asked for.
 pub(crate) fn look(wish: &Wish, playbook: &Path, args: &PlaybookArgs) -> Result<(), WorkflowError> {
     let lists = args.list_hosts || args.list_tasks || args.list_tags;
-    if !lists {
-        check_playbook(wish, playbook)?;
-    }
     if !lists && !args.syntax_check {
-        return Ok(());
+        return check_playbook(wish, playbook).map(drop);
     }
-    let listing = list_playbook(wish, playbook)?;
+    // A playbook is right or wrong whatever hosts the inventory has; what would fail for certain is wrong.
+    let listing = list_playbook(wish, playbook, if lists { Purpose::List } else { Purpose::Run })?;
     listing.warnings.iter().for_each(|warning| screen::note(&format!("warning: {warning}")));
     screen::line(&format!("\nplaybook: {}", playbook.display()));
     if lists {
