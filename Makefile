@@ -12,7 +12,7 @@ PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client ope
 
 export PGFLEET_AGENT := $(AGENT)
 
-.PHONY: build agent check test test-lab bench clean packages
+.PHONY: build agent check test test-lab soak bench clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
 .PHONY: dev-postgresql-switchover dev-postgresql-failover dev-postgresql-restore patroni-status patroni-switchover
 
@@ -35,6 +35,10 @@ test: packages check test-lab
 
 test-lab: packages agent
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" tests/lab.sh
+
+# Every step of every workflow is interrupted, on a lab of its own.
+soak: packages agent
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) tests/lab.sh story
 
 bench: packages build
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/run.sh $(PGFLEET)

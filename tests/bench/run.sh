@@ -135,7 +135,11 @@ cold_deploy() {
 
 # --- No-change deploy ------------------------------------------------------------------------------------------------
 
-unchanged() { [[ $(recap "$1") == ok=[1-9]*' changed=0 unreachable=0 failed=0 '* ]] || die "$1 is no run without a change: $(recap "$1")"; }
+unchanged() {
+    [[ $(recap "$1") == ok=[1-9]*' changed=0 unreachable=0 failed=0 '* ]] && return 0
+    awk '/^TASK|^RUNNING HANDLER/ { task = $0 } /^changed: / || / changed / { print task; print substr($0, 1, 300) }' "$work/$1.log" >&2
+    die "$1 is no run without a change: $(recap "$1")"
+}
 
 # The runs of pgfleet are spread over those of Ansible, since a machine is not the same all the time.
 no_change() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use console::Style;
 use pgfleet_engine::TaskResult;
-use pgfleet_template::{Files, Place, Problem, SourceFile, Vault};
+use pgfleet_template::{Disk, Files, Place, Problem, SourceFile, Vault};
 
 use crate::screen;
 
@@ -29,14 +29,21 @@ impl Places {
     /// Lines that say where a failure stands.
     pub(super) fn lines(&self, result: &TaskResult) -> Vec<String> {
         let Some(place) = &result.place else {
-            return if self.task.is_empty() { Vec::new() } else { vec![format!("in the task at {}", self.task)] };
+            return if self.task.is_empty() { Vec::new() } else { vec![format!("in the task at {}", self.named(&self.task))] };
         };
-        let mut lines = vec![format!("at {place}")];
+        let mut lines = vec![format!("at {}", self.named(place))];
         // What `no_log` hides may stand in the file as well.
         if !result.data.contains_key("censored") {
             lines.extend(self.excerpt(place).into_iter().flatten());
         }
         lines
+    }
+
+    /// The place, with a word where no such file is on disk.
+    fn named(&self, place: &str) -> String {
+        let file = place.rsplitn(3, ':').nth(2).map_or_else(|| Path::new(place), Path::new);
+        let carried = !Disk.is_file(file) && self.files.is_file(file);
+        format!("{place}{}", if carried { " (a file that pgfleet carries)" } else { "" })
     }
 
     fn excerpt(&self, place: &str) -> Option<[String; 3]> {

@@ -11,6 +11,7 @@ mod postgresql_modules;
 mod rig;
 mod secrets;
 mod shape;
+mod sweep;
 mod trouble;
 
 use rig::Rig;
@@ -61,6 +62,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a backup survives a conflict with the log and a failover", backup::survives_conflict_and_failover),
     ("a node leaves and comes back", shape::a_node_leaves_and_comes_back),
     ("databases are restored beside those that are there", shape::restored_beside),
+    ("whatever is interrupted anywhere can be asked again", sweep::interrupted_anywhere),
     ("after a total loss a backup makes a new cluster", shape::everything_is_lost),
     ("a destroyed cluster is made again", shape::destroyed_and_made_again),
 ];

@@ -35,6 +35,17 @@ pub(crate) fn begin_load(rig: &Rig) {
     }
 }
 
+/// Ends it where databases were renamed meanwhile: each row that was acknowledged must be in one of these.
+pub(crate) fn end_load_over(rig: &Rig, databases: &[&str]) {
+    let acknowledged = rig.said(LOAD, "systemctl stop load; cat /run/acknowledged; rm /root/.pgpass");
+    let leads = leads(rig);
+    let rows = |database: &&str| rig.said(&leads, &format!("cd /; sudo -u postgres psql -X -A -t -d '{database}' -c 'SELECT n FROM load'"));
+    let there: Vec<String> = databases.iter().map(rows).collect();
+    let there: std::collections::BTreeSet<&str> = there.iter().flat_map(|rows| rows.lines()).collect();
+    let missing: Vec<&str> = acknowledged.lines().filter(|row| !there.contains(row)).collect();
+    assert!(missing.is_empty() && acknowledged.lines().count() > 50, "{missing:?} of {} rows are gone", acknowledged.lines().count());
+}
+
 /// Ends it, and counts rows that were acknowledged and are gone: there must be none. What pgbench has moved must balance.
 pub(crate) fn end_load(rig: &Rig) {
     let ask = "psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application";

@@ -128,12 +128,32 @@ impl Rig {
         })
     }
 
+    /// Starts a command on the fleet, and sends it a signal when a step begins, by its number; it may have ended before.
+    pub(crate) fn interrupted_at(&self, arguments: &[&str], step: usize, is_step: impl Fn(&str) -> bool, signal: &str) -> Ran {
+        let seen = std::cell::Cell::new(0);
+        let begins = |line: &str| {
+            seen.set(seen.get() + usize::from(is_step(line)));
+            seen.get() == step
+        };
+        let kill = |id: u32| {
+            let _ = Command::new("kill").args([signal, &id.to_string()]).stderr(Stdio::null()).status();
+        };
+        self.observed(arguments, begins, kill).0
+    }
+
     /// Runs a command on the fleet, and does something when it prints a line.
     pub(crate) fn meanwhile(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce()) -> Ran {
         self.during(arguments, when, |_| act())
     }
 
     fn during(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
+        let (ran, acted) = self.observed(arguments, when, act);
+        assert!(acted, "the line never came:\n{}", ran.out);
+        ran
+    }
+
+    /// Runs a command on the fleet, acts once when it prints such a line, and says whether one came.
+    fn observed(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> (Ran, bool) {
         let inventory = self.inventory();
         let mut command = self.command(&[arguments, &["-i", &inventory, "-o", "json"]].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pgfleet runs");
@@ -148,10 +168,9 @@ impl Rig {
             out.push_str(&line);
             out.push('\n');
         }
-        assert!(act.is_none(), "the line never came:\n{out}");
         let mut err = String::new();
         child.stderr.take().expect("its errors").read_to_string(&mut err).expect("text");
-        Ran { code: child.wait().expect("it ends").code(), out, err }
+        (Ran { code: child.wait().expect("it ends").code(), out, err }, act.is_none())
     }
 
     /// What `pgfleet status -o json` says, whatever its exit code.

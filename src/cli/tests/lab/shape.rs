@@ -1,6 +1,6 @@
 //! What a cluster is made of: a node leaves and comes back, databases are restored, everything is lost and made anew.
 
-use crate::members::{LOAD, begin_load, end_load};
+use crate::members::{LOAD, begin_load, end_load, end_load_over};
 use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
 
 const PSQL: &str = "runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d";
@@ -68,6 +68,8 @@ pub(crate) fn restored_beside(rig: &Rig) {
         assert_eq!(ran.out.trim(), expected);
     };
     for format in ["custom", "plain"] {
+        // Clients that go on writing meet the restored database under the old name; what they wrote before is in the one that is kept.
+        begin_load(rig);
         rig.on_fleet("backup", &["--format", format]).expect(0);
         sql(rig, &leader, APPLICATION, "DELETE FROM restored WHERE n > 5;");
         count("5");
@@ -78,6 +80,11 @@ pub(crate) fn restored_beside(rig: &Rig) {
         let ran = restore(rig, &[], &[&arguments[..], &["--yes"]].concat()).expect(0);
         assert!(ran.out.contains("as in the backup") && ran.out.contains("kept until you decide"), "{}", ran.out);
         count("20000");
+        let kept = sql(rig, &leader, "postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'application_%'");
+        let open = |open: bool| sql(rig, &leader, "postgres", &format!("ALTER DATABASE \"{kept}\" ALLOW_CONNECTIONS {open}"));
+        open(true);
+        end_load_over(rig, &[APPLICATION, &kept]);
+        open(false);
         assert!(restore(rig, &["list"], &[]).expect(0).out.contains("as it was before its restore"));
         restore(rig, &[], &[&arguments[..], &["--yes"]].concat()).expect(6);
         restore(rig, &["undo"], &["--yes"]).expect(0);
