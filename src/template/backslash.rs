@@ -1,4 +1,5 @@
-//! Backslashes in strings of template code: doubled in `{{ }}` of YAML files, escapes as Python reads them elsewhere.
+//! Template code as minijinja reads it: backslashes in strings doubled in `{{ }}` of YAML files, escapes as Python reads them elsewhere;
+//! between words any white space of Unicode.
 
 use std::borrow::Cow;
 
@@ -25,7 +26,7 @@ pub(crate) fn in_file(source: &str) -> Cow<'_, str> {
 }
 
 fn treated(source: &str, shape: Shape, in_output: Strings) -> Cow<'_, str> {
-    if !source.contains('\\') && (shape == Shape::Expression || !source.contains("raw")) {
+    if !source.contains('\\') && !source.contains(is_wide_space) && (shape == Shape::Expression || !source.contains("raw")) {
         return Cow::Borrowed(source);
     }
     let mut result = String::with_capacity(source.len() + 8);
@@ -65,6 +66,11 @@ fn treated(source: &str, shape: Shape, in_output: Strings) -> Cow<'_, str> {
     }
     result.push_str(rest);
     Cow::Owned(result)
+}
+
+/// White space that minijinja does not know, such as what comes along with a text copied from a web page.
+fn is_wide_space(character: char) -> bool {
+    !character.is_ascii() && character.is_whitespace()
 }
 
 fn is_tag(source: &str, name: &str) -> bool {
@@ -109,6 +115,7 @@ fn copy_code(result: &mut String, rest: &mut &str, end: Option<&str>, strings: S
                     }
                 }
             }
+            (None, wide) if is_wide_space(wide) => result.push(' '),
             _ => {
                 result.push(character);
                 match (quote, character) {
@@ -154,6 +161,12 @@ mod tests {
             assert_eq!(in_yaml(source, Shape::Template), expect);
         }
         assert_eq!(in_yaml(r"x is match('\d\.')", Shape::Expression), r"x is match('\d\.')");
+    }
+
+    #[test]
+    fn white_space_of_any_kind_separates_words() {
+        let source = "\u{a0}{{ x |\u{a0}basename\u{2003}~ '\u{a0}' }}";
+        assert_eq!(in_yaml(source, Shape::Template), "\u{a0}{{ x | basename ~ '\u{a0}' }}");
     }
 
     #[test]

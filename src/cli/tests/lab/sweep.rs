@@ -1,7 +1,7 @@
 //! Every workflow loses its controller at some step and is then asked again, while clients write: it must come to its end, or refuse with
 //! the cause until it can; the cluster must be whole, and nothing that was acknowledged may be gone.
 //!
-//! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise it is one.
+//! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them.
 //! `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -194,18 +194,27 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
     let variable = |name: &str| std::env::var(name).ok();
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let seed = variable("PGFLEET_LAB_SEED").map_or_else(now, |seed| seed.parse().expect("PGFLEET_LAB_SEED is a number"));
-    let sweep = variable("PGFLEET_LAB_SWEEP").unwrap_or_else(|| "1".to_owned());
-    let only = variable("PGFLEET_LAB_WORKFLOW");
+    let sweep = variable("PGFLEET_LAB_SWEEP");
+    let mut workflows: Vec<&Workflow> = match variable("PGFLEET_LAB_WORKFLOW") {
+        Some(only) => WORKFLOWS.iter().filter(|workflow| only == workflow.name).collect(),
+        None => WORKFLOWS.iter().collect(),
+    };
+    if sweep.is_none() {
+        workflows.sort_by_key(|workflow| chosen(seed, workflow.name, 0, usize::MAX));
+        workflows.truncate(4);
+    }
     eprintln!("  PGFLEET_LAB_SEED={seed}");
-    for workflow in WORKFLOWS.iter().filter(|workflow| only.as_ref().is_none_or(|only| only == workflow.name)) {
+    for workflow in workflows {
         (workflow.before)(rig);
         let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
         let steps = complete.out.lines().filter(|line| is_step(line)).count();
         (workflow.after)(rig);
         whole(rig);
-        let rounds: Vec<usize> = match sweep.as_str() {
-            "all" => (1..=steps).collect(),
-            number => (0..number.parse().expect("a number or 'all'")).map(|round| chosen(seed, workflow.name, round, steps)).collect(),
+        let rounds: Vec<usize> = match sweep.as_deref() {
+            Some("all") => (1..=steps).collect(),
+            number => (0..number.unwrap_or("1").parse().expect("a number or 'all'"))
+                .map(|round| chosen(seed, workflow.name, round, steps))
+                .collect(),
         };
         for step in rounds {
             let signal = if chosen(seed, workflow.name, step, 2) == 1 { "-KILL" } else { "-INT" };
