@@ -4,7 +4,7 @@
 
 mod catalog;
 mod controller;
-mod keywords;
+pub mod keywords;
 mod load;
 mod play;
 mod role;
@@ -14,7 +14,7 @@ mod tags;
 mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
-pub use load::{Included, Loader, MAX_INCLUDE_DEPTH};
+pub use load::{Included, Loader, MAX_INCLUDE_DEPTH, misfit};
 pub use play::{Gather, Play, Playbook, Prompt};
 pub use role::{Role, RoleChoice, RoleOrigin};
 pub use settings::{ModuleDefaults, Settings};

@@ -7,6 +7,7 @@ mod compile;
 mod evaluate;
 mod expression;
 mod files;
+mod inspect;
 mod lazy;
 mod limits;
 mod node;
@@ -24,6 +25,7 @@ mod yaml;
 
 pub use expression::{Condition, Expression, Text};
 pub use files::{Disk, Files, Overlay};
+pub use inspect::{Inspection, Malformed, Use, UseKind, is_known, known_names};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;
 pub use node::{Node, NodeKind};

@@ -206,7 +206,12 @@ fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
     problem.did_you_mean(&written.file_name().unwrap_or_default().to_string_lossy(), names.iter().map(String::as_str))
 }
 
-fn read_inventory(wish: &Wish, files: &dyn Files, playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Inventory, Vec<Problem>> {
+pub(crate) fn read_inventory(
+    wish: &Wish,
+    files: &dyn Files,
+    playbook_folder: Option<&Path>,
+    vault: &Arc<Vault>,
+) -> Result<Inventory, Vec<Problem>> {
     if wish.inventories.is_empty() && wish.strictness == Strictness::Strict {
         let problem = Problem::new("no inventory was given, and the project has none at 'inventory'");
         return Err(vec![problem.with_hint("give one with -i, or begin a project with 'pgfleet init DIR'")]);
@@ -226,7 +231,7 @@ pub fn load_inventory(wish: &Wish) -> Result<Inventory, WorkflowError> {
     read_inventory(wish, &*wish.project.files(), None, &Arc::new(Vault::none())).map_err(WorkflowError::Input)
 }
 
-fn extra_variables(wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
+pub(crate) fn extra_variables(wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
     let mut vars = Vars::new();
     let mut problems = Vec::new();
     for written in &wish.extra {

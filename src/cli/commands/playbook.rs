@@ -22,6 +22,9 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     if lists || args.syntax_check {
         return Ok(Exit::Done);
     }
+    if let Some(exit) = super::lint::before_run(&wish, &args.playbooks, &args.run) {
+        return Ok(exit);
+    }
     let mut exit = Exit::Done;
     for playbook in &args.playbooks {
         let name = playbook.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

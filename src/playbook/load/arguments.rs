@@ -147,8 +147,9 @@ impl Reading<'_> {
     }
 }
 
-/// Why a literal value does not fit, where that is certain.
-fn misfit(kind: ArgumentKind, value: &Value) -> Option<String> {
+/// Why a literal value does not fit an argument, where that is certain.
+#[must_use]
+pub fn misfit(kind: ArgumentKind, value: &Value) -> Option<String> {
     use pgfleet_protocol::{Argument, FileMode};
     let json = to_json(value).ok()?;
     if json.is_null() {

@@ -12,6 +12,8 @@ mod search;
 mod specs;
 mod task;
 
+pub use arguments::misfit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,55 @@
+//! Where the walk stands: what is known of the things around.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::roles::Role;
+
+/// What stands around a task.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// The folder of the file.
+    pub(crate) folder: Rc<PathBuf>,
+    /// The folder of the playbook.
+    pub(crate) playbook: Rc<PathBuf>,
+    /// The role that the file belongs to.
+    pub(crate) role: Option<Rc<Role>>,
+    /// Roles that led here, the outermost first.
+    pub(crate) outer_roles: Rc<Vec<Rc<Role>>>,
+    /// Variables that conditions around ask about: they may be missing.
+    pub(crate) guards: Rc<BTreeSet<String>>,
+    /// Reached in any run of this playbook on this inventory.
+    pub(crate) is_certain: bool,
+    /// Reached at all in this run: hosts and tags are chosen.
+    pub(crate) is_chosen: bool,
+    /// Inside a loop.
+    pub(crate) in_loop: bool,
+    /// Arguments may come from `module_defaults`.
+    pub(crate) has_defaults: bool,
+    /// The nearest conditions around, as written.
+    pub(crate) when: Option<Rc<str>>,
+    /// Tags of what stands around.
+    pub(crate) tags: Rc<Vec<String>>,
+    /// How many files deep.
+    pub(crate) depth: usize,
+    /// The variable whose value is looked at: what it names is asked for only when it is.
+    pub(crate) owner: Option<Rc<str>>,
+    /// What is done there is done on the controller.
+    pub(crate) is_local: bool,
+}
+
+impl Context {
+    /// The same where it may not come to it.
+    pub(crate) fn unsure(&self) -> Self {
+        Self { is_certain: false, ..self.clone() }
+    }
+
+    /// The same with more variables that may be missing.
+    pub(crate) fn guarded(&self, names: &BTreeSet<String>) -> Self {
+        if names.iter().all(|name| self.guards.contains(name)) {
+            return self.clone();
+        }
+        Self { guards: Rc::new(self.guards.union(names).cloned().collect()), ..self.clone() }
+    }
+}

@@ -1,0 +1,498 @@
+//! What a piece of source names, found without running it: variables, filters, tests, functions, lookups, files.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use minijinja::machinery::{ast, parse, parse_expr};
+use minijinja::{Environment, ErrorKind};
+
+use crate::backslash::{in_file, in_yaml};
+use crate::compile::{Shape, text_syntax};
+use crate::scope::{environment, is_global};
+use crate::{TemplateOptions, Value, builtins};
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UseKind {
+    /// A variable.
+    Name,
+    /// A filter, also one that `map` is told to use.
+    Filter,
+    /// A test, also one that `select` and its like are told to use.
+    Test,
+    /// A function.
+    Function,
+    /// A lookup plugin.
+    Lookup,
+    /// A file that a template includes or imports; a missing one is an error.
+    File,
+    /// A file that may be missing.
+    OptionalFile,
+}
+
+/// One name in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// What it stands for.
+    pub kind: UseKind,
+    /// As written.
+    pub name: String,
+    /// Where it begins, in bytes of the source.
+    pub offset: usize,
+    /// Whether it may be passed over when the source runs: in a branch, a loop, or behind `and` and `or`.
+    pub conditional: bool,
+}
+
+/// All names in a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// In the order of the source's tree; names that the source defines itself are left out.
+    pub uses: Vec<Use>,
+    /// Variables that `is defined`, `default` and the like ask about: they may be missing.
+    pub tested: BTreeSet<String>,
+}
+
+/// Why a source cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What is wrong.
+    pub message: String,
+    /// Where, in bytes of the source.
+    pub offset: usize,
+    /// How many bytes of it are concerned.
+    pub length: usize,
+}
+
+impl Inspection {
+    /// Of an expression without braces.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_expression(source: &str) -> Result<Self, Malformed> {
+        let doubled = in_yaml(source, Shape::Expression);
+        let tree = parse_expr(&doubled).map_err(|error| malformed(&error, source, &doubled))?;
+        let mut reading = Reading::default();
+        reading.expression(&tree);
+        Ok(reading.finish(source, &doubled, 0))
+    }
+
+    /// Of text with templates in it.
+    ///
+    /// # Errors
+    /// When a template in it is malformed.
+    pub fn of_text(source: &str) -> Result<Self, Malformed> {
+        let doubled = in_yaml(source, Shape::Template);
+        let tree = parse(&doubled, "", text_syntax()).map_err(|error| malformed(&error, source, &doubled))?;
+        let mut reading = Reading::default();
+        reading.statement(&tree);
+        Ok(reading.finish(source, &doubled, 0))
+    }
+
+    /// Of a template file.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn of_file(source: &str, options: &TemplateOptions) -> Result<Self, Malformed> {
+        let (options, body) = crate::template_file::header(source, options).map_err(|problem| Malformed {
+            message: problem.message,
+            offset: 0,
+            length: source.find('\n').unwrap_or(source.len()),
+        })?;
+        let skipped = source.len() - body.len();
+        let syntax = crate::template_file::syntax(&options).map_err(|error| malformed(&error, body, body))?;
+        let doubled = in_file(body);
+        let tree = parse(&doubled, "", syntax).map_err(|error| {
+            let problem = malformed(&error, body, &doubled);
+            Malformed { offset: problem.offset + skipped, ..problem }
+        })?;
+        let mut reading = Reading::default();
+        reading.statement(&tree);
+        Ok(reading.finish(body, &doubled, skipped))
+    }
+}
+
+/// Whether the language has it.
+#[must_use]
+pub fn is_known(kind: UseKind, name: &str) -> bool {
+    static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(environment);
+    static ASKED: LazyLock<Mutex<HashMap<(UseKind, String), bool>>> = LazyLock::new(Mutex::default);
+    let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
+    let key = (kind, name.to_owned());
+    if let Some(known) = ASKED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return *known;
+    }
+    let known = match kind {
+        // Nothing but the call itself tells whether there is one; with no arguments it does nothing.
+        UseKind::Filter => !is_kind(LANGUAGE.empty_state().apply_filter(name, &[]).err(), ErrorKind::UnknownFilter),
+        UseKind::Test => !is_kind(LANGUAGE.empty_state().perform_test(name, &[]).err(), ErrorKind::UnknownTest),
+        UseKind::Function => is_global(name),
+        UseKind::Lookup => builtins::lookup_names().any(|known| known == short),
+        UseKind::Name | UseKind::File | UseKind::OptionalFile => true,
+    };
+    ASKED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
+    known
+}
+
+fn is_kind(error: Option<minijinja::Error>, kind: ErrorKind) -> bool {
+    error.is_some_and(|error| error.kind() == kind)
+}
+
+/// Names for suggestions.
+#[must_use]
+pub fn known_names(kind: UseKind) -> Vec<&'static str> {
+    match kind {
+        UseKind::Filter => builtins::filter_names().collect(),
+        UseKind::Test => builtins::test_names().collect(),
+        UseKind::Lookup => builtins::lookup_names().collect(),
+        UseKind::Function => builtins::function_names().filter(|name| !name.starts_with('_')).collect(),
+        UseKind::Name | UseKind::File | UseKind::OptionalFile => Vec::new(),
+    }
+}
+
+fn malformed(error: &minijinja::Error, source: &str, doubled: &str) -> Malformed {
+    let range = error.range().unwrap_or_else(|| {
+        let line = error.line().unwrap_or(1);
+        let start = doubled.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        start..start
+    });
+    let offset = original(source, doubled, range.start);
+    let end = original(source, doubled, range.end).max(offset);
+    Malformed { message: error.detail().unwrap_or("it cannot be read").to_owned(), offset, length: end - offset }
+}
+
+/// Where a place of the text with doubled backslashes is in the original.
+fn original(source: &str, doubled: &str, offset: usize) -> usize {
+    if source.len() == doubled.len() {
+        return offset.min(source.len());
+    }
+    let run = |text: &[u8], from: usize| text[from..].iter().take_while(|byte| **byte == b'\\').count();
+    let (source, doubled) = (source.as_bytes(), doubled.as_bytes());
+    let (mut at, mut there) = (0, 0);
+    while there < offset && at < source.len() && there < doubled.len() {
+        if source[at] == b'\\' {
+            at += run(source, at);
+            there += run(doubled, there);
+        } else {
+            at += 1;
+            there += 1;
+        }
+    }
+    at.min(source.len())
+}
+
+/// A walk over a tree.
+#[derive(Default)]
+struct Reading {
+    uses: Vec<Use>,
+    tested: BTreeSet<String>,
+    stored: BTreeSet<String>,
+    branches: usize,
+}
+
+impl Reading {
+    fn finish(mut self, source: &str, doubled: &str, skipped: usize) -> Inspection {
+        let own = ["self", "loop", "super", "caller", "varargs", "kwargs"];
+        let stored = &self.stored;
+        self.uses.retain(|found| match found.kind {
+            UseKind::Name => !own.contains(&found.name.as_str()) && !stored.contains(&found.name) && !is_global(&found.name),
+            UseKind::Function => !own.contains(&found.name.as_str()) && !stored.contains(&found.name),
+            _ => true,
+        });
+        for found in &mut self.uses {
+            found.offset = original(source, doubled, found.offset) + skipped;
+        }
+        Inspection { uses: self.uses, tested: self.tested }
+    }
+
+    fn note(&mut self, kind: UseKind, name: &str, offset: u32) {
+        self.uses.push(Use { kind, name: name.to_owned(), offset: offset as usize, conditional: self.branches > 0 });
+    }
+
+    fn in_branch(&mut self, walk: impl FnOnce(&mut Self)) {
+        self.branches += 1;
+        walk(self);
+        self.branches -= 1;
+    }
+
+    fn store(&mut self, target: &ast::Expr<'_>) {
+        match target {
+            ast::Expr::Var(variable) => drop(self.stored.insert(variable.id.to_owned())),
+            ast::Expr::List(list) => list.items.iter().for_each(|item| self.store(item)),
+            ast::Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.store(item)),
+            other => self.expression(other),
+        }
+    }
+
+    fn body(&mut self, statements: &[ast::Stmt<'_>]) {
+        statements.iter().for_each(|statement| self.statement(statement));
+    }
+
+    fn statement(&mut self, statement: &ast::Stmt<'_>) {
+        use ast::Stmt;
+        match statement {
+            Stmt::Template(template) => self.body(&template.children),
+            Stmt::EmitExpr(emit) => self.expression(&emit.expr),
+            Stmt::EmitRaw(_) | Stmt::Continue(_) | Stmt::Break(_) => {}
+            Stmt::ForLoop(each) => {
+                self.store(&each.target);
+                self.expression(&each.iter);
+                self.in_branch(|walk| {
+                    each.filter_expr.iter().for_each(|filter| walk.expression(filter));
+                    walk.body(&each.body);
+                    walk.body(&each.else_body);
+                });
+            }
+            Stmt::IfCond(choice) => {
+                self.expression(&choice.expr);
+                self.in_branch(|walk| {
+                    walk.body(&choice.true_body);
+                    walk.body(&choice.false_body);
+                });
+            }
+            Stmt::WithBlock(with) => {
+                for (target, value) in &with.assignments {
+                    self.store(target);
+                    self.expression(value);
+                }
+                self.body(&with.body);
+            }
+            Stmt::Set(set) => {
+                self.store(&set.target);
+                self.expression(&set.expr);
+            }
+            Stmt::SetBlock(set) => {
+                self.store(&set.target);
+                set.filter.iter().for_each(|filter| self.expression(filter));
+                self.body(&set.body);
+            }
+            Stmt::AutoEscape(escape) => self.body(&escape.body),
+            Stmt::FilterBlock(filter) => {
+                self.expression(&filter.filter);
+                self.body(&filter.body);
+            }
+            Stmt::Block(block) => self.body(&block.body),
+            Stmt::Import(import) => {
+                self.store(&import.name);
+                self.file(&import.expr, UseKind::File);
+            }
+            Stmt::FromImport(import) => {
+                import.names.iter().for_each(|(name, alias)| self.store(alias.as_ref().unwrap_or(name)));
+                self.file(&import.expr, UseKind::File);
+            }
+            Stmt::Extends(extends) => self.file(&extends.name, UseKind::File),
+            Stmt::Include(include) => {
+                self.file(&include.name, if include.ignore_missing { UseKind::OptionalFile } else { UseKind::File });
+            }
+            Stmt::Macro(declared) => self.declared(declared),
+            Stmt::CallBlock(call) => {
+                self.call(&call.call.expr, &call.call.args);
+                self.declared(&call.macro_decl);
+            }
+            Stmt::Do(call) => self.call(&call.call.expr, &call.call.args),
+        }
+    }
+
+    fn declared(&mut self, declared: &ast::Macro<'_>) {
+        self.stored.insert(declared.name.to_owned());
+        declared.args.iter().for_each(|argument| self.store(argument));
+        self.in_branch(|walk| {
+            declared.defaults.iter().for_each(|value| walk.expression(value));
+            walk.body(&declared.body);
+        });
+    }
+
+    fn file(&mut self, name: &ast::Expr<'_>, kind: UseKind) {
+        match name.as_const() {
+            Some(value) => {
+                if let Some(file) = value.as_str() {
+                    self.note(kind, file, name.span().start_offset);
+                }
+            }
+            None => self.expression(name),
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[ast::CallArg<'_>]) {
+        for argument in arguments {
+            match argument {
+                ast::CallArg::Pos(value)
+                | ast::CallArg::Kwarg(_, value)
+                | ast::CallArg::PosSplat(value)
+                | ast::CallArg::KwargSplat(value) => self.expression(value),
+            }
+        }
+    }
+
+    fn call(&mut self, function: &ast::Expr<'_>, arguments: &[ast::CallArg<'_>]) {
+        match function {
+            ast::Expr::Var(name) => {
+                self.note(UseKind::Function, name.id, name.span().start_offset);
+                if ["lookup", "query", "q"].contains(&name.id) {
+                    self.named_by(arguments, 0, UseKind::Lookup);
+                }
+            }
+            ast::Expr::GetAttr(method) => self.expression(&method.expr),
+            other => self.expression(other),
+        }
+        self.arguments(arguments);
+    }
+
+    /// A plugin that an argument names.
+    fn named_by(&mut self, arguments: &[ast::CallArg<'_>], index: usize, kind: UseKind) {
+        if let Some(ast::CallArg::Pos(argument)) = arguments.get(index)
+            && let Some(name) = argument.as_const().as_ref().and_then(Value::as_str)
+        {
+            // The quote stands before the name.
+            self.note(kind, name, argument.span().start_offset + 1);
+        }
+    }
+
+    /// The variable at the root of `a.b[0]`, which asking about the whole does not need.
+    fn ask(&mut self, expression: &ast::Expr<'_>) {
+        match expression {
+            ast::Expr::Var(variable) => drop(self.tested.insert(variable.id.to_owned())),
+            ast::Expr::GetAttr(access) => self.ask(&access.expr),
+            ast::Expr::GetItem(access) => {
+                self.ask(&access.expr);
+                self.expression(&access.subscript_expr);
+            }
+            ast::Expr::Filter(filter) => {
+                filter.expr.iter().for_each(|inner| self.ask(inner));
+                self.expression(expression);
+            }
+            ast::Expr::Call(call) => {
+                if let ast::Expr::GetAttr(method) = &call.expr {
+                    self.ask(&method.expr);
+                }
+                self.expression(expression);
+            }
+            other => self.expression(other),
+        }
+    }
+
+    fn expression(&mut self, expression: &ast::Expr<'_>) {
+        use ast::Expr;
+        match expression {
+            Expr::Var(variable) => self.note(UseKind::Name, variable.id, variable.span().start_offset),
+            Expr::Const(_) => {}
+            Expr::Slice(slice) => {
+                self.expression(&slice.expr);
+                [&slice.start, &slice.stop, &slice.step].into_iter().flatten().for_each(|part| self.expression(part));
+            }
+            Expr::UnaryOp(unary) => self.expression(&unary.expr),
+            Expr::BinOp(binary) => {
+                self.expression(&binary.left);
+                match binary.op {
+                    ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr => self.in_branch(|walk| walk.expression(&binary.right)),
+                    _ => self.expression(&binary.right),
+                }
+            }
+            Expr::Compare(compare) => {
+                self.expression(&compare.expr);
+                compare.ops.iter().for_each(|part| self.expression(&part.expr));
+            }
+            Expr::IfExpr(choice) => {
+                self.expression(&choice.test_expr);
+                self.in_branch(|walk| {
+                    walk.expression(&choice.true_expr);
+                    choice.false_expr.iter().for_each(|part| walk.expression(part));
+                });
+            }
+            Expr::Filter(filter) => self.filter(filter, filter.span().start_offset),
+            Expr::Test(test) => {
+                self.note(UseKind::Test, test.name, test.span().start_offset);
+                match ["defined", "undefined"].contains(&test.name) {
+                    true => self.ask(&test.expr),
+                    false => self.expression(&test.expr),
+                }
+                self.arguments(&test.args);
+            }
+            Expr::GetAttr(access) => self.expression(&access.expr),
+            Expr::GetItem(access) => {
+                self.expression(&access.expr);
+                self.expression(&access.subscript_expr);
+            }
+            Expr::Call(call) => self.call(&call.expr, &call.args),
+            Expr::List(list) => list.items.iter().for_each(|item| self.expression(item)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expression(item)),
+            Expr::Map(map) => map.keys.iter().chain(&map.values).for_each(|item| self.expression(item)),
+        }
+    }
+
+    fn filter(&mut self, filter: &ast::Filter<'_>, offset: u32) {
+        self.note(UseKind::Filter, filter.name, offset);
+        let short = filter.name.rsplit('.').next().unwrap_or(filter.name);
+        match short {
+            "map" => self.named_by(&filter.args, 0, UseKind::Filter),
+            "select" | "reject" => self.named_by(&filter.args, 0, UseKind::Test),
+            "selectattr" | "rejectattr" => self.named_by(&filter.args, 1, UseKind::Test),
+            _ => {}
+        }
+        if let Some(inner) = &filter.expr {
+            match ["default", "d", "mandatory", "type_debug"].contains(&short) {
+                true => self.ask(inner),
+                false => self.expression(inner),
+            }
+        }
+        match ["default", "d"].contains(&short) {
+            // What stands in for a missing value is asked for only then.
+            true => self.in_branch(|walk| walk.arguments(&filter.args)),
+            false => self.arguments(&filter.args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inspection, UseKind, is_known};
+
+    #[test]
+    fn names_are_found_where_they_stand() {
+        let found = Inspection::of_text(r"a {{ x.y | regex_replace('\.', z) | map('uper') }} {{ w is defined and w == lookup('fil', v) }}")
+            .expect("reads");
+        let names: Vec<_> = found.uses.iter().map(|found| (found.kind, found.name.as_str(), found.offset)).collect();
+        for expect in [
+            (UseKind::Name, "x", 5),
+            (UseKind::Filter, "regex_replace", 11),
+            (UseKind::Name, "z", 31),
+            (UseKind::Filter, "map", 36),
+            (UseKind::Filter, "uper", 41),
+            (UseKind::Lookup, "fil", 84),
+        ] {
+            assert!(names.contains(&expect), "{expect:?} in {names:?}");
+        }
+        assert!(found.tested.contains("w"));
+    }
+
+    #[test]
+    fn what_a_template_defines_is_no_variable_of_others() {
+        let source = "{% macro m(a) %}{{ a }}{% endmacro %}{% set s = 1 %}{% for k, v in d.items() %}{{ m(k) }}{{ loop.index }}{{ v }}{{ s }}{{ u }}{% endfor %}";
+        let found = Inspection::of_text(source).expect("reads");
+        let names: Vec<_> = found.uses.iter().filter(|found| found.kind == UseKind::Name).map(|found| found.name.as_str()).collect();
+        assert_eq!(names, ["d", "u"]);
+    }
+
+    #[test]
+    fn syntax_errors_say_where() {
+        let problem = Inspection::of_expression(r"a == '\d' and and b").expect_err("malformed");
+        assert_eq!(problem.offset, 18, "{problem:?}");
+    }
+
+    #[test]
+    fn the_language_knows_its_own() {
+        for (kind, name, expect) in [
+            (UseKind::Filter, "default", true),
+            (UseKind::Filter, "ansible.builtin.to_json", true),
+            (UseKind::Filter, "to_jsn", false),
+            (UseKind::Filter, "upper", true),
+            (UseKind::Test, "match", true),
+            (UseKind::Test, "matches", false),
+            (UseKind::Lookup, "ansible.builtin.env", true),
+            (UseKind::Lookup, "hashi_vault", false),
+            (UseKind::Function, "range", true),
+            (UseKind::Function, "rang", false),
+        ] {
+            assert_eq!(is_known(kind, name), expect, "{kind:?} {name}");
+        }
+    }
+}
