@@ -52,7 +52,7 @@ impl Walk<'_> {
         if name.starts_with('~') {
             return Found::Unknown;
         }
-        let there = |path: &PathBuf| self.request.files.is_file(path) || self.request.files.is_folder(path);
+        let there = |path: &PathBuf| self.request.files().is_file(path) || self.request.files().is_folder(path);
         candidates.into_iter().find(there).map_or(Found::Missing, Found::File)
     }
 
@@ -82,7 +82,7 @@ impl Walk<'_> {
         if !part.contains('*') {
             let path = tidy(&folder.join(part));
             match rest.is_empty() {
-                true if self.request.files.is_file(&path) => found.push(path),
+                true if self.request.files().is_file(&path) => found.push(path),
                 true => {}
                 false => self.matching(&path, rest, found),
             }
@@ -92,13 +92,13 @@ impl Walk<'_> {
         if folder == Path::new("/") {
             return;
         }
-        for path in self.request.files.list(folder).unwrap_or_default() {
+        for path in self.request.files().list(folder).unwrap_or_default() {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             if name.starts_with('.') || !is_like(name, part) {
                 continue;
             }
             match rest.is_empty() {
-                true if self.request.files.is_file(&path) => found.push(tidy(&path)),
+                true if self.request.files().is_file(&path) => found.push(tidy(&path)),
                 true => {}
                 false => self.matching(&path, rest, found),
             }
@@ -126,7 +126,7 @@ impl Walk<'_> {
             Err(malformed) => {
                 let place = place_at(&source.name, &source.text, malformed.offset);
                 let piece = source.text.get(malformed.offset..malformed.offset + malformed.length).unwrap_or_default().to_owned();
-                let severity = if context.is_certain { Severity::Error } else { Severity::Warning };
+                let severity = context.severity();
                 self.malformed(severity, &malformed, &place, &piece);
             }
         }
@@ -134,7 +134,7 @@ impl Walk<'_> {
 
     fn included_template(&mut self, found: &pgfleet_template::Use, from: &Path, place: &pgfleet_template::Place, context: &Context) {
         let beside = tidy(&crate::sources::folder_of(from).join(&found.name));
-        let path = match self.request.files.is_file(&beside) {
+        let path = match self.request.files().is_file(&beside) {
             true => Some(beside),
             false => match self.find(&found.name, "templates", context) {
                 Found::File(path) => Some(path),

@@ -1,6 +1,6 @@
 //! What was found, and how much it matters.
 
-use pgfleet_template::Place;
+use pgfleet_template::{Place, closest};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,4 +80,9 @@ impl Report {
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
+}
+
+/// A hint where a word is almost one that is known.
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    closest(word, known).map(|known| format!("did you mean '{known}'?"))
 }

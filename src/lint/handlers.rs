@@ -2,11 +2,14 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use pgfleet_template::{Node, Place, Text, closest};
+use indexmap::IndexMap;
+use pgfleet_template::{Node, Place, Text};
 
 use crate::Severity;
 use crate::context::Context;
+use crate::finding::did_you_mean;
 use crate::walk::Walk;
 
 /// Handlers of the play that is looked at, and of all plays before.
@@ -82,7 +85,7 @@ impl Walk<'_> {
             let short = name.rsplit_once(" : ").map_or(name.as_str(), |(_, short)| short);
             let is_known = known.iter().any(|known| *known == name || known == short);
             if !is_known && !is_open {
-                let hint = closest(&name, known.iter().map(String::as_str)).map(|known| format!("did you mean '{known}'?"));
+                let hint = did_you_mean(&name, known.iter().map(String::as_str));
                 let severity = if is_certain { Severity::Error } else { Severity::Warning };
                 self.with_hint(severity, "handler", &place, &name, format!("no handler of this play is called '{name}'"), hint);
             }
@@ -95,12 +98,16 @@ impl Walk<'_> {
         if self.handlers.notices_open {
             return;
         }
-        let all = std::mem::take(&mut self.handlers.all);
-        for (place, names) in all {
+        let mut idle: IndexMap<Arc<str>, Vec<(Place, String)>> = IndexMap::new();
+        for (place, mut names) in std::mem::take(&mut self.handlers.all) {
             if !names.iter().any(|name| self.handlers.all_notified.contains(name)) {
-                let name = names.first().cloned().unwrap_or_default();
-                self.found(Severity::Hint, "handler", &place, &name, format!("nothing notifies the handler '{name}'"));
+                idle.entry(place.file.clone()).or_default().push((place, names.swap_remove(0)));
             }
+        }
+        for (place, name, more) in idle.values().filter_map(|all| all.split_first().map(|((place, name), more)| (place, name, more))) {
+            let more: String = more.iter().map(|(_, name)| format!(", '{name}'")).collect();
+            let plural = if more.is_empty() { "" } else { "s" };
+            self.found(Severity::Hint, "handler", place, name, format!("nothing notifies the handler{plural} '{name}'{more}"));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use pgfleet_template::{Node, Place};
 
 use crate::context::Context;
+use crate::finding::did_you_mean;
 use crate::sources::tidy;
 use crate::traps::is_secret;
 use crate::walk::Walk;
@@ -20,12 +21,12 @@ impl Walk<'_> {
             self.problem(Severity::Warning, "inventory", warning.clone());
         }
         for source in self.request.sources.clone() {
-            match self.request.files.is_folder(&source) {
+            match self.request.files().is_folder(&source) {
                 true => {
                     self.variable_folders(&source);
                     self.inventory_folder(&source, 0);
                 }
-                false if self.request.files.is_file(&source) => {
+                false if self.request.files().is_file(&source) => {
                     self.variable_folders(&crate::sources::folder_of(&source));
                     self.inventory_file(&source);
                 }
@@ -37,7 +38,7 @@ impl Walk<'_> {
     }
 
     fn inventory_folder(&mut self, folder: &Path, depth: usize) {
-        for path in self.request.files.list(folder).unwrap_or_default() {
+        for path in self.request.files().list(folder).unwrap_or_default() {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if ["group_vars", "host_vars", "vars_plugins"].contains(&name)
                 || name.starts_with('.')
@@ -45,7 +46,7 @@ impl Walk<'_> {
             {
                 continue;
             }
-            match self.request.files.is_folder(&path) {
+            match self.request.files().is_folder(&path) {
                 true if depth < 8 => self.inventory_folder(&path, depth + 1),
                 true => {}
                 false => self.inventory_file(&path),
@@ -55,7 +56,7 @@ impl Walk<'_> {
 
     fn inventory_file(&mut self, path: &Path) {
         let path = &tidy(path);
-        if self.request.files.permissions(path).is_ok_and(|bits| bits & 0o111 != 0) {
+        if self.request.files().permissions(path).is_ok_and(|bits| bits & 0o111 != 0) {
             // A program: what it printed is known to the inventory alone.
             return self.printed_names();
         }
@@ -88,7 +89,7 @@ impl Walk<'_> {
         if depth > 40 {
             return;
         }
-        let context = self.nowhere();
+        let context = Context::of_variables();
         if let Some(vars) = body.get("vars").filter(|vars| vars.mapping().is_some_and(|entries| !entries.is_empty())) {
             self.variables(vars, &context);
             self.traps(vars);
@@ -126,10 +127,10 @@ impl Walk<'_> {
     pub(crate) fn variable_folders(&mut self, folder: &Path) {
         for (kind, is_group) in [("group_vars", true), ("host_vars", false)] {
             let inside = tidy(&folder.join(kind));
-            if !self.request.files.is_folder(&inside) {
+            if !self.request.files().is_folder(&inside) {
                 continue;
             }
-            for path in self.request.files.list(&inside).unwrap_or_default() {
+            for path in self.request.files().list(&inside).unwrap_or_default() {
                 let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
                 if name.starts_with('.') || name.ends_with('~') {
                     continue;
@@ -140,7 +141,7 @@ impl Walk<'_> {
                 let mut files = Vec::new();
                 self.files_below(&path, 0, &mut files);
                 for file in files {
-                    let context = self.nowhere();
+                    let context = Context::of_variables();
                     self.variables_file(&file, &context);
                     if let Ok(Some(document)) = self.sources.document(&file) {
                         self.plain_secrets(&document);
@@ -155,8 +156,8 @@ impl Walk<'_> {
         if name.starts_with('.') || depth > 8 {
             return;
         }
-        if self.request.files.is_folder(path) {
-            self.request.files.list(path).unwrap_or_default().iter().for_each(|path| self.files_below(path, depth + 1, found));
+        if self.request.files().is_folder(path) {
+            self.request.files().list(path).unwrap_or_default().iter().for_each(|path| self.files_below(path, depth + 1, found));
         } else if path.extension().is_none_or(|ending| ["yml", "yaml", "json"].iter().any(|known| ending == *known)) {
             found.push(path.to_owned());
         }
@@ -173,7 +174,7 @@ impl Walk<'_> {
             true => ("group", inventory.groups().map(|group| group.name.to_string()).collect()),
             false => ("host", inventory.hosts().map(|host| host.name.to_string()).collect()),
         };
-        let hint = pgfleet_template::closest(name, known.iter().map(String::as_str)).map(|known| format!("did you mean '{known}'?"));
+        let hint = did_you_mean(name, known.iter().map(String::as_str));
         let finding = Finding {
             severity: Severity::Warning,
             rule: "inventory",
@@ -227,7 +228,7 @@ impl Walk<'_> {
             .map(|path| crate::sources::folder_of(path))
             .chain([PathBuf::from("."), self.request.project.clone()]);
         let is_wanted = folders.into_iter().any(|folder| {
-            let settings = self.request.files.read(&folder.join("ansible.cfg")).unwrap_or_default();
+            let settings = self.request.files().read(&folder.join("ansible.cfg")).unwrap_or_default();
             let settings = String::from_utf8_lossy(&settings).into_owned();
             settings
                 .lines()
@@ -255,27 +256,6 @@ impl Walk<'_> {
             .iter()
             .find(same)
             .map_or_else(|| file.to_string_lossy().into_owned(), |source| source.to_string_lossy().into_owned())
-    }
-
-    /// Where nothing is around.
-    pub(crate) fn nowhere(&self) -> Context {
-        use std::rc::Rc;
-        Context {
-            folder: Rc::new(PathBuf::from(".")),
-            playbook: Rc::new(PathBuf::from(".")),
-            role: None,
-            outer_roles: Rc::default(),
-            guards: Rc::default(),
-            is_certain: false,
-            is_chosen: true,
-            in_loop: true,
-            has_defaults: false,
-            when: None,
-            tags: Rc::default(),
-            depth: 0,
-            is_local: false,
-            owner: None,
-        }
     }
 
     /// Passwords that anybody who sees the file can read: one word about each file.

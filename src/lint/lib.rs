@@ -3,14 +3,17 @@
 //! Nothing is rendered and nothing runs. What cannot be known is passed over in silence.
 
 mod arguments;
+mod called;
 mod context;
 mod expression;
 mod files;
 mod finding;
 mod handlers;
+mod hosts;
 mod inventory;
 mod names;
 mod play;
+mod reach;
 mod roles;
 mod sources;
 mod step;
@@ -23,17 +26,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use pgfleet_inventory::Inventory;
-use pgfleet_playbook::TagSelection;
-use pgfleet_template::{Files, Vault};
+use pgfleet_playbook::{Loader, TagSelection};
+use pgfleet_template::Files;
 
 pub use finding::{Finding, Report, Severity, Unsupported};
 
 /// What shall be looked at.
 pub struct Request<'r> {
-    /// Where files come from.
-    pub files: &'r dyn Files,
-    /// Opens encrypted files.
-    pub vault: &'r Vault,
+    /// Where files come from, and where roles are found.
+    pub loader: &'r Loader,
     /// The playbooks.
     pub playbooks: Vec<PathBuf>,
     /// The inventory as read, where there is one; without it names of variables are not checked.
@@ -46,12 +47,16 @@ pub struct Request<'r> {
     pub names_are_open: bool,
     /// The project's folder, in which `templates` and `files` are looked for last.
     pub project: PathBuf,
-    /// Folders in which roles are looked for besides the usual ones.
-    pub role_folders: Vec<PathBuf>,
     /// Which tasks would run.
     pub tags: TagSelection,
     /// Which hosts would be reached, where that is limited.
     pub limit: Option<String>,
+}
+
+impl Request<'_> {
+    pub(crate) fn files(&self) -> &dyn Files {
+        &**self.loader.files()
+    }
 }
 
 /// Looks at everything that the playbooks reach.

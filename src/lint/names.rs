@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pgfleet_template::closest;
+use pgfleet_template::distance;
 
 use crate::Severity;
 use crate::walk::Walk;
@@ -48,13 +48,18 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     MAGIC.binary_search(&name).is_ok() || ["ansible_facts", "ansible_check_mode", "ansible_play_hosts", "item"].contains(&name)
 }
 
-/// The name that was meant, where that is as good as certain: a slip of one or two letters in a longer name.
+/// The name that was meant, where that is as good as certain: one slip in a longer name, and not in a number at its end.
 fn close_name<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let close = closest(name, known.filter(|known| known.len() > 3 && known.len().abs_diff(name.len()) <= 1))?;
-    let is_part = close.starts_with(name) || close.ends_with(name) || name.starts_with(close) || name.ends_with(close);
-    let first = |text: &str| text.chars().next();
-    let differing = name.chars().zip(close.chars()).filter(|(left, right)| left != right).count();
-    (!is_part && first(name) == first(close) && (differing <= 2 || name.len() != close.len())).then_some(close)
+    let without_digits = |text: &str| text.trim_end_matches(|sign: char| sign.is_ascii_digit() || sign == '_').len();
+    let is_part = |known: &str| known.starts_with(name) || known.ends_with(name) || name.starts_with(known) || name.ends_with(known);
+    let is_slip = |known: &&str| {
+        known.len() > 3
+            && known.len().abs_diff(name.len()) <= 1
+            && known[..without_digits(known)] != name[..without_digits(name)]
+            && !is_part(known)
+            && distance(name, known) == 1
+    };
+    known.filter(is_slip).min()
 }
 
 impl Walk<'_> {
@@ -133,11 +138,25 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAGIC, is_magic};
+    use super::{MAGIC, close_name, is_magic};
 
     #[test]
     fn the_list_is_sorted() {
         assert!(MAGIC.is_sorted());
         assert!(is_magic("groups") && is_magic("ansible_os_family") && !is_magic("group"));
+    }
+
+    #[test]
+    fn only_slips_are_suggested() {
+        for (name, known, expect) in [
+            ("knwon", "known", true),
+            ("levle", "level", true),
+            ("mysql_seq", "mysql_sock", false),
+            ("node_1", "node_2", false),
+            ("port", "ports", false),
+            ("usr", "use", false),
+        ] {
+            assert_eq!(close_name(name, [known].into_iter()).is_some(), expect, "{name} {known}");
+        }
     }
 }

@@ -5,19 +5,19 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pgfleet_template::{Files, Node, Place, Problem, SourceFile, Vault};
+use pgfleet_playbook::Loader;
+use pgfleet_template::{Node, Place, Problem, SourceFile};
 
-/// Reads files through one set of files and one vault.
+/// Reads files as the loader of a run does, which parses none of them again.
 pub(crate) struct Sources<'r> {
-    pub(crate) files: &'r dyn Files,
-    vault: &'r Vault,
-    documents: HashMap<PathBuf, Option<Rc<Node>>>,
+    loader: &'r Loader,
+    documents: HashMap<PathBuf, Option<Arc<Node>>>,
     texts: HashMap<Arc<str>, Rc<SourceFile>>,
 }
 
 impl<'r> Sources<'r> {
-    pub(crate) fn new(files: &'r dyn Files, vault: &'r Vault) -> Self {
-        Self { files, vault, documents: HashMap::new(), texts: HashMap::new() }
+    pub(crate) fn new(loader: &'r Loader) -> Self {
+        Self { loader, documents: HashMap::new(), texts: HashMap::new() }
     }
 
     /// How many files were read.
@@ -31,25 +31,21 @@ impl<'r> Sources<'r> {
         if let Some(known) = self.texts.get(&name) {
             return Ok(known.clone());
         }
-        let source = Rc::new(SourceFile::read(self.files, path, self.vault)?);
+        let source = Rc::new(SourceFile::read(&**self.loader.files(), path, self.loader.vault())?);
         self.texts.insert(name, source.clone());
         Ok(source)
     }
 
-    /// The first document of a YAML file; `None` for an empty one. Its problem comes only with the first reading.
-    pub(crate) fn document(&mut self, path: &Path) -> Result<Option<Rc<Node>>, Problem> {
+    /// The document of a YAML file; `None` for an empty one. Its problem comes only with the first reading.
+    pub(crate) fn document(&mut self, path: &Path) -> Result<Option<Arc<Node>>, Problem> {
         if let Some(known) = self.documents.get(path) {
             return Ok(known.clone());
         }
         self.documents.insert(path.to_owned(), None);
         let source = self.text(path)?;
-        let mut documents = source.documents()?;
-        if let Some(second) = documents.get(1) {
-            return Err(second.problem("a second document; a file here holds one"));
-        }
-        let first = (!documents.is_empty()).then(|| Rc::new(documents.swap_remove(0))).filter(|node| !node.is_null());
-        self.documents.insert(path.to_owned(), first.clone());
-        Ok(first)
+        let document = source.document("a second document; a file here holds one")?.filter(|node| !node.is_null());
+        self.documents.insert(path.to_owned(), document.clone());
+        Ok(document)
     }
 
     /// The line of a place, with passwords masked.

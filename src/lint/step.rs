@@ -85,7 +85,7 @@ impl Walk<'_> {
     }
 
     fn block(&mut self, node: &Node, context: &Context) {
-        self.keywords(node, &[BLOCK, SHARED], "keyword of a block", context);
+        self.keywords(node, &[BLOCK, SHARED], "keyword of a block");
         if node.get("block").is_none() {
             return self.found(Severity::Error, "task", &node.place, "", "'rescue' and 'always' stand beside a 'block'");
         }

@@ -3,6 +3,7 @@
 use pgfleet_template::{Node, NodeKind, Place, SourceFile, Text};
 
 use crate::Severity;
+use crate::context::Context;
 use crate::walk::Walk;
 
 const SECRETS: [&str; 9] = ["password", "passwd", "passphrase", "_secret", "secret_key", "_token", "private_key", "api_key", "_pass"];
@@ -150,10 +151,8 @@ impl Walk<'_> {
             self.version(name, value, &format!("{number:?}"), place, hint);
         }
         if Text::is_template(value) {
-            let node = crate::task::scalar(place, value);
-            let mut context = self.nowhere();
-            context.owner = Some(name.into());
-            self.value(&node, &context);
+            let node = crate::called::scalar(place, value);
+            self.value(&node, &Context { owner: Some(name.into()), ..Context::of_variables() });
         }
     }
 

@@ -81,41 +81,8 @@ impl Walk<'_> {
         }
     }
 
-    /// `include_vars`.
-    pub(crate) fn include_vars(&mut self, task: &Node, value: &Node, context: &Context) {
-        if let Some(name) = value.get("name").and_then(Node::scalar_text) {
-            self.define(name);
-        }
-        if let Some(folder) = value.get("dir").and_then(Node::scalar_text) {
-            match self.find(folder, "vars", context) {
-                Found::File(path) => {
-                    for path in self.request.files.list(&path).unwrap_or_default() {
-                        if path.extension().is_some_and(|ending| ["yml", "yaml", "json"].iter().any(|known| ending == *known)) {
-                            self.variables_file(&path, context);
-                        }
-                    }
-                }
-                _ => self.is_open = true,
-            }
-            return;
-        }
-        let file = value.get("file").or_else(|| value.get("_raw_params")).unwrap_or(value);
-        let Some(name) = file.scalar_text() else { return };
-        let name = name.strip_prefix("file=").unwrap_or(name);
-        match self.find(name, "vars", context) {
-            Found::File(path) => self.variables_file(&path, context),
-            Found::Some(paths) => paths.iter().for_each(|path| self.variables_file(path, context)),
-            Found::Unknown => self.any_of(task, context),
-            Found::Missing => {
-                let severity = if context.is_certain { Severity::Error } else { Severity::Warning };
-                self.is_open = true;
-                self.found(severity, "file", &file.place, name, format!("there is no file of variables '{name}'"));
-            }
-        }
-    }
-
     /// Files of variables that a task may read, where their names come from a loop or a search.
-    fn any_of(&mut self, task: &Node, context: &Context) {
+    pub(crate) fn any_of(&mut self, task: &Node, context: &Context) {
         let mut names = Vec::new();
         texts(task, &mut names);
         let mut is_known = false;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
-use pgfleet_template::{Inspection, Malformed, Node, Place, Problem, closest};
+use pgfleet_template::{Inspection, Malformed, Node, Place, Problem};
 
 use crate::context::Context;
+use crate::finding::did_you_mean;
 use crate::handlers::Handlers;
 use crate::sources::Sources;
 use crate::{Finding, Report, Request, Severity, Unsupported};
@@ -48,6 +50,8 @@ pub(crate) struct Walk<'r> {
     pub(crate) tags_open: bool,
     /// Groups that a run makes; `None` in it stands for any.
     pub(crate) made_groups: HashSet<Option<String>>,
+    /// Words of patterns that were looked at.
+    pub(crate) strange_hosts: HashSet<String>,
     /// Tasks on the controller may make files that later ones need.
     pub(crate) writes_locally: bool,
     pub(crate) missing_files: Vec<Finding>,
@@ -63,7 +67,7 @@ impl<'r> Walk<'r> {
     pub(crate) fn new(request: &'r Request<'r>) -> Self {
         Self {
             request,
-            sources: Sources::new(request.files, request.vault),
+            sources: Sources::new(request.loader),
             findings: HashMap::new(),
             defined: request.defined.iter().cloned().collect(),
             patterns: HashSet::new(),
@@ -79,6 +83,7 @@ impl<'r> Walk<'r> {
             tags_met: HashSet::new(),
             tags_open: false,
             made_groups: HashSet::new(),
+            strange_hosts: HashSet::new(),
             writes_locally: false,
             missing_files: Vec::new(),
             owners: Vec::new(),
@@ -124,7 +129,7 @@ impl<'r> Walk<'r> {
         known: impl IntoIterator<Item = &'k str>,
     ) {
         let word = node.scalar_text().unwrap_or_default().to_owned();
-        let hint = closest(&word, known).map(|known| format!("did you mean '{known}'?"));
+        let hint = did_you_mean(&word, known);
         self.with_hint(severity, rule, &node.place, &word, message, hint);
     }
 
@@ -135,7 +140,7 @@ impl<'r> Walk<'r> {
     }
 
     /// A document, its problem told.
-    pub(crate) fn document(&mut self, path: &Path) -> Option<Rc<Node>> {
+    pub(crate) fn document(&mut self, path: &Path) -> Option<Arc<Node>> {
         match self.sources.document(path) {
             Ok(document) => document,
             Err(problem) => {
@@ -180,7 +185,7 @@ impl<'r> Walk<'r> {
         let mut hasher = DefaultHasher::new();
         context.guards.hash(&mut hasher);
         context.role.as_ref().map(|role| &role.folder).hash(&mut hasher);
-        (context.is_certain, context.is_chosen, context.in_loop, context.is_local).hash(&mut hasher);
+        (context.is_certain, context.in_loop, context.is_local).hash(&mut hasher);
         context.tags.hash(&mut hasher);
         !self.visited.insert((path.to_owned(), hasher.finish()))
     }
@@ -226,14 +231,14 @@ impl<'r> Walk<'r> {
         let asked: Vec<(Severity, String)> = tags
             .only()
             .iter()
-            .map(|tag| (Severity::Error, tag.clone()))
-            .chain(tags.skip().iter().map(|tag| (Severity::Warning, tag.clone())))
+            .map(|tag| (Severity::Warning, tag.clone()))
+            .chain(tags.skip().iter().map(|tag| (Severity::Hint, tag.clone())))
             .collect();
         for (severity, tag) in asked {
             if special.contains(&tag.as_str()) || known.contains(&tag) {
                 continue;
             }
-            let hint = closest(&tag, known.iter().map(String::as_str)).map(|known| format!("did you mean '{known}'?"));
+            let hint = did_you_mean(&tag, known.iter().map(String::as_str));
             self.with_hint(severity, "tag", &place, &tag, format!("no task carries the tag '{tag}'"), hint);
         }
     }

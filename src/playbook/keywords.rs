@@ -93,12 +93,3 @@ pub const OF_INCLUDES: &[&str] = &[
     "vars",
     "when",
 ];
-
-/// Keywords that are known but that nothing here does yet, with what to do instead.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[];
-
-/// Why a known keyword does nothing here yet, and what to do instead.
-#[must_use]
-pub fn not_yet(keyword: &str) -> Option<&'static str> {
-    NOT_YET.iter().find(|(known, _)| *known == keyword).map(|(_, reason)| *reason)
-}

@@ -139,8 +139,8 @@ pub(crate) fn prepare_for(wish: &Wish, playbook: &Path, purpose: Purpose) -> Res
 
 /// The same through these files.
 pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, purpose: Purpose) -> Result<Prepared, WorkflowError> {
-    let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
-    let loader = Loader::new(files.clone(), vault.clone()).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone());
+    let loader = loader(wish, files.clone());
+    let vault = loader.vault().clone();
     let playbook_path = find_playbook(wish, &*files, &loader, playbook);
     if !files.is_file(&playbook_path) {
         return Err(no_playbook(&*files, playbook, &playbook_path).into());
@@ -185,8 +185,14 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     Ok(prepared)
 }
 
+/// Reads playbooks with the passwords and search paths that were wished for.
+pub(crate) fn loader(wish: &Wish, files: Arc<dyn Files>) -> Loader {
+    let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
+    Loader::new(files, vault).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone())
+}
+
 /// The playbook of that path, or of a collection.
-fn find_playbook(wish: &Wish, files: &dyn Files, loader: &Loader, playbook: &Path) -> PathBuf {
+pub(crate) fn find_playbook(wish: &Wish, files: &dyn Files, loader: &Loader, playbook: &Path) -> PathBuf {
     if files.is_file(playbook) {
         return playbook.to_owned();
     }

@@ -15,7 +15,7 @@ mod init;
 mod inventory;
 mod lab;
 mod links;
-mod lint;
+pub(crate) mod lint;
 mod logs;
 mod look;
 mod members;

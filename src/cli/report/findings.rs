@@ -105,7 +105,6 @@ pub(crate) fn errors(report: &Report) {
             trail: Vec::new(),
         });
     }
-    screen::hint("nothing was touched; 'pgfleet lint' tells more, and --no-lint runs it all the same");
 }
 
 /// Warnings and what is not supported, in one line; nothing where there are none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pgfleet_inventory::Inventory;
 use pgfleet_lint::{Report, Request, lint};
-use pgfleet_playbook::TagSelection;
+use pgfleet_playbook::{Loader, TagSelection};
 use pgfleet_template::{Disk, Vault};
 
 /// Looks at a project of files `name: text`; `play.yml` and `hosts` are its playbook and inventory.
@@ -23,16 +23,15 @@ fn look(files: &[(&str, &str)], tags: &[&str]) -> Report {
     let hosts = ["hosts", "hosts.yml"].iter().map(|name| folder.path().join(name)).find(|path| path.exists()).expect("an inventory");
     let vault = Arc::new(Vault::none());
     let inventory = Inventory::load(&Disk, &[hosts.display().to_string()], Some(folder.path()), &vault).expect("an inventory");
+    let loader = Loader::new(Arc::new(Disk), vault.clone());
     let request = Request {
-        files: &Disk,
-        vault: &vault,
+        loader: &loader,
         playbooks: vec![folder.path().join("play.yml")],
         inventory: Some(&inventory),
         sources: vec![hosts],
         defined: BTreeSet::new(),
         names_are_open: false,
         project: folder.path().to_owned(),
-        role_folders: Vec::new(),
         tags: TagSelection::new(tags.iter().map(|tag| (*tag).to_owned()).collect(), Vec::new()),
         limit: None,
     };
@@ -45,9 +44,6 @@ fn shortened(mut report: Report, folder: &Path) -> Report {
     let short = |file: &Arc<str>| -> Arc<str> {
         Path::new(&**file).strip_prefix(folder).map_or_else(|_| PathBuf::from(&**file), Path::to_path_buf).to_string_lossy().into()
     };
-    // What is on its way is no matter of these cases.
-    report.findings.retain(|finding| !finding.message.contains("not supported yet"));
-    report.unsupported.retain(|entry| !entry.reason.as_ref().is_some_and(|reason| reason.contains("not supported yet")));
     for finding in &mut report.findings {
         finding.place.file = short(&finding.place.file);
         finding.message = finding.message.replace(&inside, "");

@@ -113,7 +113,7 @@ impl Reading<'_> {
 
     /// Brings names to their canonical form (others stay where the module takes any) and reports what is wrong with them and with literal values.
     fn check(&mut self, name: &Node, named: &mut Named, module: &ModuleSpec, takes_any: bool) {
-        for problem in module.check_names(named.keys().map(String::as_str)) {
+        for problem in module.check_given(named.iter().map(|(name, (_, raw))| (name.as_str(), is_sure(raw)))) {
             if takes_any && matches!(problem, ArgumentProblem::Unknown { .. }) {
                 continue;
             }
@@ -144,6 +144,15 @@ impl Reading<'_> {
             }
             named.insert(argument.name.to_owned(), (place, raw));
         }
+    }
+}
+
+/// Nothing at all is no value, and a template may turn out to be `omit`.
+fn is_sure(raw: &Raw) -> bool {
+    match raw {
+        Raw::Text(_) => false,
+        Raw::Value(value) => !value.is_none(),
+        Raw::List(_) | Raw::Map(_) => true,
     }
 }
 
