@@ -139,6 +139,11 @@ pub(crate) enum Command {
     /// Make links by which this program answers as ansible-playbook, ansible, ansible-inventory and ansible-vault.
     #[command(name = "install-links")]
     InstallLinks(LinksArgs),
+    /// Look at everything that playbooks reach, and tell all that is wrong; connect to nothing.
+    #[command(
+        after_help = "Examples:\n  pgfleet lint site.yml -i hosts.ini\n  pgfleet lint site.yml -i hosts.ini -o json | jq '.findings[].message'\n\nExit codes: 0 no errors, 5 errors (with --strict: or warnings)"
+    )]
+    Lint(LintArgs),
     /// Show what an inventory contains.
     Inventory(InventoryArgs),
     /// The local fleet: real Debian systems in namespaces on this machine.
@@ -253,6 +258,9 @@ pub(crate) struct RunArgs {
     /// Act as another user (root, where nothing says which).
     #[arg(short = 'b', long = "become")]
     pub(crate) become_user: bool,
+    /// Do not look for mistakes before the run ('pgfleet lint' tells more of them).
+    #[arg(long)]
+    pub(crate) no_lint: bool,
     /// What to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: RunOutput,
@@ -313,6 +321,45 @@ pub(crate) struct PlaybookArgs {
     pub(crate) list_tags: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintOutput {
+    /// For a person.
+    #[default]
+    Text,
+    /// One finding a line: `file:line:column: error: ...`.
+    Lines,
+    /// JSON.
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LintArgs {
+    /// The playbooks.
+    #[arg(required = true)]
+    pub(crate) playbooks: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    /// Extra variables: name=value, @file, or a mapping.
+    #[arg(short = 'e', long = "extra-vars", value_name = "VARS")]
+    pub(crate) extra: Vec<String>,
+    /// Only tasks with these tags would run.
+    #[arg(short, long, value_name = "TAGS", value_delimiter = ',')]
+    pub(crate) tags: Vec<String>,
+    /// No tasks with these tags would run.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    pub(crate) skip_tags: Vec<String>,
+    /// Warnings count as errors.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Leave out hints.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: LintOutput,
 }
 
 /// How a status is printed.

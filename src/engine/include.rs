@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use pgfleet_playbook::{Arguments, Engine, Included, Kind, MAX_INCLUDE_DEPTH, RoleChoice, Settings, Task};
+use pgfleet_playbook::{Arguments, Engine, Included, Kind, MAX_INCLUDE_DEPTH, Role, RoleChoice, Settings, Task};
 use pgfleet_template::{Place, Problem, Raw, Scope, Vars};
 
 use crate::hosts::HostState;
@@ -154,7 +154,7 @@ impl Run {
         }
         let Some((place, raw)) = arguments.get("file") else { return Err(Problem::new("include_tasks takes a file")) };
         let name = text_value(raw, scope).map_err(|problem| problem.at(place))?;
-        match self.options.loader.find_tasks(&name, &task.folder, task.settings.role.as_deref(), &playing.play.folder) {
+        match self.options.loader.find_tasks(&name, &task.folder, task.settings.role.as_deref().map(Role::folder), &playing.play.folder) {
             Some(path) => Ok(Some(Target::File(path))),
             None => {
                 Err(Problem::new(format!("there is no file of tasks '{name}' in {} or in the playbook's tasks", task.folder.display()))

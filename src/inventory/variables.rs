@@ -40,13 +40,9 @@ fn read_into(files: &dyn Files, path: &Path, vault: &Arc<Vault>, vars: &mut Vars
 ///
 /// # Errors
 /// Malformed YAML, or several documents.
-pub(crate) fn only_document(source: &SourceFile) -> Result<Option<Node>, Problem> {
-    let mut documents = source.documents()?.into_iter();
-    let first = documents.next().filter(|node| !node.is_null());
-    match documents.next() {
-        Some(second) => Err(second.problem("a file of variables has one document, and here begins a second one")),
-        None => Ok(first),
-    }
+pub(crate) fn only_document(source: &SourceFile) -> Result<Option<Arc<Node>>, Problem> {
+    let document = source.document("a file of variables has one document, and here begins a second one")?;
+    Ok(document.filter(|node| !node.is_null()))
 }
 
 /// The variables of a mapping; a problem with one does not hide those of the others.

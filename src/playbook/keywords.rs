@@ -1,7 +1,7 @@
 //! The keywords of plays, blocks and tasks.
 
 /// Keywords that plays, blocks and tasks share and inherit.
-pub(crate) const SHARED: &[&str] = &[
+pub const SHARED: &[&str] = &[
     "any_errors_fatal",
     "become",
     "become_exe",
@@ -29,7 +29,7 @@ pub(crate) const SHARED: &[&str] = &[
 ];
 
 /// Keywords of plays alone.
-pub(crate) const PLAY: &[&str] = &[
+pub const PLAY: &[&str] = &[
     "fact_path",
     "force_handlers",
     "gather_facts",
@@ -50,10 +50,10 @@ pub(crate) const PLAY: &[&str] = &[
 ];
 
 /// Keywords of blocks alone.
-pub(crate) const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "notify", "rescue", "when"];
+pub const BLOCK: &[&str] = &["always", "block", "delegate_facts", "delegate_to", "notify", "rescue", "when"];
 
 /// Keywords of tasks alone.
-pub(crate) const TASK: &[&str] = &[
+pub const TASK: &[&str] = &[
     "action",
     "args",
     "async",
@@ -75,7 +75,7 @@ pub(crate) const TASK: &[&str] = &[
 ];
 
 /// Keywords that `include_tasks` and `include_role` take.
-pub(crate) const OF_INCLUDES: &[&str] = &[
+pub const OF_INCLUDES: &[&str] = &[
     "action",
     "args",
     "collections",
@@ -93,6 +93,3 @@ pub(crate) const OF_INCLUDES: &[&str] = &[
     "vars",
     "when",
 ];
-
-/// Keywords that are known but that nothing here does yet, with what to do instead.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[];

@@ -1,6 +1,6 @@
 //! A role as it is used in one place: where it is, the variables that it brings, and the roles that led to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgfleet_template::{Place, Vars};
@@ -46,6 +46,12 @@ pub struct Role {
 }
 
 impl Role {
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.origin.path
+    }
+
     /// Defaults that its tasks see.
     #[must_use]
     pub fn task_defaults(&self) -> Arc<Vars> {

@@ -1,7 +1,7 @@
 //! One-line arguments: `path=/etc/x mode=0644`, and the words of a command line.
 
 /// Names that a command line may carry beside the command itself; other `name=value` words belong to the command.
-pub(crate) const BESIDE_COMMANDS: &[&str] =
+pub const BESIDE_COMMANDS: &[&str] =
     &["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
 
 /// Where a reader of words stands: in which quotes, and how deep in which braces.

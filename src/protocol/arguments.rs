@@ -149,14 +149,18 @@ impl ModuleSpec {
         self.arguments.iter().flat_map(|argument| std::iter::once(argument.name).chain(argument.aliases.iter().copied())).collect()
     }
 
-    /// What can be said of arguments before their values are known: names, required ones, rules.
+    /// What can be said of arguments before their values are known: names, required ones, rules. With each name goes whether it is sure
+    /// to be given: a template may turn out to be `omit`.
     #[must_use]
-    pub fn check_names<'a>(&self, given: impl IntoIterator<Item = &'a str>) -> Vec<ArgumentProblem> {
+    pub fn check_given<'a>(&self, given: impl IntoIterator<Item = (&'a str, bool)>) -> Vec<ArgumentProblem> {
         let mut problems = Vec::new();
-        let mut present = Vec::new();
-        for name in given {
+        let (mut present, mut sure) = (Vec::new(), Vec::new());
+        for (name, is_sure) in given {
             match self.argument(name) {
-                Some(argument) => present.push(argument.name),
+                Some(argument) => {
+                    present.push(argument.name);
+                    sure.extend(is_sure.then_some(argument.name));
+                }
                 None => problems.push(ArgumentProblem::Unknown { module: self.name, name: name.to_owned(), known: self.known_names() }),
             }
         }
@@ -166,7 +170,7 @@ impl ModuleSpec {
         problems.extend(
             self.rules
                 .iter()
-                .filter_map(|rule| rule.broken_by(&present))
+                .filter_map(|rule| rule.broken_by(&present, &sure))
                 .map(|reason| ArgumentProblem::Together { module: self.name, reason }),
         );
         problems
@@ -175,10 +179,10 @@ impl ModuleSpec {
     /// The same arguments under their canonical names, nulls dropped.
     ///
     /// # Errors
-    /// The first problem that [`Self::check_names`] finds.
+    /// The first problem that [`Self::check_given`] finds.
     pub fn canonical(&self, given: &Map) -> Result<Map, ArgumentProblem> {
         let given = given.iter().filter(|(_, value)| !value.is_null());
-        if let Some(problem) = self.check_names(given.clone().map(|(name, _)| name.as_str())).into_iter().next() {
+        if let Some(problem) = self.check_given(given.clone().map(|(name, _)| (name.as_str(), true))).into_iter().next() {
             return Err(problem);
         }
         Ok(given.filter_map(|(name, value)| Some((self.argument(name)?.name.to_owned(), value.clone()))).collect())
@@ -186,12 +190,14 @@ impl ModuleSpec {
 }
 
 impl Rule {
-    fn broken_by(&self, present: &[&str]) -> Option<String> {
+    /// Why arguments of which these are present, and some of them for sure, cannot be right.
+    fn broken_by(&self, present: &[&str], sure: &[&str]) -> Option<String> {
         let count = |names: &[&str]| names.iter().filter(|name| present.contains(name)).count();
+        let count_sure = |names: &[&str]| names.iter().filter(|name| sure.contains(name)).count();
         match self {
-            Self::AtMostOne(names) if count(names) > 1 => Some(format!("at most one of {} can be given", names.join(", "))),
+            Self::AtMostOne(names) if count_sure(names) > 1 => Some(format!("at most one of {} can be given", names.join(", "))),
             Self::AtLeastOne(names) if count(names) == 0 => Some(format!("one of {} is needed", names.join(", "))),
-            Self::Together(names) if count(names) != 0 && count(names) != names.len() => {
+            Self::Together(names) if count_sure(names) != 0 && count(names) != names.len() => {
                 Some(format!("{} are needed together", names.join(", ")))
             }
             _ => None,

@@ -124,7 +124,7 @@ pub(crate) fn compile_file(name: &str, source: &str, includes: &dyn Includes) ->
 }
 
 /// A last newline is no part of a text: it comes back where the result is text.
-fn text_syntax() -> SyntaxConfig {
+pub(crate) fn text_syntax() -> SyntaxConfig {
     static SYNTAX: LazyLock<Option<SyntaxConfig>> = LazyLock::new(|| SyntaxConfig::builder().trim_blocks(true).build().ok());
     SYNTAX.clone().unwrap_or_default()
 }

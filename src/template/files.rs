@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::Shelf;
 
 /// Where files come from. Paths are as the person wrote them, made absolute or relative to the project's folder.
 pub trait Files: Send + Sync {
@@ -25,6 +28,10 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// As the operating system says.
     fn permissions(&self, path: &Path) -> io::Result<u32>;
+    /// Where documents are kept that were parsed already, if anywhere.
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        None
+    }
 }
 
 /// The disk itself.
@@ -61,12 +68,13 @@ impl Files for Disk {
 pub struct Overlay {
     root: PathBuf,
     carried: BTreeMap<&'static str, &'static [u8]>,
+    shelf: Arc<Shelf>,
 }
 
 impl Overlay {
     /// Carried files appear below `root` where the disk has none of that name.
     pub fn new(root: impl Into<PathBuf>, carried: impl IntoIterator<Item = (&'static str, &'static [u8])>) -> Self {
-        Self { root: root.into(), carried: carried.into_iter().collect() }
+        Self { root: root.into(), carried: carried.into_iter().collect(), shelf: Arc::default() }
     }
 
     fn carried(&self, path: &Path) -> Option<&'static [u8]> {
@@ -125,6 +133,10 @@ impl Files for Overlay {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.carried(path).is_some() => Ok(0o644),
             other => other,
         }
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        Some(self.shelf.clone())
     }
 }
 

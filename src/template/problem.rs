@@ -90,8 +90,9 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
-fn distance(left: &str, right: &str) -> usize {
+/// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other, whatever the case.
+#[must_use]
+pub fn distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.to_lowercase().chars().collect(), right.to_lowercase().chars().collect());
     let mut before = vec![0; right.len() + 1];
     let mut above: Vec<usize> = (0..=right.len()).collect();

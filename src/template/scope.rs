@@ -39,7 +39,7 @@ impl Language {
     }
 }
 
-fn environment() -> Environment<'static> {
+pub(crate) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_debug(false);
     environment.set_fuel(Some(crate::limits::MOST_STEPS));

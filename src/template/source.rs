@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Files, Node, Place, Problem, Vault, yaml};
+use crate::{Files, Node, Place, Problem, Shelf, Vault, yaml};
 
 /// Files over this size are refused.
 const LARGEST: usize = 10 * 1024 * 1024;
@@ -18,6 +18,7 @@ pub struct SourceFile {
     pub text: Arc<str>,
     /// The text was encrypted: no line of it is shown.
     opened: bool,
+    shelf: Option<Arc<Shelf>>,
 }
 
 /// Words in keys whose values are nobody's business.
@@ -54,15 +55,15 @@ impl SourceFile {
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if Vault::is_vault(text) {
             let opened = vault.open(text).map_err(|problem| problem.at(&place))?;
-            return Ok(Self { name, text: opened.reveal().into(), opened: true });
+            return Ok(Self { name, text: opened.reveal().into(), opened: true, shelf: files.shelf() });
         }
-        Ok(Self { name, text: text.into(), opened: false })
+        Ok(Self { name, text: text.into(), opened: false, shelf: files.shelf() })
     }
 
     /// A text that stands in no file: an argument of the command line, say.
     #[must_use]
     pub fn from_text(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into(), opened: false }
+        Self { name: name.into(), text: text.into(), opened: false, shelf: None }
     }
 
     /// Its documents. An empty file has none; JSON is YAML.
@@ -71,6 +72,21 @@ impl SourceFile {
     /// Malformed YAML, a duplicate key, an alias bomb, nesting over 100 levels; each with place and excerpt.
     pub fn documents(&self) -> Result<Vec<Node>, Problem> {
         yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))
+    }
+
+    /// The only document, `None` for an empty file. It is parsed once for all who read through the same files.
+    ///
+    /// # Errors
+    /// As `documents`; and where there is a second document, which `second` says of it.
+    pub fn document(&self, second: &str) -> Result<Option<Arc<Node>>, Problem> {
+        let documents = match &self.shelf {
+            Some(shelf) => shelf.documents(&self.name, &self.text, || self.documents())?,
+            None => Arc::new(self.documents()?.into_iter().map(Arc::new).collect()),
+        };
+        match documents.get(1) {
+            Some(other) => Err(self.explain(other.problem(second))),
+            None => Ok(documents.first().cloned()),
+        }
     }
 
     /// The same problem with the line of this file that its place names, unless the file was encrypted.

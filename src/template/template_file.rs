@@ -82,7 +82,7 @@ fn normal(path: &Path) -> PathBuf {
     result
 }
 
-fn syntax(options: &TemplateOptions) -> Result<SyntaxConfig, minijinja::Error> {
+pub(crate) fn syntax(options: &TemplateOptions) -> Result<SyntaxConfig, minijinja::Error> {
     let mut builder = SyntaxConfig::builder();
     builder.trim_blocks(options.trim_blocks).lstrip_blocks(options.lstrip_blocks);
     let delimiters = &options.delimiters;
@@ -178,7 +178,7 @@ fn compiled(scope: &Scope, name: &str, source: &str, options: &TemplateOptions) 
 }
 
 /// Options of a first line `#jinja2: trim_blocks: True, lstrip_blocks: True`, and the text after it.
-fn header<'s>(source: &'s str, options: &TemplateOptions) -> Result<(TemplateOptions, &'s str), Problem> {
+pub(crate) fn header<'s>(source: &'s str, options: &TemplateOptions) -> Result<(TemplateOptions, &'s str), Problem> {
     let mut options = options.clone();
     let Some(rest) = source.strip_prefix("#jinja2:") else { return Ok((options, source)) };
     let wrong = |why: String| Problem::new(format!("malformed template: the '#jinja2:' line {why}"));

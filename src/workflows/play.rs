@@ -139,8 +139,8 @@ pub(crate) fn prepare_for(wish: &Wish, playbook: &Path, purpose: Purpose) -> Res
 
 /// The same through these files.
 pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, purpose: Purpose) -> Result<Prepared, WorkflowError> {
-    let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
-    let loader = Loader::new(files.clone(), vault.clone()).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone());
+    let loader = loader(wish, files.clone());
+    let vault = loader.vault().clone();
     let playbook_path = find_playbook(wish, &*files, &loader, playbook);
     if !files.is_file(&playbook_path) {
         return Err(no_playbook(&*files, playbook, &playbook_path).into());
@@ -185,8 +185,14 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     Ok(prepared)
 }
 
+/// Reads playbooks with the passwords and search paths that were wished for.
+pub(crate) fn loader(wish: &Wish, files: Arc<dyn Files>) -> Loader {
+    let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
+    Loader::new(files, vault).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone())
+}
+
 /// The playbook of that path, or of a collection.
-fn find_playbook(wish: &Wish, files: &dyn Files, loader: &Loader, playbook: &Path) -> PathBuf {
+pub(crate) fn find_playbook(wish: &Wish, files: &dyn Files, loader: &Loader, playbook: &Path) -> PathBuf {
     if files.is_file(playbook) {
         return playbook.to_owned();
     }
@@ -206,7 +212,12 @@ fn no_playbook(files: &dyn Files, written: &Path, path: &Path) -> Problem {
     problem.did_you_mean(&written.file_name().unwrap_or_default().to_string_lossy(), names.iter().map(String::as_str))
 }
 
-fn read_inventory(wish: &Wish, files: &dyn Files, playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Inventory, Vec<Problem>> {
+pub(crate) fn read_inventory(
+    wish: &Wish,
+    files: &dyn Files,
+    playbook_folder: Option<&Path>,
+    vault: &Arc<Vault>,
+) -> Result<Inventory, Vec<Problem>> {
     if wish.inventories.is_empty() && wish.strictness == Strictness::Strict {
         let problem = Problem::new("no inventory was given, and the project has none at 'inventory'");
         return Err(vec![problem.with_hint("give one with -i, or begin a project with 'pgfleet init DIR'")]);
@@ -226,7 +237,7 @@ pub fn load_inventory(wish: &Wish) -> Result<Inventory, WorkflowError> {
     read_inventory(wish, &*wish.project.files(), None, &Arc::new(Vault::none())).map_err(WorkflowError::Input)
 }
 
-fn extra_variables(wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
+pub(crate) fn extra_variables(wish: &Wish, files: &dyn Files, vault: &Arc<Vault>) -> Result<Vars, Vec<Problem>> {
     let mut vars = Vars::new();
     let mut problems = Vec::new();
     for written in &wish.extra {

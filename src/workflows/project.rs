@@ -11,13 +11,16 @@ use crate::carried_files;
 #[derive(Clone, Debug)]
 pub struct Project {
     root: PathBuf,
+    files: Arc<Overlay>,
 }
 
 impl Project {
     /// The project in a folder.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        let files = Arc::new(Overlay::new(&root, carried_files().iter().copied()));
+        Self { root, files }
     }
 
     /// The project around a folder: the nearest folder upwards that has an inventory or playbooks, or the folder itself.
@@ -42,7 +45,7 @@ impl Project {
     /// Its files, with those that the program carries behind them.
     #[must_use]
     pub fn files(&self) -> Arc<dyn Files> {
-        Arc::new(Overlay::new(&self.root, carried_files().iter().copied()))
+        self.files.clone()
     }
 
     /// A path as given on the command line: relative to where the person stands, or else to the project.

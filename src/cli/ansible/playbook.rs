@@ -44,6 +44,9 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     for playbook in &args.playbooks {
         let (read, _) = check_playbook(&wish, playbook)?;
         drop(read);
+        if wish.verbosity > 0 {
+            commands::lint::as_warnings(&wish, playbook);
+        }
         code = play(&wish, playbook, &view)?;
         if code != Code::Done {
             break;

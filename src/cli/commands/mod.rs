@@ -15,6 +15,7 @@ mod init;
 mod inventory;
 mod lab;
 mod links;
+pub(crate) mod lint;
 mod logs;
 mod look;
 mod members;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Exec(exec) => with_runtime(adhoc::stream(project, exec)),
         Command::Vault(vault) => vault::run(vault.command),
         Command::InstallLinks(links) => links::run(&links),
+        Command::Lint(lint) => lint::run(project, &lint),
         Command::Inventory(inventory) => inventory::run(project, &inventory),
         Command::Lab(lab) => Ok(lab::run(&project, lab)),
         Command::Init(init) => Ok(init::run(&init)),

@@ -17,10 +17,13 @@ pub(crate) async fn run(project: Project, args: PlaybookArgs) -> Result<Exit, Wo
     // All playbooks are read before the first one runs.
     let lists = args.list_hosts || args.list_tasks || args.list_tags;
     for playbook in &args.playbooks {
-        look(&wish, playbook, &args)?;
+        look(&wish, playbook, &args).inspect_err(|error| super::lint::beside(&wish, &args, error))?;
     }
     if lists || args.syntax_check {
         return Ok(Exit::Done);
+    }
+    if let Some(exit) = super::lint::before_run(&wish, &args.playbooks, &args.run) {
+        return Ok(exit);
     }
     let mut exit = Exit::Done;
     for playbook in &args.playbooks {

@@ -2,6 +2,7 @@
 
 pub(crate) mod ansible;
 mod diff;
+pub(crate) mod findings;
 mod json;
 mod lines;
 mod live;

@@ -5,19 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crate may use which of ours. `docs/decisions/010-arrows-as-they-are.md` says why.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("protocol", &[]),
     ("agent", &["protocol"]),
     ("template", &["protocol"]),
     ("inventory", &["template"]),
     ("playbook", &["template", "protocol"]),
+    ("lint", &["playbook", "inventory", "template", "protocol"]),
     ("engine", &["playbook", "inventory", "template", "protocol"]),
     ("ssh", &["protocol"]),
     ("cluster", &[]),
     ("state", &["protocol"]),
     ("lab", &[]),
-    ("workflows", &["cluster", "engine", "inventory", "playbook", "protocol", "ssh", "state", "template"]),
-    ("cli", &["cluster", "engine", "inventory", "lab", "playbook", "protocol", "ssh", "state", "template", "workflows"]),
+    ("workflows", &["cluster", "engine", "inventory", "lint", "playbook", "protocol", "ssh", "state", "template"]),
+    ("cli", &["cluster", "engine", "inventory", "lab", "lint", "playbook", "protocol", "ssh", "state", "template", "workflows"]),
 ];
 
 /// What only tests of a crate may use besides.

@@ -113,7 +113,7 @@ impl Reading<'_> {
 
     /// Brings names to their canonical form (others stay where the module takes any) and reports what is wrong with them and with literal values.
     fn check(&mut self, name: &Node, named: &mut Named, module: &ModuleSpec, takes_any: bool) {
-        for problem in module.check_names(named.keys().map(String::as_str)) {
+        for problem in module.check_given(named.iter().map(|(name, (_, raw))| (name.as_str(), is_sure(raw)))) {
             if takes_any && matches!(problem, ArgumentProblem::Unknown { .. }) {
                 continue;
             }
@@ -147,8 +147,18 @@ impl Reading<'_> {
     }
 }
 
-/// Why a literal value does not fit, where that is certain.
-fn misfit(kind: ArgumentKind, value: &Value) -> Option<String> {
+/// Nothing at all is no value, and a template may turn out to be `omit`.
+fn is_sure(raw: &Raw) -> bool {
+    match raw {
+        Raw::Text(_) => false,
+        Raw::Value(value) => !value.is_none(),
+        Raw::List(_) | Raw::Map(_) => true,
+    }
+}
+
+/// Why a literal value does not fit an argument, where that is certain.
+#[must_use]
+pub fn misfit(kind: ArgumentKind, value: &Value) -> Option<String> {
     use pgfleet_protocol::{Argument, FileMode};
     let json = to_json(value).ok()?;
     if json.is_null() {

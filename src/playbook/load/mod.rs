@@ -12,6 +12,9 @@ mod search;
 mod specs;
 mod task;
 
+pub use arguments::misfit;
+pub use search::{FoundRole, RoleSearch};
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,10 +143,9 @@ impl Loader {
 
     /// The file of that name beside the including file, in the role, or in the playbook's folder or its `tasks`.
     #[must_use]
-    pub fn find_tasks(&self, name: &str, folder: &Path, role: Option<&Role>, playbook_folder: &Path) -> Option<PathBuf> {
+    pub fn find_tasks(&self, name: &str, folder: &Path, role: Option<&Path>, playbook_folder: &Path) -> Option<PathBuf> {
         let mut candidates = vec![folder.join(name), folder.join("tasks").join(name)];
         if let Some(role) = role {
-            let role = &role.origin.path;
             let is_handlers = folder.starts_with(role.join("handlers"));
             let subs = if is_handlers { ["handlers", "tasks"] } else { ["tasks", "handlers"] };
             candidates.extend(subs.map(|sub| role.join(sub).join(name)));
@@ -254,17 +256,12 @@ impl<'a> Reading<'a> {
     }
 
     /// The only document of a file; `None` for an empty one or after a problem.
-    fn document(&mut self, path: &Path) -> Option<Node> {
+    fn document(&mut self, path: &Path) -> Option<Arc<Node>> {
         let source = SourceFile::read(&*self.loader.files, path, &self.loader.vault);
         let source = self.keep(source)?;
-        let documents = source.documents();
+        let document = source.document("a second document; a playbook file holds one");
         self.sources.insert(source.name.clone(), source);
-        let mut documents = self.keep(documents)?;
-        if let Some(second) = documents.get(1) {
-            let problem = second.problem("a second document; a playbook file holds one");
-            self.problem(problem);
-        }
-        (!documents.is_empty()).then(|| documents.swap_remove(0))
+        self.keep(document)?
     }
 
     /// Runs `read` with the file on the stack, unless it is there already or too deep.

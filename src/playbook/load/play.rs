@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pgfleet_template::{Condition, Node, Problem, Raw};
 
 use super::{Reading, parent};
-use crate::keywords::{NOT_YET, PLAY, SHARED};
+use crate::keywords::{PLAY, SHARED};
 use crate::{Gather, Play, Settings, Step, Task};
 
 const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
@@ -192,7 +192,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Reports keys of a mapping that none of the lists knows, and those that nothing here does yet.
+    /// Reports keys of a mapping that none of the lists knows.
     pub(super) fn refuse_unknown_keys(&mut self, node: &Node, known: &[&[&str]], what: &str) {
         for (key, _) in node.mapping().unwrap_or_default() {
             let Some(name) = key.scalar_text() else {
@@ -202,9 +202,6 @@ impl Reading<'_> {
             };
             if !known.iter().any(|list| list.contains(&name)) {
                 let problem = key.problem(format!("'{name}' is no {what}")).did_you_mean(name, known.iter().copied().flatten().copied());
-                self.problem(problem);
-            } else if let Some((_, reason)) = NOT_YET.iter().find(|(word, _)| *word == name) {
-                let problem = key.problem(format!("'{name}': {reason}"));
                 self.problem(problem);
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use pgfleet_template::{Node, Place, Problem, Raw, Value, Vars, to_json};
 
-use super::Reading;
+use super::{Reading, RoleSearch};
 use crate::keywords::SHARED;
 use crate::{Block, Role, RoleChoice, RoleOrigin, Settings, Step, Task};
 
@@ -103,12 +103,20 @@ impl Reading<'_> {
     /// Reads a role and all that it depends on.
     pub(super) fn role(&mut self, usage: RoleUse, inherited: &Settings, parent: Option<&Arc<Role>>) -> Option<RoleSteps> {
         let RoleUse { choice, place, own, given, parameters, from_include } = usage;
-        let found = match self.find_role(&choice.name, parent) {
+        let own_collection = parent.and_then(|role| role.origin.collection.as_deref());
+        let named = self.collections.iter().chain(&self.default_collection).map(String::as_str);
+        let collections: Vec<&str> = own_collection.into_iter().chain(named).collect();
+        let search = RoleSearch {
+            playbook_folder: &self.playbook_folder,
+            collections: &collections,
+            parent: parent.map(|role| role.origin.path.as_path()),
+        };
+        let found = match self.loader.find_role(&choice.name, &search) {
             Ok(found) => found,
             Err(folders) => {
                 let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 let problem = Problem::new(format!("there is no role '{}' in {}", choice.name, looked.join(", "))).at(&place);
-                let names = self.role_names(&folders);
+                let names = self.loader.role_names(&folders);
                 self.problem(problem.did_you_mean(&choice.name, names.iter().map(String::as_str)));
                 return None;
             }
@@ -208,7 +216,7 @@ impl Reading<'_> {
 
     /// A role's file of tasks or handlers. That `main` is missing is no problem.
     fn role_file(&mut self, folder: &Path, wanted: Option<&str>, place: &Place) -> Option<std::path::PathBuf> {
-        let found = self.role_files(folder, wanted, false).into_iter().next();
+        let found = self.loader.role_files(folder, wanted, false).into_iter().next();
         if let (None, Some(name)) = (&found, wanted)
             && self.loader.files().is_folder(folder)
         {
@@ -219,7 +227,7 @@ impl Reading<'_> {
 
     fn role_variables(&mut self, role: &Path, sub: &str, wanted: Option<&str>, place: &Place) -> Arc<Vars> {
         let folder = role.join(sub);
-        let paths = self.role_files(&folder, wanted, true);
+        let paths = self.loader.role_files(&folder, wanted, true);
         if let (true, Some(name)) = (paths.is_empty() && self.loader.files().is_folder(&folder), wanted) {
             self.problem(Problem::new(format!("there is no file '{name}' in {}", folder.display())).at(place));
         }
@@ -235,7 +243,7 @@ impl Reading<'_> {
     fn role_meta(&mut self, role: &Path) -> Meta {
         let folder = role.join("meta");
         let mut meta = Meta::default();
-        if let Some(path) = self.role_files(&folder, None, false).into_iter().next()
+        if let Some(path) = self.loader.role_files(&folder, None, false).into_iter().next()
             && let Some(document) = self.document(&path).filter(|document| !document.is_null())
         {
             meta.allow_duplicates = document.get("allow_duplicates").and_then(Node::scalar).is_some_and(Value::is_true);
@@ -249,7 +257,7 @@ impl Reading<'_> {
                 None => {}
             }
         }
-        let specs = self.role_files(&folder, Some("argument_specs"), false).into_iter().next();
+        let specs = self.loader.role_files(&folder, Some("argument_specs"), false).into_iter().next();
         if let Some(document) = specs.and_then(|path| self.document(&path)) {
             meta.specs = document.get("argument_specs").cloned();
         }

@@ -1,18 +1,30 @@
 //! Where roles and collections are looked for.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use pgfleet_template::SourceFile;
 
-use super::{Loader, Reading, parent};
-use crate::Role;
+use super::{Loader, parent};
 
 /// A role that was found.
-pub(super) struct FoundRole {
-    pub(super) name: String,
-    pub(super) collection: Option<String>,
-    pub(super) path: PathBuf,
+pub struct FoundRole {
+    /// Its name without the collection.
+    pub name: String,
+    /// The collection that it comes from.
+    pub collection: Option<String>,
+    /// Its folder.
+    pub path: PathBuf,
+}
+
+/// From where a role is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct RoleSearch<'s> {
+    /// The folder of the playbook.
+    pub playbook_folder: &'s Path,
+    /// Collections in which short names are looked for, in order.
+    pub collections: &'s [&'s str],
+    /// The folder of the role that names it.
+    pub parent: Option<&'s Path>,
 }
 
 impl Loader {
@@ -44,13 +56,14 @@ impl Loader {
             return None;
         }
         let source = SourceFile::read(&**self.files(), &path, self.vault()).ok()?;
-        let documents = source.documents().ok()?;
-        let text = |key: &str| documents.first()?.get(key)?.scalar_text().map(str::to_owned);
+        let document = source.document("a second document").ok()??;
+        let text = |key: &str| document.get(key)?.scalar_text().map(str::to_owned);
         Some(format!("{}.{}", text("namespace")?, text("name")?))
     }
 
     /// The collection that a playbook belongs to.
-    pub(super) fn collection_around(&self, folder: &Path) -> Option<String> {
+    #[must_use]
+    pub fn collection_around(&self, folder: &Path) -> Option<String> {
         let folder = std::path::absolute(folder).ok()?;
         folder.ancestors().find_map(|folder| {
             let name = |folder: &Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -71,29 +84,28 @@ impl Loader {
         let names = [".yml", ".yaml", ""].map(|ending| PathBuf::from(format!("{base}{ending}")));
         names.into_iter().find(|path| self.files().is_file(path))
     }
-}
 
-impl Reading<'_> {
-    /// The role of that name, and where it was looked for where there is none.
-    pub(super) fn find_role(&self, name: &str, parent_role: Option<&Arc<Role>>) -> Result<FoundRole, Vec<PathBuf>> {
-        let loader = self.loader;
-        let files = loader.files();
-        let own = parent_role.and_then(|role| role.origin.collection.clone());
+    /// The role of that name.
+    ///
+    /// # Errors
+    /// Where it was looked for, where there is none.
+    pub fn find_role(&self, name: &str, search: &RoleSearch<'_>) -> Result<FoundRole, Vec<PathBuf>> {
+        let files = self.files();
         if let Some((collection, short)) = split_name(name)
-            && let Some(found) = self.role_of(&collection, &short)
+            && let Some(found) = self.role_of(&collection, &short, search)
         {
             return Ok(found);
         }
-        if !name.contains('.') && !name.contains('/') {
-            let collections = own.iter().chain(&self.collections).chain(&self.default_collection);
-            if let Some(found) = collections.into_iter().find_map(|collection| self.role_of(collection, name)) {
-                return Ok(found);
-            }
+        if !name.contains('.')
+            && !name.contains('/')
+            && let Some(found) = search.collections.iter().find_map(|collection| self.role_of(collection, name, search))
+        {
+            return Ok(found);
         }
-        let mut folders = vec![self.playbook_folder.join("roles")];
-        folders.extend(loader.roles_paths.iter().cloned());
-        folders.extend(parent_role.map(|role| parent(&role.origin.path)));
-        folders.push(self.playbook_folder.to_path_buf());
+        let mut folders = vec![search.playbook_folder.join("roles")];
+        folders.extend(self.roles_paths.iter().cloned());
+        folders.extend(search.parent.map(parent));
+        folders.push(search.playbook_folder.to_path_buf());
         let found = folders.iter().map(|folder| folder.join(name)).find(|path| files.is_folder(path));
         if let Some(path) = found {
             return Ok(FoundRole { name: name.to_owned(), collection: None, path });
@@ -105,21 +117,22 @@ impl Reading<'_> {
         }
     }
 
-    fn role_of(&self, collection: &str, name: &str) -> Option<FoundRole> {
-        let path = self.loader.find_collection(collection, &self.playbook_folder)?.join("roles").join(name.replace('.', "/"));
-        self.loader.files().is_folder(&path).then(|| FoundRole { name: name.to_owned(), collection: Some(collection.to_owned()), path })
+    fn role_of(&self, collection: &str, name: &str, search: &RoleSearch<'_>) -> Option<FoundRole> {
+        let path = self.find_collection(collection, search.playbook_folder)?.join("roles").join(name.replace('.', "/"));
+        self.files().is_folder(&path).then(|| FoundRole { name: name.to_owned(), collection: Some(collection.to_owned()), path })
     }
 
     /// Names of roles that could have been meant.
-    pub(super) fn role_names(&self, folders: &[PathBuf]) -> Vec<String> {
-        let listed =
-            folders.iter().take(folders.len().saturating_sub(1)).flat_map(|folder| self.loader.files().list(folder).unwrap_or_default());
+    #[must_use]
+    pub fn role_names(&self, folders: &[PathBuf]) -> Vec<String> {
+        let listed = folders.iter().take(folders.len().saturating_sub(1)).flat_map(|folder| self.files().list(folder).unwrap_or_default());
         listed.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
     }
 
     /// Files of a role's sub-folder: `main` with any ending, or the one that was asked for; a folder of that name gives all its files.
-    pub(super) fn role_files(&self, folder: &Path, wanted: Option<&str>, folders_too: bool) -> Vec<PathBuf> {
-        let files = self.loader.files();
+    #[must_use]
+    pub fn role_files(&self, folder: &Path, wanted: Option<&str>, folders_too: bool) -> Vec<PathBuf> {
+        let files = self.files();
         let (name, endings) = match wanted {
             None => ("main", [".yml", ".yaml", ".json", ""]),
             Some(name) => (name, ["", ".yml", ".yaml", ".json"]),
@@ -137,7 +150,7 @@ impl Reading<'_> {
     }
 
     fn all_files(&self, folder: &Path) -> Vec<PathBuf> {
-        let files = self.loader.files();
+        let files = self.files();
         let mut found = Vec::new();
         for path in files.list(folder).unwrap_or_default() {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::arguments::Written;
 use crate::catalog::{Engine, UNKNOWN, lookup_module, module_names, short_name};
 use crate::keywords::{BLOCK, OF_INCLUDES, SHARED, TASK};
 use crate::split::{BESIDE_COMMANDS, parse_pairs};
-use crate::{Arguments, Block, Kind, Repeat, Settings, Step, Task};
+use crate::{Arguments, Block, Kind, Repeat, Role, Settings, Step, Task};
 
 impl Reading<'_> {
     pub(super) fn steps(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
@@ -254,7 +254,7 @@ impl Reading<'_> {
     ) -> Vec<Step> {
         let Some((place, raw)) = arguments.get("file") else { return Vec::new() };
         let Some(name) = self.fixed_value(place, raw, settings, "the name of an imported file") else { return Vec::new() };
-        match self.loader.find_tasks(&name, folder, settings.role.as_deref(), &self.playbook_folder.clone()) {
+        match self.loader.find_tasks(&name, folder, settings.role.as_deref().map(Role::folder), &self.playbook_folder.clone()) {
             Some(path) => self.task_file(&path, settings),
             None => {
                 let problem = pgfleet_template::Problem::new(format!(

@@ -14,7 +14,7 @@ use crate::Files;
 use crate::evaluate::scope_of;
 
 /// The lookups by name.
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "config",
     "csvfile",
     "dict",

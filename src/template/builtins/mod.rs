@@ -35,30 +35,35 @@ pub(crate) use methods::unknown_method;
 pub(crate) use python::{compare, contains, python_output, python_str, subtract};
 pub(crate) use time::{Moment, timestamp};
 
+type Table = &'static [(&'static str, Builtin)];
+
+const FILTERS: [Table; 14] = [
+    dicts::FILTERS,
+    hash::FILTERS,
+    json::FILTERS,
+    lists::FILTERS,
+    network::FILTERS,
+    numbers::FILTERS,
+    paths::FILTERS,
+    query::FILTERS,
+    random::FILTERS,
+    regex::FILTERS,
+    selection::FILTERS,
+    text::FILTERS,
+    time::FILTERS,
+    yaml::FILTERS,
+];
+
+const TESTS: [Table; 2] = [tests::TESTS, network::TESTS];
+
 /// Adds everything to an environment, under the short names and under `ansible.builtin`.
 pub(crate) fn install(environment: &mut Environment<'_>) {
-    let tables = [
-        dicts::FILTERS,
-        hash::FILTERS,
-        json::FILTERS,
-        lists::FILTERS,
-        network::FILTERS,
-        numbers::FILTERS,
-        paths::FILTERS,
-        query::FILTERS,
-        random::FILTERS,
-        regex::FILTERS,
-        selection::FILTERS,
-        text::FILTERS,
-        time::FILTERS,
-        yaml::FILTERS,
-    ];
-    for (name, builtin) in tables.into_iter().flatten().copied() {
+    for (name, builtin) in FILTERS.into_iter().flatten().copied() {
         for name in names(name) {
             environment.add_filter(name, move |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| invoke(builtin, state, values));
         }
     }
-    for (name, builtin) in [tests::TESTS, network::TESTS].into_iter().flatten().copied() {
+    for (name, builtin) in TESTS.into_iter().flatten().copied() {
         for name in names(name) {
             environment.add_test(name, move |state: &mut State<'_, '_>, values: Rest<ValueOrKwargs>| invoke(builtin, state, values));
         }
@@ -83,6 +88,26 @@ const FUNCTIONS: &[(&str, Builtin)] = &[
     ("__dict__", methods::make_dict),
     ("__own__", methods::own),
 ];
+
+/// Short names of the filters that stand here.
+pub(crate) fn filter_names() -> impl Iterator<Item = &'static str> {
+    FILTERS.into_iter().flatten().map(|(name, _)| *name)
+}
+
+/// Short names of the tests that stand here.
+pub(crate) fn test_names() -> impl Iterator<Item = &'static str> {
+    TESTS.into_iter().flatten().map(|(name, _)| *name)
+}
+
+/// Names of the functions.
+pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, _)| *name)
+}
+
+/// Names of the lookups.
+pub(crate) fn lookup_names() -> impl Iterator<Item = &'static str> {
+    lookups::NAMES.iter().copied().chain(["cartesian"])
+}
 
 /// The name, and the same in the collections that hold the built-in plugins.
 fn names(name: &'static str) -> Vec<String> {

@@ -111,7 +111,10 @@ fn undefined_variables_and_circles_fail_the_task_and_show_the_line() {
         "play.yml",
         "- hosts: web1\n  gather_facts: false\n  vars:\n    greeting: hello\n    a: \"{{ b }}\"\n    b: \"{{ c }}\"\n    c: \"{{ a }}\"\n  tasks:\n    - debug:\n        msg: \"{{ greting }}\"\n      ignore_errors: true\n    - debug: {msg: \"{{ a }}\"}\n      ignore_errors: true\n    - debug: {msg: \"{{ 1 / 0 }}\"}\n      ignore_errors: true\n    - fail: {msg: \"{{ nope }} hidden-word\"}\n      no_log: true\n",
     );
-    let ended = project.run(&["playbook", "play.yml", "-i", "hosts.yml"]);
+    let refused = project.run(&["playbook", "play.yml", "-i", "hosts.yml"]);
+    assert_eq!(refused.code, 5, "{}{}", refused.stdout, refused.stderr);
+    crate::rig::Said(refused.stderr).tells(&["play.yml:16:23: nothing defines the variable 'nope'", "--no-lint"]);
+    let ended = project.run(&["playbook", "play.yml", "-i", "hosts.yml", "--no-lint"]);
     assert_eq!(ended.code, 2, "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stdout.contains("hidden-word"), "{}", ended.stdout);
     assert!(!project.was_connected());
