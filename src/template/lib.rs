@@ -23,7 +23,7 @@ mod vault;
 mod yaml;
 
 pub use expression::{Condition, Expression, Text};
-pub use files::{Disk, Files, Overlay};
+pub use files::{Disk, Files, Opened, Overlay};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;
 pub use node::{Node, NodeKind};

@@ -19,7 +19,8 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 unshare --mount true 2>/dev/null || { echo 'targets.sh: needs root, for a mount namespace of each target' >&2; exit 1; }
 
-python=$(command -v python3)
+python=$(python3 -c 'import sys; print(sys.executable)')
+mkdir "$work/tools" && ln -s "$python" "$work/tools/python" && ln -s "$python" "$work/tools/python3"
 programs=()
 if [ "$pgfleet" != none ]; then
     mkdir "$work/pgfleet"
@@ -67,7 +68,7 @@ run() {
         command=(ansible-playbook "$target.yml" -i inventory)
         where=$work
     fi
-    (env -u CHECKOUT -u PGFLEET -u REAL -u LOGS -u PYTHONPATH PATH="$work/$program:$PATH:$checkout/test/lib/ansible_test/_util/controller/tools" \
+    (env -u CHECKOUT -u PGFLEET -u REAL -u LOGS -u PYTHONPATH PATH="$work/$program:$work/tools:$PATH:$checkout/test/lib/ansible_test/_util/controller/tools" \
         HOME="$work/home" TMPDIR="$work/tmp" OUTPUT_DIR="$work/output" INVENTORY_PATH="$work/inventory" ANSIBLE_PLAYBOOK_DIR="$where" \
         ANSIBLE_ROLES_PATH="$([ "$where" = "$work" ] && echo "$work/targets")" ANSIBLE_CONFIG="$work/ansible.cfg" ANSIBLE_FORCE_COLOR=false \
         ANSIBLE_FORCE_HANDLERS=true ANSIBLE_HOST_PATTERN_MISMATCH=error ANSIBLE_INVENTORY=/dev/null ANSIBLE_DEPRECATION_WARNINGS=false \
