@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use pgfleet_playbook::{Arguments, Engine};
+use indexmap::IndexMap;
+use pgfleet_playbook::{Arguments, Engine, Task};
 use pgfleet_protocol::{Argument, Map};
-use pgfleet_template::{Condition, Expression, Node, NodeKind, Problem, Raw, Scope, from_json, to_json};
+use pgfleet_template::{Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, from_json, to_json};
 use serde_json::Value as Json;
 
 use crate::attempt::Attempt;
@@ -14,6 +15,11 @@ use crate::{Ending, TaskResult};
 
 impl Attempt<'_> {
     pub(crate) async fn act(&self, action: Engine, scope: &Scope) -> Result<TaskResult, Problem> {
+        if let Arguments::Whole(place, raw, beside) = &self.task.arguments {
+            let given = raw.evaluate(scope).map_err(|problem| problem.at(place))?;
+            let task = Arc::new(self.task_with(place, &given, beside)?);
+            return Box::pin(Attempt { task: &task, ..*self }.act(action, scope)).await;
+        }
         match action {
             Engine::Assert => self.assert(scope),
             Engine::Debug => self.debug(scope),
@@ -30,6 +36,23 @@ impl Attempt<'_> {
                 Err(Problem::new(format!("'{}' cannot be done here", self.task.module_name)))
             }
         }
+    }
+
+    /// The task with the arguments that a template gave, over those that stand beside it.
+    fn task_with(&self, place: &Place, given: &Value, beside: &IndexMap<String, (Place, Raw)>) -> Result<Task, Problem> {
+        let module = &self.task.module;
+        let mut named = beside.clone();
+        match to_json(given)? {
+            Json::Object(map) => {
+                for (name, value) in map {
+                    let name = module.argument(&name).map_or(name.as_str(), |argument| argument.name).to_owned();
+                    named.insert(name, (place.clone(), Raw::from(from_json(&value))));
+                }
+            }
+            Json::Null => {}
+            other => return Err(Problem::new(format!("the arguments are a mapping, but this gives {other}")).at(place)),
+        }
+        Ok(Task { arguments: Arguments::Named(named), ..(**self.task).clone() })
     }
 
     pub(crate) fn raw_argument(&self, name: &str) -> Option<&Raw> {
@@ -54,16 +77,19 @@ impl Attempt<'_> {
     fn assert(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let Some(raw) = self.raw_argument("that") else { return Err(Problem::new("module 'assert' needs the argument 'that'")) };
         let quiet = self.raw_argument("quiet").map_or(Ok(false), |raw| truth(raw, scope))?;
-        let conditions = match to_json(&raw.as_written())? {
-            Json::Array(items) => items,
+        let (conditions, rendered) = match to_json(&raw.as_written())? {
+            Json::Array(items) => (items, false),
             // A template on its own may give the list.
             Json::String(text) if is_one_template(&text) => match to_json(&raw.evaluate(scope)?)? {
-                Json::Array(items) => items,
-                one => vec![one],
+                Json::Array(items) => (items, true),
+                one => (vec![one], true),
             },
-            one => vec![one],
+            one => (vec![one], false),
         };
         for written in conditions {
+            if let (Some(text), true) = (written.as_str(), rendered) {
+                Expression::parse_rendered(text, &self.task.place)?;
+            }
             let condition = Condition::read(&Node {
                 place: self.task.place.clone(),
                 tag: None,
@@ -114,9 +140,14 @@ impl Attempt<'_> {
             Some(name) => name.to_owned(),
             None => return Ok(TaskResult::new(Ending::Ok).with("var", to_json(&written)?)),
         };
-        let value = match Expression::parse(&name, &self.task.place)?.evaluate(scope) {
+        let parsed = match raw {
+            Raw::Value(_) => Expression::parse(&name, &self.task.place),
+            _ => Expression::parse_rendered(&name, &self.task.place),
+        };
+        let value = match parsed?.evaluate(scope) {
             Ok(value) => to_json(&value)?,
-            Err(problem) => Json::from(format!("<< error 1 - {} >>", problem.message)),
+            Err(problem) if problem.is_undefined() => Json::from(format!("<< error 1 - {} >>", problem.message)),
+            Err(problem) => return Err(problem),
         };
         Ok(TaskResult::new(Ending::Ok).with(&name, value))
     }
@@ -125,7 +156,7 @@ impl Attempt<'_> {
         let mut facts = Map::new();
         for (name, value) in self.arguments(scope)? {
             if !is_variable(&name) {
-                return Err(Problem::new(format!("'{name}' is no name of a variable")));
+                return Err(Problem::new(format!("Invalid variable name '{name}'.")));
             }
             if name != "cacheable" {
                 facts.insert(name, value);
@@ -164,7 +195,7 @@ pub(crate) fn shown(value: &Json) -> String {
 /// Letters, digits and underscores, not beginning with a digit.
 fn is_variable(text: &str) -> bool {
     let is_inner = |character: char| character.is_alphanumeric() || character == '_';
-    text.chars().all(is_inner) && text.starts_with(|first: char| !first.is_ascii_digit())
+    text.chars().all(is_inner) && text.starts_with(|first: char| !first.is_ascii_digit()) && !["true", "false", "none"].contains(&text)
 }
 
 fn is_one_template(text: &str) -> bool {

@@ -19,7 +19,11 @@ const RETRIES: f64 = 3.0;
 /// Seconds between tries where `delay` is not given.
 const DELAY: f64 = 5.0;
 
+/// Seconds that a task's `timeout` may be at most.
+const LONGEST: f64 = 100_000_000.0;
+
 /// A task on a host.
+#[derive(Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub(crate) run: &'a Arc<Run>,
     pub(crate) playing: &'a Playing,
@@ -186,7 +190,10 @@ impl Attempt<'_> {
             return Ok(result);
         }
         if let Some(conditions) = &self.task.changed_when {
-            let changed = all_hold(conditions, &self.with_result(scope, &result))?;
+            let changed = match all_hold(conditions, &self.with_result(scope, &result)) {
+                Ok(changed) => changed,
+                Err(problem) => return Ok(unjudged(result, "changed_when_result", &problem)),
+            };
             if result.ending != Ending::Failed {
                 result.end_as(if changed { Ending::Changed } else { Ending::Ok });
             } else {
@@ -194,12 +201,19 @@ impl Attempt<'_> {
             }
         }
         if let Some(conditions) = &self.task.failed_when {
-            let failed = all_hold(conditions, &self.with_result(scope, &result))?;
+            let failed = match all_hold(conditions, &self.with_result(scope, &result)) {
+                Ok(failed) => failed,
+                Err(problem) => return Ok(unjudged(result, "failed_when_result", &problem)),
+            };
             let was_changed = result.data.get("changed").and_then(Value::as_bool).unwrap_or(false);
+            let had_failed = result.ending == Ending::Failed;
             let otherwise = if was_changed { Ending::Changed } else { Ending::Ok };
             result.end_as(if failed { Ending::Failed } else { otherwise });
             result.data.insert("changed".to_owned(), Value::Bool(was_changed));
             result.data.insert("failed_when_result".to_owned(), Value::Bool(failed));
+            if had_failed && !failed {
+                result.data.insert("failed_when_suppressed_exception".to_owned(), Value::from(crate::result::NO_TRACEBACK));
+            }
         }
         Ok(result)
     }
@@ -212,8 +226,11 @@ impl Attempt<'_> {
     }
 
     async fn done(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
-        let limit =
-            self.task.settings.timeout.as_ref().map(|raw| number(raw, scope)).transpose()?.flatten().filter(|seconds| *seconds > 0.0);
+        let limit = self.task.settings.timeout.as_ref().map(|raw| number(raw, scope)).transpose()?.flatten();
+        if let Some(seconds) = limit.filter(|seconds| !(0.0..=LONGEST).contains(seconds)) {
+            return Err(Problem::new(format!("Timeout {seconds} is invalid, it must be between 0 and {LONGEST}.")));
+        }
+        let limit = limit.filter(|seconds| *seconds > 0.0);
         let detachment = self.detachment(scope)?;
         let work = async {
             match self.task.kind {
@@ -234,6 +251,16 @@ impl Attempt<'_> {
             },
         }
     }
+}
+
+/// A result of which nobody can say what it counts as: a failure that keeps what was done.
+fn unjudged(mut result: TaskResult, name: &str, problem: &Problem) -> TaskResult {
+    let was_changed = result.has_changed();
+    result.end_as(Ending::Failed);
+    result.data.insert("changed".to_owned(), Value::Bool(was_changed));
+    result.data.insert(name.to_owned(), Value::from(format!("Error while evaluating conditional: {}", problem.message)));
+    result.data.entry("msg").or_insert_with(|| Value::from(""));
+    result
 }
 
 /// Whether a switch is on; one that cannot be rendered is off.

@@ -197,7 +197,15 @@ impl Attempt<'_> {
     fn environment(&self, scope: &Scope) -> Result<Vec<(String, String)>, Problem> {
         let mut environment: Vec<(String, String)> = Vec::new();
         for raw in &self.task.settings.environment {
-            match to_json(&raw.evaluate(scope)?)? {
+            let given = match raw.evaluate(scope) {
+                // What facts it needs are not known while they are gathered.
+                Err(problem) if problem.is_undefined() && self.task.module.name == "setup" => continue,
+                given => given?,
+            };
+            if is_omit(&given) {
+                continue;
+            }
+            match to_json(&given)? {
                 Value::Object(map) => {
                     for (name, value) in map {
                         environment.retain(|(known, _)| *known != name);
@@ -246,10 +254,28 @@ fn rendered(named: &IndexMap<String, (Place, Raw)>, scope: &Scope) -> Result<Map
         }
         let value = to_json(&value).map_err(|problem| problem.at(place))?;
         let name = match Text::is_template(name) {
-            true => Text::parse(name, place)?.evaluate(scope).map_err(|problem| problem.at(place))?.to_string(),
+            true => name_of(&Text::parse(name, place)?.evaluate(scope).map_err(|problem| problem.at(place))?)?,
             false => name.clone(),
         };
         rendered.insert(name, value);
     }
     Ok(rendered)
+}
+
+/// The name that a template gives; what is no text is the name of nothing.
+fn name_of(value: &pgfleet_template::Value) -> Result<String, Problem> {
+    match (value.as_str(), to_json(value)?) {
+        (Some(name), _) => Ok(name.to_owned()),
+        (None, other) => {
+            let kind = match &other {
+                Value::Bool(_) => "bool",
+                Value::Number(number) if number.is_f64() => "float",
+                Value::Number(_) => "int",
+                Value::Array(_) => "list",
+                Value::Object(_) => "dict",
+                Value::Null | Value::String(_) => "NoneType",
+            };
+            Err(Problem::new(format!("Invalid variable name '{value}' of type '{kind}'.")))
+        }
+    }
 }

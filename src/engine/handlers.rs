@@ -62,7 +62,9 @@ impl Run {
         let mut wanted: Vec<usize> = (0..handlers.len()).rev().find(is_called).into_iter().collect();
         let mut seen = std::collections::BTreeSet::new();
         for (index, handler) in handlers.iter().enumerate().rev() {
-            if handler.listen.iter().any(|topic| topic == name) && (names[index].is_none() || seen.insert(&names[index])) {
+            let role = || handler.settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
+            let listens = |topic: &String| topic == name || role().any(|role| format!("{role} : {topic}") == name);
+            if handler.listen.iter().any(listens) && (names[index].is_none() || seen.insert(&names[index])) {
                 wanted.push(index);
             }
         }

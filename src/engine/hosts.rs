@@ -42,6 +42,11 @@ pub(crate) struct HostState {
     counts: Mutex<Counts>,
 }
 
+/// What is known before anything is: `ansible_facts` is there, and empty.
+fn no_facts() -> Arc<Vars> {
+    Arc::new(Vars::from_iter([("ansible_facts".to_owned(), Raw::from(from_json(&Value::Object(Map::new()))))]))
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -51,7 +56,7 @@ impl HostState {
         Self {
             name: name.to_owned(),
             layers: Mutex::new(layers),
-            facts: Mutex::default(),
+            facts: Mutex::new(no_facts()),
             included: Mutex::default(),
             set: Mutex::default(),
             own: Mutex::default(),
@@ -127,11 +132,11 @@ impl HostState {
     }
 
     pub(crate) fn has_facts(&self) -> bool {
-        !locked(&self.facts).is_empty()
+        locked(&self.facts).len() > 1
     }
 
     pub(crate) fn clear_facts(&self) {
-        *locked(&self.facts) = Arc::default();
+        *locked(&self.facts) = no_facts();
         self.renewed();
     }
 

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Engine, Included, Kind, MAX_INCLUDE_DEPTH, Role, RoleChoice, Settings, Task};
 use pgfleet_template::{Place, Problem, Raw, Scope, Vars};
 
-use crate::hosts::HostState;
+use crate::hosts::{Fate, HostState};
 use crate::items::Items;
 use crate::play::{Playing, active, truth};
 use crate::run::Run;
@@ -53,6 +53,7 @@ impl Run {
             (Some(raw), Some(host)) => truth(raw, &self.scope(playing, host, Some(task))?).map_err(|problem| problem.at(&task.place))?,
             _ => false,
         };
+        let all = hosts.clone();
         let mut inclusions: IndexMap<(String, String), Inclusion> = IndexMap::new();
         for host in hosts.into_iter().take(if once { 1 } else { usize::MAX }) {
             let begin = std::time::Instant::now();
@@ -88,6 +89,15 @@ impl Run {
                     }
                 }
             }
+        }
+        let asked = |host: &Arc<HostState>| -> Result<bool, Problem> {
+            let Some(raw) = &task.settings.any_errors_fatal else { return Ok(false) };
+            truth(raw, &self.scope(playing, host, Some(task))?).map_err(|problem| problem.at(&task.place))
+        };
+        if let Some(lost) = all.iter().find(|host| host.is_lost())
+            && asked(lost)?
+        {
+            active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
         }
         let mut including: IndexMap<String, Arc<HostState>> = IndexMap::new();
         for host in ready.iter().flat_map(|(inclusion, _)| active(&inclusion.hosts)) {

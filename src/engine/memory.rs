@@ -33,6 +33,19 @@ impl Addition {
     }
 }
 
+/// A host's name and the port behind it, where there is one: `host:22`, `[::1]:22`.
+fn address(written: &str) -> (String, Option<u16>) {
+    let (name, port) = match (written.rsplit_once(':'), written.starts_with('[')) {
+        (Some((name, port)), true) if name.ends_with(']') => (name.trim_start_matches('[').trim_end_matches(']'), port),
+        (Some((name, port)), false) if !name.contains(':') => (name, port),
+        _ => return (written.to_owned(), None),
+    };
+    match port.parse() {
+        Ok(port) => (name.to_owned(), Some(port)),
+        Err(_) => (written.to_owned(), None),
+    }
+}
+
 impl Attempt<'_> {
     pub(crate) fn add_host(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let mut name = None;
@@ -46,6 +59,10 @@ impl Attempt<'_> {
             }
         }
         let name = name.ok_or_else(|| Problem::new("name, host or hostname needs to be provided"))?;
+        let (name, port) = address(&name);
+        if let Some(port) = port {
+            own.insert("ansible_port".to_owned(), Json::from(port));
+        }
         let mut distinct: Vec<String> = Vec::new();
         for group in groups.iter().map(|group| group.trim().to_owned()).filter(|group| !group.is_empty()) {
             if !distinct.contains(&group) {

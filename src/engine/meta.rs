@@ -57,7 +57,7 @@ impl Run {
             "end_batch" => playing.end(false),
             "end_host" => chosen.iter().for_each(|host| host.meet(Fate::Ended)),
             "clear_facts" => playing.hosts().iter().for_each(|host| host.clear_facts()),
-            "clear_host_errors" => playing.hosts().iter().filter(|host| host.is_lost()).for_each(|host| host.meet(Fate::Active)),
+            "clear_host_errors" => playing.pardon(),
             "refresh_inventory" => self.refresh(playing)?,
             "reset_connection" => self.reset(playing, task, number, &chosen).await?,
             _ => {}

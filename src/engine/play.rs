@@ -1,7 +1,7 @@
 //! One play: its hosts, batches, facts and sections.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
@@ -37,6 +37,7 @@ pub(crate) struct Playing {
     play_ended: AtomicBool,
     /// How many blocks with a rescue stand around the task that is running.
     rescues: AtomicIsize,
+    pardons: AtomicUsize,
 }
 
 impl Playing {
@@ -64,6 +65,17 @@ impl Playing {
     /// The hosts of the play, whatever became of them.
     pub(crate) fn hosts(&self) -> &[Arc<HostState>] {
         &self.all
+    }
+
+    /// Lets all hosts go on that have failed or were lost.
+    pub(crate) fn pardon(&self) {
+        self.pardons.fetch_add(1, Ordering::SeqCst);
+        self.all.iter().filter(|host| host.is_lost()).for_each(|host| host.meet(Fate::Active));
+    }
+
+    /// How often hosts were let go on.
+    pub(crate) fn pardons(&self) -> usize {
+        self.pardons.load(Ordering::SeqCst)
     }
 
     /// Notes that a block with a rescue begins or ends.
@@ -269,6 +281,7 @@ impl Run {
             ended: AtomicBool::new(false),
             play_ended: AtomicBool::new(false),
             rescues: AtomicIsize::new(0),
+            pardons: AtomicUsize::new(0),
         };
         self.read_all_vars_files(&playing, false)?;
         Ok(playing)

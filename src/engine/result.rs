@@ -5,6 +5,9 @@ use pgfleet_template::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// What stands for a traceback, which there never is.
+pub(crate) const NO_TRACEBACK: &str = "(traceback unavailable)";
+
 /// How a task ended on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,7 +111,24 @@ impl TaskResult {
             data.insert("msg".to_owned(), Value::from(""));
         }
         data.retain(|name, _| !name.starts_with("_ansible_"));
+        if self.ending == Ending::Failed {
+            self.explain(&mut data);
+        }
+        if !self.diff.is_empty() && !data.contains_key("results") {
+            data.insert("diff".to_owned(), serde_json::to_value(&self.diff).unwrap_or_default());
+        }
         data
+    }
+
+    /// What a failure says of itself: a task that could not be understood says so, and there is never a traceback.
+    fn explain(&self, data: &mut Map) {
+        if let (Some(Value::String(message)), true) = (data.get("msg"), self.place.is_some())
+            && !message.starts_with("Task failed: ")
+        {
+            let message = format!("Task failed: {message}");
+            data.insert("msg".to_owned(), Value::from(message));
+        }
+        data.entry("exception").or_insert_with(|| Value::from(NO_TRACEBACK));
     }
 
     fn settle(&mut self) {

@@ -242,6 +242,14 @@ impl Run {
     }
 }
 
+impl Run {
+    /// The state of a host that the inventory does not know.
+    pub(crate) fn stranger(&self, name: &str) -> Arc<HostState> {
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, Vec::new(), self.fates.clone()))).clone()
+    }
+}
+
 /// Milliseconds since a moment.
 pub(crate) fn milliseconds(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -100,10 +100,8 @@ impl Run {
         if let Some(host) = self.host(name)? {
             return Ok(host);
         }
-        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        let known: Vec<&str> = inventory.hosts().map(|host| host.name.as_str()).collect();
-        let problem = Problem::new(format!("'delegate_to' names '{name}', which the inventory does not know"));
-        Err(problem.did_you_mean(name, known))
+        // A name that the inventory does not know is reached as it is.
+        Ok(self.stranger(name))
     }
 
     /// Variables about the host itself.

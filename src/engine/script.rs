@@ -31,8 +31,7 @@ impl Attempt<'_> {
         if self.mode(scope)?.is_check() {
             return Ok(TaskResult::new(Ending::Changed));
         }
-        let files = self.run.options.loader.files();
-        let bytes = files.read(&path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let bytes = self.opened(&path)?;
         let basename = Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let there = format!("/tmp/.pgfleet-script-{}-{basename}", crate::detached::new_job());
         let mut copy = Map::new();

@@ -83,8 +83,11 @@ impl Run {
         if !block.always.is_empty() {
             let failed: Hosts = hosts.iter().filter(|host| host.fate() == Fate::Failed).cloned().collect();
             failed.iter().for_each(|host| host.meet(Fate::Active));
+            let pardons = playing.pardons();
             self.steps(playing, &block.always, active(&hosts)).await?;
-            failed.iter().filter(|host| host.is_active()).for_each(|host| host.meet(Fate::Failed));
+            if pardons == playing.pardons() {
+                failed.iter().filter(|host| host.is_active()).for_each(|host| host.meet(Fate::Failed));
+            }
         }
         Ok(())
     }

@@ -81,7 +81,14 @@ impl Run {
             .throttle
             .as_ref()
             .map(|raw| self::number(raw, &first_scope))
-            .transpose()?
+            .transpose()
+            .map_err(|problem| {
+                let message = match problem.message.strip_prefix("expected a number, found ") {
+                    Some(found) => format!("invalid literal for int() with base 10: {found}"),
+                    None => problem.message.clone(),
+                };
+                Problem { message: format!("Failed to convert the throttle value to an integer: {message}"), ..problem }.at(&task.place)
+            })?
             .flatten()
             .map_or(0, |limit| limit.max(0.0) as usize);
         let at_once = if throttle > 0 { throttle.min(self.options.forks) } else { self.options.forks }.max(1);

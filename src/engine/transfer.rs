@@ -5,23 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgfleet_protocol::Map;
-use pgfleet_template::{Problem, Scope, TemplateOptions, from_json};
+use pgfleet_template::{Files, Opened, Problem, Raw, Scope, TemplateOptions, from_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::{Contact, Content, Ending, Incoming, TaskResult};
 
+/// What a template may know of its file and of the controller; found out only where one asks.
+const ABOUT_TEMPLATES: &[(&str, &str)] = &[
+    ("template_host", "{{ lookup('file', '/proc/sys/kernel/hostname') }}"),
+    ("template_uid", "{{ lookup('pipe', 'stat -c %U ' ~ (template_fullpath | quote)) }}"),
+    (
+        "template_mtime",
+        "{{ '%Y-%m-%d %H:%M:%S' | strftime(lookup('pipe', 'stat -c %Y ' ~ (template_fullpath | quote)) | int) | to_datetime }}",
+    ),
+    ("template_run_date", "{{ now() }}"),
+];
+
 impl Attempt<'_> {
     pub(crate) async fn template(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
         let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template' needs the argument 'src'"))?;
         let path = self.find("templates", &source)?;
-        let bytes = self
-            .run
-            .options
-            .loader
-            .files()
-            .read(&path)
-            .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let bytes = self.opened(&path)?;
         let template = String::from_utf8(bytes).map_err(|_| Problem::new(format!("{} is not UTF-8 text", path.display())))?;
         let mut options = TemplateOptions::default();
         for (name, field) in [("trim_blocks", &mut options.trim_blocks), ("lstrip_blocks", &mut options.lstrip_blocks)] {
@@ -54,6 +59,10 @@ impl Attempt<'_> {
             ("template_fullpath", pgfleet_template::Value::from(shown)),
             ("template_destpath", pgfleet_template::Value::from(dest)),
         ]);
+        let mut names = names;
+        for (name, written) in ABOUT_TEMPLATES {
+            names.insert((*name).to_owned(), Raw::from_text(written, &self.task.place)?);
+        }
         let scope_here = scope.over(Arc::new(names));
         let managed = || scope_here.with("ansible_managed", pgfleet_template::Value::from("Ansible managed"));
         let scope_here = if scope.defines("ansible_managed") { scope_here } else { managed() };
@@ -171,13 +180,21 @@ impl Attempt<'_> {
         scope: &Scope,
     ) -> Result<TaskResult, Problem> {
         let files = self.run.options.loader.files();
-        let bytes = files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let decrypt = arguments.shift_remove("decrypt");
+        let opens = decrypt.is_none_or(|decrypt| pgfleet_protocol::Argument::read(&decrypt).unwrap_or(true));
+        let bytes = if opens { self.opened(path)? } else { read(&**files, path)? };
         arguments.shift_remove("src");
         arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
         arguments.insert("_size".to_owned(), Value::from(bytes.len()));
         arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
         arguments.insert("_basename".to_owned(), Value::from(basename));
         self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+    }
+
+    /// A file of the controller; what a vault holds is opened.
+    pub(crate) fn opened(&self, path: &Path) -> Result<Vec<u8>, Problem> {
+        let loader = &self.run.options.loader;
+        read(&Opened::new(loader.files().clone(), loader.vault().clone()), path)
     }
 
     pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
@@ -189,8 +206,7 @@ impl Attempt<'_> {
             return self.send("unarchive", arguments, contact, scope, None, None).await;
         }
         let path = self.find("files", &source)?;
-        let files = self.run.options.loader.files();
-        let bytes = files.read(&path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
+        let bytes = self.opened(&path)?;
         arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
         arguments.insert("_size".to_owned(), Value::from(bytes.len()));
         self.send("unarchive", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
@@ -272,4 +288,8 @@ fn below(files: &dyn pgfleet_template::Files, folder: &Path) -> (Vec<PathBuf>, V
 
 fn sha256(bytes: &[u8]) -> String {
     pgfleet_protocol::sha256(bytes)
+}
+
+fn read(files: &dyn Files, path: &Path) -> Result<Vec<u8>, Problem> {
+    files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
 }

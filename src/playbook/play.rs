@@ -110,8 +110,9 @@ impl Play {
 /// Whether steps fail for certain; `None` where it depends on what follows them.
 fn certainty(steps: &[Step], tags: &TagSelection) -> Option<bool> {
     steps.iter().find_map(|step| match step {
+        Step::Block(block) if !block.rescue.is_empty() => None,
         Step::Block(block) => certainty(&block.block, tags),
-        Step::Task(task) if !tags.selects(&task.settings.tags) => None,
+        Step::Task(task) if !tags.selects(&task.settings.tags) || task.settings.ignore_errors.is_some() => None,
         Step::Task(task) if task.module.name == "meta" => Some(false),
         Step::Task(task) => (task.refused.is_some() && task.settings.when.is_empty() && task.repeat.is_none()).then_some(true),
     })

@@ -75,7 +75,7 @@ pub(crate) fn scope_of(state: &State<'_, '_>) -> Option<Scope> {
 
 /// True for the problem that something is undefined, which `default` and `is defined` catch.
 pub(crate) fn is_undefined(problem: &Problem) -> bool {
-    problem.message.ends_with("is undefined")
+    problem.is_undefined()
 }
 
 /// A problem as minijinja carries it; `problem_of` takes it out again.

@@ -24,6 +24,18 @@ impl Expression {
         Ok(Self { source: source.into(), place: place.clone(), compiled })
     }
 
+    /// Compiles an expression that a template gave. What it was made of may have come from a host, so that it may not look anything up.
+    ///
+    /// # Errors
+    /// When it is no expression, or calls a lookup; the problem has its place.
+    pub fn parse_rendered(source: &str, place: &Place) -> Result<Self, Problem> {
+        let parsed = Self::parse(source, place)?;
+        if parsed.compiled.names.iter().any(|name| ["lookup", "query", "q"].contains(&&**name)) {
+            return Err(untrusted(place));
+        }
+        Ok(parsed)
+    }
+
     /// The value in a scope, natively typed, lazily nested values not forced. Undefined is an error.
     ///
     /// # Errors
@@ -49,6 +61,12 @@ impl Expression {
     pub fn variables(&self) -> Vec<String> {
         variables(&self.compiled)
     }
+}
+
+fn untrusted(place: &Place) -> Problem {
+    let problem = Problem::new("Encountered untrusted template or expression.").at(place);
+    problem
+        .with_hint("an expression that a template gives may call no lookup, and is no text that a template writes: say it without braces")
 }
 
 fn evaluate(compiled: &Compiled, scope: &Scope, place: &Place) -> Result<Value, Problem> {
@@ -149,6 +167,11 @@ impl Text {
         }
     }
 
+    /// True for one expression that names no variable.
+    fn is_constant(&self) -> bool {
+        matches!(&self.content, Content::Template(compiled) if compiled.shape == Shape::Expression && compiled.names.is_empty())
+    }
+
     /// True when it may give the sentinel that makes an argument absent.
     pub(crate) fn may_omit(&self) -> bool {
         match &self.content {
@@ -204,8 +227,9 @@ impl Condition {
             Self::Text(text) => {
                 let value = text.evaluate(scope)?;
                 match value.as_str() {
+                    Some(_) if text.is_constant() => Err(untrusted(text.place())),
                     Some(written) if !written.trim().is_empty() => {
-                        Expression::parse(written, text.place())?.evaluate(scope).map(|value| value.is_true())
+                        Expression::parse_rendered(written, text.place())?.evaluate(scope).map(|value| value.is_true())
                     }
                     _ => Ok(value.is_true()),
                 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::Shelf;
+use crate::{Shelf, Vault};
 
 /// Where files come from. Paths are as the person wrote them, made absolute or relative to the project's folder.
 pub trait Files: Send + Sync {
@@ -60,6 +60,48 @@ impl Files for Disk {
     fn permissions(&self, path: &Path) -> io::Result<u32> {
         use std::os::unix::fs::PermissionsExt;
         Ok(std::fs::metadata(path)?.permissions().mode() & 0o7777)
+    }
+}
+
+/// Files whose readers see what a vault holds: encrypted ones are opened as they are read.
+pub struct Opened {
+    files: Arc<dyn Files>,
+    vault: Arc<Vault>,
+}
+
+impl Opened {
+    /// These files, opened with this vault.
+    #[must_use]
+    pub fn new(files: Arc<dyn Files>, vault: Arc<Vault>) -> Self {
+        Self { files, vault }
+    }
+}
+
+impl Files for Opened {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let bytes = self.files.read(path)?;
+        match std::str::from_utf8(&bytes) {
+            Ok(text) if Vault::is_vault(text) => {
+                self.vault.open_bytes(text).map(|plain| plain.to_vec()).map_err(|problem| io::Error::other(problem.to_string()))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.files.is_file(path)
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        self.files.is_folder(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.files.list(folder)
+    }
+
+    fn permissions(&self, path: &Path) -> io::Result<u32> {
+        self.files.permissions(path)
     }
 }
 
@@ -153,5 +195,52 @@ mod tests {
         assert!(files.is_folder(Path::new("/nowhere/playbooks/tasks")));
         assert_eq!(files.list(Path::new("/nowhere/playbooks")).expect("lists").len(), 2);
         assert!(files.read(Path::new("/nowhere/playbooks/c.yml")).is_err());
+    }
+}
+
+#[cfg(test)]
+mod opened_tests {
+    use std::io;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use pgfleet_protocol::Secret;
+
+    use super::{Files, Opened};
+    use crate::{Vault, VaultPassword};
+
+    /// One file, whatever it is called.
+    struct One(Vec<u8>);
+
+    impl Files for One {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.clone())
+        }
+
+        fn is_file(&self, _: &Path) -> bool {
+            true
+        }
+
+        fn is_folder(&self, _: &Path) -> bool {
+            false
+        }
+
+        fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+            Ok(Vec::new())
+        }
+
+        fn permissions(&self, _: &Path) -> io::Result<u32> {
+            Ok(0o600)
+        }
+    }
+
+    #[test]
+    fn what_a_vault_holds_is_read_opened() {
+        let vault = Vault::new(vec![VaultPassword { label: "default".to_owned(), password: Secret::new("pw") }]);
+        let sealed = vault.seal_bytes(b"key \xff", &[7; 32]).expect("sealed");
+        let read = |content: &[u8], vault: Vault| Opened::new(Arc::new(One(content.to_vec())), Arc::new(vault)).read(Path::new("f"));
+        assert_eq!(read(sealed.as_bytes(), vault.clone()).expect("opened"), b"key \xff");
+        assert_eq!(read(b"plain", vault).expect("as it is"), b"plain");
+        assert!(read(sealed.as_bytes(), Vault::none()).expect_err("closed").to_string().contains("no vault password"));
     }
 }

@@ -25,7 +25,7 @@ mod vault;
 mod yaml;
 
 pub use expression::{Condition, Expression, Text};
-pub use files::{Disk, Files, Overlay};
+pub use files::{Disk, Files, Opened, Overlay};
 pub use inspect::{Inspection, Malformed, Use, UseKind, is_known, known_names};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;

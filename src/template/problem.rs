@@ -26,6 +26,12 @@ impl Problem {
         Self { message: message.into(), place: None, excerpt: None, hint: None, trail: Vec::new() }
     }
 
+    /// True where it is that something is undefined, which `default` and `is defined` catch.
+    #[must_use]
+    pub fn is_undefined(&self) -> bool {
+        self.message.ends_with("is undefined")
+    }
+
     /// The same problem with a place, unless it already has one.
     #[must_use]
     pub fn at(mut self, place: &Place) -> Self {

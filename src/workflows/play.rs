@@ -175,7 +175,8 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
         }
     }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
-    let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(files), defaults: Arc::new(defaults), extra };
+    let opened = Arc::new(pgfleet_template::Opened::new(files, loader.vault().clone()));
+    let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(opened), defaults: Arc::new(defaults), extra };
     if prepared.inventory.members("postgresql").is_empty() {
         let extra = Arc::new(prepared.extra.clone());
         if let Some(list) = global_variable(&prepared.inventory, &prepared.language, &prepared.defaults, &extra, "postgresql_nodes")? {

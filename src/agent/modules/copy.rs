@@ -258,7 +258,8 @@ impl FileCopy {
     }
 
     fn make_folder(&self, context: &Context) -> Result<(), Failure> {
-        let Some(folder) = self.dest.parent().filter(|folder| !context.system.exists(folder)) else { return Ok(()) };
+        let folder = self.dest.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Some(folder) = folder.filter(|folder| !context.system.exists(folder)) else { return Ok(()) };
         let Some(mode) = &self.folder_mode else {
             return Err(Failure::new(format!("Destination directory {} does not exist", folder.display())));
         };

@@ -8,7 +8,7 @@ use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::search::{TempState, Tempfile};
 
 use crate::attributes::with_path_info;
-use crate::module::{Context, Plan, Planned, WithContext};
+use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 use crate::system::Permissions;
 
@@ -22,6 +22,11 @@ pub(crate) fn plan(arguments: &Tempfile, context: &Context) -> Planned {
         Some(path) => paths::expand(context.system, path.as_str())?,
         None => context.system.variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
     };
+    for (what, given) in [("prefix", &arguments.prefix), ("suffix", &arguments.suffix)] {
+        if given.contains('/') {
+            return Err(Failure::new(format!("{what} must not contain path separators: {given}")));
+        }
+    }
     let (state, prefix, suffix) = (arguments.state, arguments.prefix.clone(), arguments.suffix.clone());
     let foretold = Outcome::skipped("remote module (tempfile) does not support check mode");
     Ok(Plan::change(foretold, move |context, _| {

@@ -76,10 +76,10 @@ fn task(given: &Given, config: &Config) -> Result<AdHoc, Stop> {
     let module = given.one("module-name").or(config.text("module_name")).unwrap_or("command").to_owned();
     let arguments = given.one("args").unwrap_or_default();
     let short = module.rsplit('.').next().unwrap_or_default();
-    if arguments.trim().is_empty() && FREE.contains(&short) {
+    if arguments.trim().is_empty() && !given.has("list-hosts") && FREE.contains(&short) {
         return Err(Stop::Said(Code::Option, format!("No argument passed to {module} module")));
     }
-    if matches!(short, "include_role" | "import_role" | "include_tasks" | "import_tasks" | "import_playbook" | "include") {
+    if short == "import_playbook" {
         return Err(Stop::Said(Code::Option, format!("'{module}' is not a valid action for ad-hoc commands")));
     }
     let mut keywords = Map::new();

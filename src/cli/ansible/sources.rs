@@ -67,6 +67,9 @@ pub(super) fn limit(written: Option<&str>) -> Result<Option<String>, Stop> {
     let mut parts = Vec::new();
     for part in written.split(',') {
         match part.strip_prefix('@') {
+            Some(file) if Path::new(file).is_dir() => {
+                return Err(Stop::Said(Code::Error, format!("limit starting with \"@\" must be a file, not a directory: {file}")));
+            }
             Some(file) => match std::fs::read_to_string(file) {
                 Ok(text) => parts.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)),
                 Err(error) => return Err(Stop::Said(Code::Error, format!("Unable to find limit file {file}: {error}"))),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Language, Node, Place, Problem, Raw, Scope, Value, Vars};
+use pgfleet_template::{Language, Node, Place, Problem, Raw, Scope, Text, Value, Vars, to_json};
 
 use super::Reading;
 use crate::Settings;
@@ -35,9 +35,34 @@ impl Reading<'_> {
         }
     }
 
+    /// Tags that are templates give one tag, several with commas between them, or a list. Those that need a host stay as written.
+    pub(super) fn render_tags(&mut self, own: &mut Settings, around: &Settings, place: &Place) {
+        if !own.tags.iter().any(|tag| Text::is_template(tag)) {
+            return;
+        }
+        let scope = self.early_scope(&around.around(own.clone()));
+        let mut tags = Vec::new();
+        for tag in std::mem::take(&mut own.tags) {
+            let value = Text::parse(&tag, place).and_then(|text| text.evaluate(&scope)).and_then(|value| to_json(&value));
+            let texts: Vec<String> = match value {
+                Ok(serde_json::Value::Array(list)) => {
+                    list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+                }
+                Ok(serde_json::Value::String(text)) => vec![text],
+                Ok(serde_json::Value::Number(number)) => vec![number.to_string()],
+                _ => {
+                    tags.push(tag);
+                    continue;
+                }
+            };
+            tags.extend(texts.iter().flat_map(|text| text.split(',')).map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()));
+        }
+        own.tags = tags;
+    }
+
     /// Variables that are known before any host is.
     fn early_scope(&mut self, settings: &Settings) -> Scope {
-        let files = self.loader.files.clone();
+        let files = Arc::new(pgfleet_template::Opened::new(self.loader.files.clone(), self.loader.vault.clone()));
         let language = self.language.get_or_insert_with(|| Language::new(files)).clone();
         let mut scope = Scope::new(&language, vec![self.playbook_folder.to_path_buf()]);
         scope = scope.over_all(self.used_roles.iter().map(|role| role.exported_defaults()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_template::{Condition, Node, Problem, Raw};
+use pgfleet_template::{Condition, Node, Problem, Raw, Text};
 
 use super::{Reading, parent};
 use crate::keywords::{PLAY, SHARED};
@@ -43,7 +43,7 @@ impl Reading<'_> {
     }
 
     fn import(&mut self, node: &Node, name: &Node, imported_with: &Settings, folder: &Path) -> Vec<Play> {
-        self.refuse_unknown_keys(node, &[&["when"], SHARED, IMPORT], "keyword of import_playbook");
+        self.refuse_unknown_keys(node, &[&["when"], SHARED, IMPORT], "valid attribute for a PlaybookInclude");
         let own = self.settings(node);
         self.play_vars = Arc::default();
         self.used_roles.clear();
@@ -62,7 +62,7 @@ impl Reading<'_> {
     }
 
     fn play(&mut self, node: &Node, entries: &[(Node, Node)], imported_with: &Settings, folder: &Arc<PathBuf>) -> Option<Play> {
-        self.refuse_unknown_keys(node, &[PLAY, SHARED], "keyword of a play");
+        self.refuse_unknown_keys(node, &[PLAY, SHARED], "valid attribute for a Play");
         let hosts = match node.get("hosts") {
             Some(hosts) if hosts.is_null() || hosts.as_text() == Some("") => {
                 let problem = hosts.problem("'hosts' is empty; name hosts, groups or a pattern");
@@ -118,10 +118,10 @@ impl Reading<'_> {
             prompts: self.prompts(node),
             vars_files: self.vars_files(node),
             serial: self.one_or_more(node, "serial"),
-            strategy: self.strategy(node),
+            strategy: self.strategy(node, &settings),
             max_fail_percentage: self.optional(node, "max_fail_percentage"),
             force_handlers: self.optional(node, "force_handlers"),
-            order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"]),
+            order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"], &settings),
             settings,
             pre_tasks,
             roles,
@@ -144,6 +144,8 @@ impl Reading<'_> {
             return;
         }
         for handler in handlers {
+            let roles = handler.settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
+            known.extend(roles.flat_map(|role| handler.listen.iter().map(move |topic| format!("{role} : {topic}"))));
             match &handler.name {
                 _ if handler.included.is_some() => return,
                 Some(Raw::Value(name)) => {
@@ -169,20 +171,22 @@ impl Reading<'_> {
         items.iter().filter_map(|item| Some((item.place.clone(), self.raw(item)?))).collect()
     }
 
-    fn strategy(&mut self, node: &Node) -> Option<String> {
-        self.word(
-            node,
-            "strategy",
-            &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"],
-        )
+    fn strategy(&mut self, node: &Node, settings: &Settings) -> Option<String> {
+        let known = ["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"];
+        self.word(node, "strategy", &known, settings)
     }
 
-    fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {
-        let value = node.get(key)?;
-        match value.as_text() {
-            Some(word) if known.contains(&word) => Some(word.to_owned()),
-            _ => {
-                let written = value.scalar_text().unwrap_or(value.kind_name()).to_owned();
+    /// One of some words; it may be a template of what is known before the run.
+    fn word(&mut self, node: &Node, key: &str, known: &[&str], settings: &Settings) -> Option<String> {
+        let value = node.get(key).filter(|value| !value.is_null())?;
+        let written = match value.as_text() {
+            Some(text) if Text::is_template(text) => Some(self.fixed_name(value, settings, key)?),
+            text => text.map(str::to_owned),
+        };
+        match written {
+            Some(word) if known.contains(&word.as_str()) => Some(word),
+            written => {
+                let written = written.unwrap_or_else(|| value.scalar_text().unwrap_or(value.kind_name()).to_owned());
                 let problem = value
                     .problem(format!("'{key}' is one of {}, not '{written}'", known.join(", ")))
                     .did_you_mean(&written, known.iter().copied());
@@ -196,12 +200,12 @@ impl Reading<'_> {
     pub(super) fn refuse_unknown_keys(&mut self, node: &Node, known: &[&[&str]], what: &str) {
         for (key, _) in node.mapping().unwrap_or_default() {
             let Some(name) = key.scalar_text() else {
-                let problem = key.problem(format!("{} is no {what}", key.kind_name()));
+                let problem = key.problem(format!("{} is not a {what}", key.kind_name()));
                 self.problem(problem);
                 continue;
             };
             if !known.iter().any(|list| list.contains(&name)) {
-                let problem = key.problem(format!("'{name}' is no {what}")).did_you_mean(name, known.iter().copied().flatten().copied());
+                let problem = key.problem(format!("'{name}' is not a {what}")).did_you_mean(name, known.iter().copied().flatten().copied());
                 self.problem(problem);
             }
         }

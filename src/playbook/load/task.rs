@@ -35,14 +35,15 @@ impl Reading<'_> {
     }
 
     fn block(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Option<Step> {
-        self.refuse_unknown_keys(node, &[BLOCK, SHARED], "keyword of a block");
+        self.refuse_unknown_keys(node, &[BLOCK, SHARED], "valid attribute for a Block");
         if node.get("block").is_none() {
             let problem = node.problem("'rescue' and 'always' stand beside a 'block'");
             self.problem(problem);
             return None;
         }
         self.note_notified(node);
-        let own = self.settings(node);
+        let mut own = self.settings(node);
+        self.render_tags(&mut own, inherited, &node.place);
         let settings = inherited.around(own);
         let mut steps = |key: &str| match node.get(key).filter(|steps| !steps.is_null()) {
             Some(steps) => self.steps(steps, &settings, folder),
@@ -81,6 +82,7 @@ impl Reading<'_> {
         // What is wrong with the module and its arguments matters only where the task would run.
         let refused = self.set_aside(before);
         let mut own = self.settings(node);
+        self.render_tags(&mut own, inherited, &node.place);
         if node.get("local_action").is_some() {
             own.delegate_to.get_or_insert_with(|| Raw::from(Value::from("localhost")));
         }
@@ -281,10 +283,8 @@ impl Reading<'_> {
         match value.as_text() {
             Some(name) if is_name(name) => Some(name.to_owned()),
             _ => {
-                let problem = value.problem(format!(
-                    "'register' takes the name of a variable, not '{}'",
-                    value.scalar_text().unwrap_or(value.kind_name())
-                ));
+                let problem =
+                    value.problem(format!("Invalid variable name '{}' for 'register'", value.scalar_text().unwrap_or(value.kind_name())));
                 self.problem(problem);
                 None
             }

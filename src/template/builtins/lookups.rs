@@ -123,12 +123,15 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
         "inventory_hostnames" => controller::inventory_hostnames(state, terms),
         "fileglob" => Ok(terms.iter().flat_map(|term| file_glob(state, &text(term))).map(Value::from).collect()),
         "first_found" => first_found(state, terms, call),
-        "template" => terms.iter().map(|term| template(state, &text(term), option("template_vars"))).collect(),
+        "template" => terms.iter().map(|term| template(state, &text(term), call)).collect(),
         "pipe" => terms.iter().map(|term| shell(state, &text(term)).map(|output| Value::from(output.trim_end()))).collect(),
         "lines" => lines(state, terms),
         "password" => terms.iter().map(|term| super::password::lookup(&text(term), playbook_folder(state).as_deref(), call)).collect(),
         "dict" => {
             let mut entries = Vec::new();
+            if let Some(other) = terms.iter().find(|term| !python::is_mapping(term) && !term.is_undefined()) {
+                return Err(fail(format!("the 'dict' lookup plugin expects a dictionary, got '{}'", python::type_name(other))));
+            }
             for (key, value) in terms.iter().map(pairs_of).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
                 entries.push(dictionary([(Value::from("key"), key), (Value::from("value"), value)]));
             }
@@ -208,7 +211,10 @@ fn variable_names(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, 
     };
     let mut found = Vec::new();
     for term in terms {
-        let pattern = python::expect_str(term, "the lookup 'varnames'")?;
+        let Some(pattern) = term.as_str() else {
+            return Err(fail(format!("Invalid setting identifier, \"{term}\" is not a string, it is a {}", python::type_name(term))));
+        };
+        let pattern = pattern.to_owned();
         for name in &names {
             if regex::is_match(name, &pattern, regex::Flags::default())? {
                 found.push(Value::from(name.as_str()));
@@ -304,14 +310,35 @@ fn first_found(state: &State<'_, '_>, terms: &[Value], call: &Arguments) -> Resu
     if skip { Ok(Vec::new()) } else { Err(fail(format!("No file was found when using first_found: {}", names.join(", ")))) }
 }
 
-fn template(state: &State<'_, '_>, name: &str, variables: Option<Value>) -> Result<Value, Error> {
+fn template(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Error> {
+    let variables = call.keyword("template_vars").cloned();
+    let mut options = crate::TemplateOptions::default();
+    let crate::Delimiters { block: [block, end_block], variable: [open, close], comment: [comment, end_comment], .. } =
+        &mut options.delimiters;
+    for (option, mark) in [
+        ("variable_start_string", open),
+        ("variable_end_string", close),
+        ("block_start_string", block),
+        ("block_end_string", end_block),
+        ("comment_start_string", comment),
+        ("comment_end_string", end_comment),
+    ] {
+        if let Some(given) = call.keyword(option).filter(|given| !given.is_none()) {
+            *mark = text(given);
+        }
+    }
+    for (option, switch) in [("trim_blocks", &mut options.trim_blocks), ("lstrip_blocks", &mut options.lstrip_blocks)] {
+        if let Some(given) = call.keyword(option).filter(|given| !given.is_none()) {
+            *switch = python::truth(given);
+        }
+    }
     let path = find(state, name, "templates").ok_or_else(|| fail(format!("the template file {name} could not be found for the lookup")))?;
     let source = read(state, &path)?;
     let Some(mut scope) = scope_of(state) else { return Err(fail("the lookup 'template' needs variables")) };
     for (key, value) in variables.map_or_else(|| Ok(Vec::new()), |variables| pairs_of(&variables))? {
         scope = scope.with(&text(&key), value);
     }
-    let rendered = scope.render(&path.to_string_lossy(), &source, &crate::TemplateOptions::default());
+    let rendered = scope.render(&path.to_string_lossy(), &source, &options);
     rendered.map(Value::from).map_err(crate::evaluate::into_error)
 }
 

@@ -51,7 +51,7 @@ impl Sequence {
         let read = || {
             as_integer(value)
                 .or_else(|| number(&text(value)))
-                .ok_or_else(|| fail(format!("with_sequence: {name}={} is no number", text(value))))
+                .ok_or_else(|| fail(format!("the with_sequence argument '{name}' has an invalid value: {}", text(value))))
         };
         match name {
             "start" => self.start = read()?,

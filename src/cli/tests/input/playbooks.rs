@@ -37,7 +37,7 @@ fn all_problems_of_a_playbook_are_told_at_once() {
         "- hosts: web\n  gather_fact: false\n  tasks:\n    - tempalte: {src: a, dest: b}\n    - copy:\n        srcc: a\n        dest: /tmp/x\n    - ping:\n      whne: true\n    - file:\n        path: /tmp/x\n        state: dircetory\n    - import_tasks: absent.yml\n    - wait_for: {port: http}\n    - file: {path: /tmp/x, recurse: perhaps}\n    - debug: msg=x\n      when: \"{{ x\"\n    - import_role: {name: x}\n    - ping:\n      notify: nobody\n",
     );
     project.refuses_playbook("many.yml").problems(11).tells(&[
-        "many.yml:2:3: 'gather_fact' is no keyword of a play",
+        "many.yml:2:3: 'gather_fact' is not a valid attribute for a Play",
         "2 |   gather_fact: false",
         "did you mean 'gather_facts'?",
         "many.yml:4:7: no module is called 'tempalte'",

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod content;
+mod failures;
 mod golden;
 mod handlers;
 mod includes;
