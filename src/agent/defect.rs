@@ -11,16 +11,25 @@ use std::sync::Mutex;
 
 use pgfleet_protocol::{FromAgent, Outcome, encode};
 
-/// The call that is being done: its number and its module.
-static CALL: Mutex<Option<(u64, String)>> = Mutex::new(None);
+/// What a panic would befall.
+pub(crate) enum Doing {
+    /// No call.
+    Nothing,
+    /// A call: its number and its module.
+    Call(u64, String),
+    /// Looks at calls that were sent ahead. That those fail is told when they are done.
+    Ahead,
+}
+
+static DOING: Mutex<Doing> = Mutex::new(Doing::Nothing);
 
 /// The word after `exec` that says: the greeting is over, go on with the next call.
 pub const AGAIN: &str = "--again";
 
-/// Notes which call is being done.
-pub(crate) fn note(call: Option<(u64, String)>) {
-    if let Ok(mut current) = CALL.lock() {
-        *current = call;
+/// Notes what is being done.
+pub(crate) fn note(doing: Doing) {
+    if let Ok(mut current) = DOING.lock() {
+        *current = doing;
     }
 }
 
@@ -28,12 +37,18 @@ pub(crate) fn note(call: Option<(u64, String)>) {
 pub fn survive() {
     std::panic::set_hook(Box::new(|panic| {
         let words = words(panic);
-        let call = CALL.lock().ok().and_then(|mut call| call.take());
+        let doing = DOING.lock().map_or(Doing::Nothing, |mut doing| std::mem::replace(&mut *doing, Doing::Nothing));
         // Nobody is left to tell when standard error is gone too.
         let _ = writeln!(io::stderr(), "pgfleet-agent: a defect: {words}");
-        if let Some((id, module)) = call {
-            let outcome = Outcome::failed(format!("module '{module}' has a defect: {words}"));
-            let told = encode(&FromAgent::Done { id, outcome }).map_err(io::Error::other);
+        let answer = match doing {
+            Doing::Nothing => None,
+            Doing::Call(id, module) => {
+                Some(FromAgent::Done { id, outcome: Outcome::failed(format!("module '{module}' has a defect: {words}")) })
+            }
+            Doing::Ahead => Some(FromAgent::Ahead { outcomes: Vec::new() }),
+        };
+        if let Some(answer) = answer {
+            let told = encode(&answer).map_err(io::Error::other);
             if told.and_then(|frame| file(io::stdout().as_fd())?.write_all(&frame)).is_ok() {
                 // It comes back only when it cannot be done.
                 let _ = Command::new("/proc/self/exe").args(["exec", AGAIN]).exec();

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
-use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Request, ToAgent, VERSION, encode};
+use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Outcome, Request, ToAgent, VERSION, encode};
 
-use crate::defect;
+use crate::defect::{self, Doing};
 use crate::module::{Channel, Context};
-use crate::run::run;
+use crate::run::{look, run};
 use crate::system::System;
 
 /// Serves one controller until it closes the stream: says hello, then does each call in order.
@@ -16,7 +16,7 @@ use crate::system::System;
 /// # Errors
 /// When the stream breaks, is not ours, or the controller speaks another version. No call's failure ends it.
 pub fn exec(reader: impl Read, writer: impl Write, system: &dyn System) -> io::Result<()> {
-    let stream = RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new() });
+    let stream = RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new(), ahead: Vec::new() });
     stream.borrow_mut().say(&FromAgent::Hello { version: VERSION })?;
     match stream.borrow_mut().next_frame()? {
         None => return Ok(()),
@@ -34,7 +34,7 @@ pub fn exec(reader: impl Read, writer: impl Write, system: &dyn System) -> io::R
 /// # Errors
 /// As [`exec`].
 pub fn exec_again(reader: impl Read, writer: impl Write, system: &dyn System) -> io::Result<()> {
-    converse(&RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new() }), system)
+    converse(&RefCell::new(Stream { reader, writer, decoder: Decoder::default(), waiting: VecDeque::new(), ahead: Vec::new() }), system)
 }
 
 fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn System) -> io::Result<()> {
@@ -42,13 +42,44 @@ fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn Syst
         let Some(request) = stream.borrow_mut().next_request()? else { return Ok(()) };
         let channel = CallChannel { id: request.id, stream };
         let context = Context { system, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &channel };
-        defect::note(Some((request.id, request.module.clone())));
+        let ahead = std::mem::take(&mut stream.borrow_mut().ahead);
+        defect::note(Doing::Call(request.id, request.module.clone()));
         let outcome = match &request.detached {
             None => run(&request.module, &request.arguments, &context),
             Some(detached) => crate::detached::start(&request, detached, system),
         };
-        defect::note(None);
+        defect::note(Doing::Nothing);
+        let goes_on = outcome.is_without_effect() && request.detached.is_none();
         stream.borrow_mut().done(request.id, outcome)?;
+        if !ahead.is_empty() {
+            let outcomes = if goes_on { look_ahead(&ahead, system) } else { Vec::new() };
+            stream.borrow_mut().ahead(outcomes)?;
+        }
+    }
+}
+
+/// The outcomes of calls that would change nothing, up to the first that would.
+fn look_ahead(calls: &[Request], system: &dyn System) -> Vec<Outcome> {
+    let look_at = |call: &Request| {
+        let context = Context { system, mode: call.mode, diff: false, environment: &call.environment, channel: &NoContent };
+        look(&call.module, &call.arguments, &context)
+    };
+    defect::note(Doing::Ahead);
+    let outcomes = calls.iter().map_while(look_at).collect();
+    defect::note(Doing::Nothing);
+    outcomes
+}
+
+/// A look needs no content.
+struct NoContent;
+
+impl Channel for NoContent {
+    fn receive(&self, _: &mut dyn Write) -> io::Result<u64> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn send(&self, _: &mut dyn Read) -> io::Result<u64> {
+        Err(ErrorKind::Unsupported.into())
     }
 }
 
@@ -58,6 +89,8 @@ struct Stream<R, W> {
     decoder: Decoder,
     /// Calls that arrived while content for an earlier one was awaited.
     waiting: VecDeque<Request>,
+    /// Calls that are expected to follow the next one.
+    ahead: Vec<Request>,
 }
 
 impl<R: Read, W: Write> Stream<R, W> {
@@ -67,7 +100,7 @@ impl<R: Read, W: Write> Stream<R, W> {
     }
 
     /// Sends an outcome; one that is too long for a frame is replaced by a failure that says so.
-    fn done(&mut self, id: u64, outcome: pgfleet_protocol::Outcome) -> io::Result<()> {
+    fn done(&mut self, id: u64, outcome: Outcome) -> io::Result<()> {
         match encode(&FromAgent::Done { id, outcome }) {
             Ok(bytes) => {
                 self.writer.write_all(&bytes)?;
@@ -75,9 +108,21 @@ impl<R: Read, W: Write> Stream<R, W> {
             }
             Err(FrameError::TooLong(length)) => {
                 let message = format!("the result of {length} bytes is too long to send");
-                self.say(&FromAgent::Done { id, outcome: pgfleet_protocol::Outcome::failed(message) })
+                self.say(&FromAgent::Done { id, outcome: Outcome::failed(message) })
             }
             Err(error) => Err(invalid(error)),
+        }
+    }
+
+    /// Sends what was looked at; nothing of it, where that is too long for a frame.
+    fn ahead(&mut self, outcomes: Vec<Outcome>) -> io::Result<()> {
+        match encode(&FromAgent::Ahead { outcomes }) {
+            Err(FrameError::TooLong(_)) => self.say(&FromAgent::Ahead { outcomes: Vec::new() }),
+            Err(error) => Err(invalid(error)),
+            Ok(bytes) => {
+                self.writer.write_all(&bytes)?;
+                self.writer.flush()
+            }
         }
     }
 
@@ -110,6 +155,7 @@ impl<R: Read, W: Write> Stream<R, W> {
             match self.next_frame()? {
                 None => return Ok(None),
                 Some(Frame::Message(ToAgent::Run(request))) => return Ok(Some(request)),
+                Some(Frame::Message(ToAgent::Ahead { calls })) => self.ahead = calls,
                 Some(Frame::Message(ToAgent::Hello { .. })) => return Err(invalid("the controller said hello twice")),
                 // The rest of content for a call that has ended without it.
                 Some(Frame::Chunk(_)) => {}
@@ -145,6 +191,7 @@ impl<R: Read, W: Write> Channel for CallChannel<'_, R, W> {
                 }
                 Some(Frame::Chunk(_)) => {}
                 Some(Frame::Message(ToAgent::Run(request))) => stream.waiting.push_back(request),
+                Some(Frame::Message(ToAgent::Ahead { .. })) => return Err(invalid("calls were sent ahead in the middle of content")),
                 Some(Frame::Message(ToAgent::Hello { .. })) => return Err(invalid("the controller said hello twice")),
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pgfleet_protocol::{Call, Map, Outcome};
 
-use crate::module::{Context, Failure, Plan};
+use crate::module::{Context, Failure, Plan, Planned};
 use crate::modules;
 
 /// Does one call. Whatever goes wrong in it is its outcome; panics are seen to by [`crate::defect`].
@@ -20,7 +20,27 @@ fn is_given(arguments: &Map, name: &str) -> bool {
     arguments.get(name).is_some_and(|value| !value.is_null())
 }
 
+/// The outcome of a call that would change nothing; `None` for one that would, or that fails. Nothing is applied.
+pub(crate) fn look(module: &str, arguments: &Map, context: &Context) -> Option<Outcome> {
+    match planned(module, arguments, context) {
+        Ok(Plan::Done(mut outcome)) if outcome.is_without_effect() => {
+            outcome.diff.clear();
+            Some(outcome)
+        }
+        _ => None,
+    }
+}
+
 fn attempt(module: &str, arguments: &Map, context: &Context) -> Result<Outcome, Failure> {
+    match planned(module, arguments, context)? {
+        Plan::Done(outcome) => Ok(outcome),
+        // The one place that withholds effects.
+        Plan::Change(outcome, _) if context.mode.is_check() => Ok(outcome),
+        Plan::Change(outcome, apply) => apply(context, outcome),
+    }
+}
+
+fn planned(module: &str, arguments: &Map, context: &Context) -> Planned {
     let call = Call::read(module, arguments)
         .ok_or_else(|| Failure::new(format!("the agent has no module '{module}'")))?
         .map_err(|problem| Failure::new(problem.to_string()))?;
@@ -37,10 +57,5 @@ fn attempt(module: &str, arguments: &Map, context: &Context) -> Result<Outcome, 
     if context.environment.iter().any(|(name, value)| name == "PGFLEET_FAILPOINT" && value == "panic") {
         panic!("asked for by PGFLEET_FAILPOINT");
     }
-    match modules::plan(&call, context)? {
-        Plan::Done(outcome) => Ok(outcome),
-        // The one place that withholds effects.
-        Plan::Change(outcome, _) if context.mode.is_check() => Ok(outcome),
-        Plan::Change(outcome, apply) => apply(context, outcome),
-    }
+    modules::plan(&call, context)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_playbook::{Kind, Task};
+use pgfleet_playbook::{Kind, Step, Task};
 use pgfleet_template::{Condition, Problem, Raw, Scope, Vars, from_json};
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) task: &'a Arc<Task>,
     pub(crate) number: usize,
     pub(crate) host: &'a Arc<HostState>,
+    /// What comes after it in its file, as far as it is known.
+    pub(crate) following: &'a [Step],
 }
 
 impl Attempt<'_> {
@@ -118,7 +120,7 @@ impl Attempt<'_> {
     }
 
     /// Why the task is not done on this host; `None` when all conditions hold.
-    fn ruled_out(&self, scope: &Scope) -> Result<Option<TaskResult>, Problem> {
+    pub(crate) fn ruled_out(&self, scope: &Scope) -> Result<Option<TaskResult>, Problem> {
         for condition in &self.task.settings.when {
             if !condition.holds(scope)? {
                 let written = match condition {
@@ -167,6 +169,8 @@ impl Attempt<'_> {
             let told = self.shown(scope, &result);
             self.run.tell(&Event::Retrying { task: self.number, host: self.host.name.clone(), left: retries + 1 - tries, result: told });
             tokio::time::sleep(delay).await;
+            // Whoever waits for something expects things to change.
+            self.run.had_effect();
         }
     }
 

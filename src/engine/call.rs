@@ -172,7 +172,7 @@ impl Attempt<'_> {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<TaskResult, Problem> {
-        match self.run.fleet.call(contact, request, content, sink).await {
+        match self.ask(contact, request, content, sink).await {
             Ok(outcome) => Ok(TaskResult::from(outcome)),
             Err(unreachable) => {
                 Ok(TaskResult { hint: unreachable.hint, ..TaskResult::new(Ending::Unreachable).with("msg", unreachable.message) })
@@ -231,6 +231,7 @@ impl Attempt<'_> {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let environment: Vec<String> = self.environment(scope)?.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect();
         let command = environment.concat() + &command;
+        self.run.had_effect();
         match self.run.fleet.raw(contact, &command).await {
             Ok(output) => {
                 let ending = if output.status == 0 { Ending::Changed } else { Ending::Failed };

@@ -77,6 +77,7 @@ impl Attempt<'_> {
             let node = scope.get(NODE)?.map(|value| to_json(&value)).transpose()?.unwrap_or(Value::Null);
             hosts.push(ActionHost { contact: attempt.contact(&scope, None)?, node });
         }
+        self.run.had_effect();
         let options = &self.run.options;
         let action = Action {
             module: self.task.module.name,
@@ -87,6 +88,8 @@ impl Attempt<'_> {
             teller: Teller { task: self.number, report: self.run.report(), redactor: options.redactor.clone() },
             stop: options.stop.clone(),
         };
-        Ok(options.controller.act(action).await)
+        let result = options.controller.act(action).await;
+        self.run.had_effect();
+        Ok(result)
     }
 }

@@ -108,6 +108,19 @@ pub trait Fleet: Send + Sync {
         sink: Option<Box<dyn Incoming>>,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>>;
 
+    /// The same; where the call changed nothing, those that are expected to follow may be looked at as well. Answers also the outcomes
+    /// of the first of them, as far as they would change nothing.
+    fn call_ahead<'a>(
+        &'a self,
+        contact: &'a Contact,
+        request: Request,
+        _ahead: Vec<Request>,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> BoxFuture<'a, Result<(Outcome, Vec<Outcome>), Unreachable>> {
+        Box::pin(async move { self.call(contact, request, content, sink).await.map(|outcome| (outcome, Vec::new())) })
+    }
+
     /// Sends a command line without the agent.
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>>;
 

@@ -89,7 +89,7 @@ impl Run {
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            self.task_or_include(playing, handler, chosen, true).await?;
+            self.task_or_include(playing, handler, chosen, &[], true).await?;
         }
         Ok(())
     }

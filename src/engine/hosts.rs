@@ -8,6 +8,7 @@ use pgfleet_template::{Raw, Vars, from_json};
 use serde_json::Value;
 
 use crate::Counts;
+use crate::ahead::Foreseen;
 use crate::stack::Stack;
 
 /// Whether a host goes on.
@@ -38,6 +39,7 @@ pub(crate) struct HostState {
     generation: AtomicUsize,
     /// Counts changes of any host's fate.
     fates: Arc<AtomicUsize>,
+    foreseen: Mutex<Option<Foreseen>>,
     fate: Mutex<Fate>,
     counts: Mutex<Counts>,
 }
@@ -62,9 +64,15 @@ impl HostState {
             own: Mutex::default(),
             generation: AtomicUsize::new(0),
             fates,
+            foreseen: Mutex::default(),
             fate: Mutex::default(),
             counts: Mutex::default(),
         }
+    }
+
+    /// Answers that are known before they are asked for.
+    pub(crate) fn foreseen(&self) -> MutexGuard<'_, Option<Foreseen>> {
+        locked(&self.foreseen)
     }
 
     pub(crate) fn fate(&self) -> Fate {

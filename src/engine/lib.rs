@@ -1,6 +1,7 @@
 //! Runs plays on hosts: strategy, conditions, handlers, events. Knows no SSH, no disk, no screen.
 
 mod actions;
+mod ahead;
 mod argument_spec;
 mod attempt;
 mod call;

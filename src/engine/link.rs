@@ -56,11 +56,49 @@ impl Link {
     /// When the agent is lost on the way, or breaks the protocol.
     pub async fn call(
         &mut self,
+        request: Request,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> Result<Outcome, Unreachable> {
+        self.call_ahead(request, Vec::new(), content, sink).await.map(|(outcome, _)| outcome)
+    }
+
+    /// Does one call and, where it changed nothing, looks at those that are expected to follow: the outcomes of those that would change
+    /// nothing, up to the first that would.
+    ///
+    /// # Errors
+    /// When the agent is lost on the way, or breaks the protocol.
+    pub async fn call_ahead(
+        &mut self,
+        request: Request,
+        ahead: Vec<Request>,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> Result<(Outcome, Vec<Outcome>), Unreachable> {
+        self.spoiled = true;
+        let looks = !ahead.is_empty();
+        if looks {
+            let frame = encode(&ToAgent::Ahead { calls: ahead }).map_err(|error| self.lost(&error.to_string()))?;
+            self.write(&frame).await?;
+        }
+        let outcome = self.run(request, content, sink).await?;
+        let seen = match looks {
+            false => Vec::new(),
+            true => match self.receive().await? {
+                Frame::Message(FromAgent::Ahead { outcomes }) => outcomes,
+                _ => return Err(self.lost("the agent says nothing of the calls that were sent ahead")),
+            },
+        };
+        self.spoiled = false;
+        Ok((outcome, seen))
+    }
+
+    async fn run(
+        &mut self,
         mut request: Request,
         content: Option<Content>,
         mut sink: Option<Box<dyn Incoming>>,
     ) -> Result<Outcome, Unreachable> {
-        self.spoiled = true;
         let id = self.next;
         self.next += 1;
         request.id = id;
@@ -81,7 +119,6 @@ impl Link {
                     if let (true, Some(sink)) = (received, sink) {
                         sink.finish().map_err(|error| self.lost(&format!("what it sent cannot be stored: {error}")))?;
                     }
-                    self.spoiled = false;
                     return Ok(outcome);
                 }
                 _ => return Err(self.lost("the agent answered another call")),

@@ -118,7 +118,7 @@ impl Run {
     /// Ends the connections, so that the next task opens new ones.
     async fn reset(self: &Arc<Self>, playing: &Playing, task: &Arc<Task>, number: usize, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         for host in hosts {
-            let attempt = Attempt { run: self, playing, task, number, host };
+            let attempt = Attempt { run: self, playing, task, number, host, following: &[] };
             let scope = self.scope(playing, host, Some(task))?;
             self.fleet.reset(&attempt.contact(&scope, None)?).await;
         }

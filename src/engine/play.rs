@@ -253,7 +253,7 @@ impl Run {
             included: None,
             folder: play.folder.clone(),
         };
-        self.task(playing, &Arc::new(task), lacking, false).await.map(drop)
+        self.task(playing, &Arc::new(task), lacking, &[], false).await.map(drop)
     }
 
     fn begin_batch(self: &Arc<Self>, play: &Arc<Play>, all: &[Arc<HostState>], batch: &[Arc<HostState>]) -> Result<Playing, Problem> {

@@ -125,6 +125,10 @@ pub struct Run {
     pub(crate) constants: Mutex<Option<Arc<Vars>>>,
     /// Counts changes of any host's fate.
     fates: Arc<AtomicUsize>,
+    /// Counts whatever may have changed something somewhere.
+    effects: AtomicUsize,
+    /// A job was begun that goes on beside the run.
+    company: AtomicBool,
     verdict: Mutex<Option<Verdict>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
@@ -147,6 +151,8 @@ impl Run {
             numbers: AtomicUsize::new(0),
             constants: Mutex::default(),
             fates: Arc::default(),
+            effects: AtomicUsize::new(0),
+            company: AtomicBool::new(false),
             verdict: Mutex::default(),
             begun,
             report,
@@ -223,6 +229,27 @@ impl Run {
     /// Another number after each change of any host's fate.
     pub(crate) fn fates(&self) -> usize {
         self.fates.load(Ordering::SeqCst)
+    }
+
+    /// Another number after whatever may have changed something somewhere.
+    pub(crate) fn effects(&self) -> usize {
+        self.effects.load(Ordering::SeqCst)
+    }
+
+    /// Something may have been changed.
+    pub(crate) fn had_effect(&self) {
+        self.effects.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on things may change while no task does anything.
+    pub(crate) fn has_company(&self) {
+        self.company.store(true, Ordering::SeqCst);
+        self.had_effect();
+    }
+
+    /// True until a job was begun that goes on beside the run.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.company.load(Ordering::SeqCst)
     }
 
     pub(crate) fn next_number(&self) -> usize {

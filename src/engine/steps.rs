@@ -21,7 +21,7 @@ impl Run {
         hosts: Hosts,
     ) -> BoxFuture<'a, Result<(), Problem>> {
         Box::pin(async move {
-            for step in steps {
+            for (index, step) in steps.iter().enumerate() {
                 let hosts = active(&hosts);
                 if hosts.is_empty() || playing.is_ended() || self.options.stop.is_asked() {
                     break;
@@ -29,7 +29,7 @@ impl Run {
                 match step {
                     Step::Task(task) if !self.has_begun(Some(task)) => {}
                     Step::Task(task) if !self.options.tags.selects(&task.settings.tags) && !is_include(task) => {}
-                    Step::Task(task) => self.task_or_include(playing, task, hosts, false).await?,
+                    Step::Task(task) => self.task_or_include(playing, task, hosts, &steps[index + 1..], false).await?,
                     Step::Block(block) => self.block(playing, block, hosts).await?,
                 }
             }
@@ -37,18 +37,19 @@ impl Run {
         })
     }
 
-    /// Runs a task, or the tasks of the file that it includes; then looks whether too many hosts have failed.
+    /// Runs a task, which these follow, or the tasks of the file that it includes; then looks whether too many hosts have failed.
     pub(crate) async fn task_or_include(
         self: &Arc<Self>,
         playing: &Playing,
         task: &Arc<Task>,
         hosts: Hosts,
+        following: &[Step],
         handler: bool,
     ) -> Result<(), Problem> {
         if is_include(task) {
             return self.include(playing, task, hosts, handler).await;
         }
-        self.task(playing, task, hosts, handler).await?;
+        self.task(playing, task, hosts, following, handler).await?;
         self.end_if_too_many_failed(playing)
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use pgfleet_playbook::{Arguments, Engine, Kind, Task};
+use pgfleet_playbook::{Arguments, Engine, Kind, Step, Task};
 use pgfleet_template::{Problem, Raw, from_json, to_json};
 
 use crate::attempt::{Attempt, hides, holds};
@@ -59,6 +59,7 @@ impl Run {
         playing: &Playing,
         task: &Arc<Task>,
         hosts: Vec<Arc<HostState>>,
+        following: &[Step],
         handler: bool,
     ) -> Result<(), Problem> {
         let Some(first) = hosts.first() else { return Ok(()) };
@@ -94,7 +95,7 @@ impl Run {
         let at_once = if throttle > 0 { throttle.min(self.options.forks) } else { self.options.forks }.max(1);
         let mut waiting: Vec<BoxFuture<'_, _>> = Vec::new();
         for host in chosen {
-            waiting.push(Box::pin(self.on_host(playing, task, number_of_task, host)));
+            waiting.push(Box::pin(self.on_host(playing, task, number_of_task, host, following)));
         }
         let mut running = futures::stream::iter(waiting).buffer_unordered(at_once);
         let mut results = Vec::new();
@@ -126,10 +127,11 @@ impl Run {
         task: &Arc<Task>,
         number: usize,
         host: &Arc<HostState>,
+        following: &[Step],
     ) -> Result<(Arc<HostState>, TaskResult), Problem> {
         let begin = Instant::now();
         self.tell(&Event::HostStarted { task: number, host: host.name.clone() });
-        let attempt = Attempt { run: self, playing, task, number, host };
+        let attempt = Attempt { run: self, playing, task, number, host, following };
         let (result, delegate) = attempt.run_all().await;
         let looped = task.repeat.is_some() && result.data.contains_key("results");
         if let (Some(role), false) = (&task.settings.role, matches!(result.ending, Ending::Skipped | Ending::Unreachable)) {

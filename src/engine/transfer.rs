@@ -23,7 +23,17 @@ const ABOUT_TEMPLATES: &[(&str, &str)] = &[
 ];
 
 impl Attempt<'_> {
-    pub(crate) async fn template(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+    pub(crate) async fn template(&self, arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let (arguments, path) = self.template_arguments(arguments, scope)?;
+        let mut result = self.send("copy", arguments, contact, scope, None, None).await?;
+        for diff in &mut result.diff {
+            diff.after_header = path.display().to_string();
+        }
+        Ok(result)
+    }
+
+    /// The arguments of the copy that a template ends in, and the template's path.
+    pub(crate) fn template_arguments(&self, mut arguments: Map, scope: &Scope) -> Result<(Map, PathBuf), Problem> {
         let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template' needs the argument 'src'"))?;
         let path = self.find("templates", &source)?;
         let bytes = self.opened(&path)?;
@@ -73,23 +83,12 @@ impl Attempt<'_> {
         let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         arguments.insert("_basename".to_owned(), Value::from(basename.strip_suffix(".j2").unwrap_or(&basename)));
         arguments.insert("content".to_owned(), Value::from(rendered));
-        let mut result = self.send("copy", arguments, contact, scope, None, None).await?;
-        for diff in &mut result.diff {
-            diff.after_header = path.display().to_string();
-        }
-        Ok(result)
+        Ok((arguments, path))
     }
 
-    pub(crate) async fn copy(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
-        let remote = arguments.get("remote_src").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
-        let Some(source) = text(&arguments, "src").filter(|_| !remote) else {
-            if let Some(content @ (Value::Object(_) | Value::Array(_))) = arguments.get("content").cloned() {
-                // As Python writes it, so that a file made by Ansible stays as it is.
-                let json =
-                    scope.with("content", from_json(&content)).render("content", "{{ content | to_json }}", &TemplateOptions::default())?;
-                arguments.insert("content".to_owned(), Value::from(json));
-            }
-            return self.send("copy", arguments, contact, scope, None, None).await;
+    pub(crate) async fn copy(&self, arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let Some(source) = source_here(&arguments) else {
+            return self.send("copy", with_content(arguments, scope)?, contact, scope, None, None).await;
         };
         let path = self.find("files", &source)?;
         let files = self.run.options.loader.files().clone();
@@ -98,6 +97,17 @@ impl Attempt<'_> {
             return self.copy_file(arguments, &path, &basename, contact, scope).await;
         }
         self.copy_folder(arguments, &path, &source, contact, scope).await
+    }
+
+    /// The arguments of the one call that a copy makes; `None` where there are several.
+    pub(crate) fn copy_arguments(&self, arguments: Map, scope: &Scope) -> Result<Option<Map>, Problem> {
+        let Some(source) = source_here(&arguments) else { return with_content(arguments, scope).map(Some) };
+        let path = self.find("files", &source)?;
+        if self.run.options.loader.files().is_folder(&path) {
+            return Ok(None);
+        }
+        let basename = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.file_arguments(arguments, &path, &basename).map(|(arguments, _)| Some(arguments))
     }
 
     /// Makes the folders of a tree, then copies its files. A trailing slash means what is in the folder, none the folder itself.
@@ -173,12 +183,18 @@ impl Attempt<'_> {
 
     async fn copy_file(
         &self,
-        mut arguments: Map,
+        arguments: Map,
         path: &Path,
         basename: &str,
         contact: &Contact,
         scope: &Scope,
     ) -> Result<TaskResult, Problem> {
+        let (arguments, bytes) = self.file_arguments(arguments, path, basename)?;
+        self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+    }
+
+    /// The arguments for the copy of a file of the controller, and its content.
+    fn file_arguments(&self, mut arguments: Map, path: &Path, basename: &str) -> Result<(Map, Vec<u8>), Problem> {
         let files = self.run.options.loader.files();
         let decrypt = arguments.shift_remove("decrypt");
         let opens = decrypt.is_none_or(|decrypt| pgfleet_protocol::Argument::read(&decrypt).unwrap_or(true));
@@ -188,7 +204,7 @@ impl Attempt<'_> {
         arguments.insert("_size".to_owned(), Value::from(bytes.len()));
         arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
         arguments.insert("_basename".to_owned(), Value::from(basename));
-        self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+        Ok((arguments, bytes))
     }
 
     /// A file of the controller; what a vault holds is opened.
@@ -264,6 +280,22 @@ impl Incoming for Nowhere {
     fn finish(self: Box<Self>) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The file or folder of the controller that a copy names.
+fn source_here(arguments: &Map) -> Option<String> {
+    let remote = arguments.get("remote_src").is_some_and(|value| pgfleet_protocol::Argument::read(value).unwrap_or(false));
+    text(arguments, "src").filter(|_| !remote)
+}
+
+/// Arguments of a copy whose content is text.
+fn with_content(mut arguments: Map, scope: &Scope) -> Result<Map, Problem> {
+    if let Some(content @ (Value::Object(_) | Value::Array(_))) = arguments.get("content").cloned() {
+        // As Python writes it, so that a file made by Ansible stays as it is.
+        let json = scope.with("content", from_json(&content)).render("content", "{{ content | to_json }}", &TemplateOptions::default())?;
+        arguments.insert("content".to_owned(), Value::from(json));
+    }
+    Ok(arguments)
 }
 
 fn text(arguments: &Map, name: &str) -> Option<String> {

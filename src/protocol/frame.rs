@@ -74,6 +74,11 @@ pub enum ToAgent {
         /// [`VERSION`] of the sender.
         version: u32,
     },
+    /// These are expected to follow the next call: if that changes nothing, look at them as well.
+    Ahead {
+        /// In their order.
+        calls: Vec<Request>,
+    },
     /// Do this.
     Run(Request),
 }
@@ -98,6 +103,11 @@ pub enum FromAgent {
         id: u64,
         /// What it did.
         outcome: Outcome,
+    },
+    /// The answers to the first of the calls that were sent ahead: those that would change nothing, up to the first that would.
+    Ahead {
+        /// In the order of the calls.
+        outcomes: Vec<Outcome>,
     },
 }
 

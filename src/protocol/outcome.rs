@@ -63,6 +63,12 @@ impl Outcome {
         Self { status: Status::Changed, ..Self::default() }
     }
 
+    /// True when nothing was changed, and nothing went wrong.
+    #[must_use]
+    pub fn is_without_effect(&self) -> bool {
+        matches!(self.status, Status::Unchanged | Status::Skipped)
+    }
+
     /// Changed when `changed` is true, else unchanged.
     #[must_use]
     pub fn changed_if(changed: bool) -> Self {

@@ -167,9 +167,10 @@ impl SshFleet {
         &self,
         contact: &Contact,
         request: Request,
+        ahead: Vec<Request>,
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
-    ) -> Result<Outcome, Unreachable> {
+    ) -> Result<(Outcome, Vec<Outcome>), Unreachable> {
         let user = contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default();
         let slot = self.channels.get((key_of(contact), user, contact.lane));
         let mut slot = slot.lock().await;
@@ -178,8 +179,8 @@ impl SshFleet {
             *slot = Some(self.open(contact).await?);
         }
         let Some(channel) = slot.as_mut() else { return Err(Unreachable::new(format!("{}: no agent", contact.host))) };
-        match channel.link.call(request, content, sink).await {
-            Ok(outcome) => Ok(outcome),
+        match channel.link.call_ahead(request, ahead, content, sink).await {
+            Ok(answer) => Ok(answer),
             Err(unreachable) => {
                 let last_words = match &channel.other {
                     Other::Process(exit) => exit.stderr_tail(),
@@ -240,7 +241,18 @@ impl Fleet for SshFleet {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
-        Box::pin(self.do_call(contact, request, content, sink))
+        Box::pin(async move { self.do_call(contact, request, Vec::new(), content, sink).await.map(|(outcome, _)| outcome) })
+    }
+
+    fn call_ahead<'a>(
+        &'a self,
+        contact: &'a Contact,
+        request: Request,
+        ahead: Vec<Request>,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> BoxFuture<'a, Result<(Outcome, Vec<Outcome>), Unreachable>> {
+        Box::pin(self.do_call(contact, request, ahead, content, sink))
     }
 
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>> {

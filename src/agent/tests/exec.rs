@@ -92,6 +92,37 @@ fn names(folder: &Path) -> Vec<String> {
 /// The checksum of other content than is sent.
 const OTHER_SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
+/// Looks at what follows a call that changed nothing, up to the first that would change something.
+#[test]
+fn calls_ahead_are_looked_at_and_not_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (there, absent) = (folder.path().join("there"), folder.path().join("absent"));
+    fs::write(&there, "x").expect("written");
+    let mut controller = Controller::greeted();
+    let ahead = |module: &str, arguments: Value| {
+        let arguments = arguments.as_object().cloned().expect("a mapping");
+        Request { id: 0, module: module.to_owned(), arguments, mode: Mode::Apply, diff: true, environment: Vec::new(), detached: None }
+    };
+    let calls = vec![
+        ahead("file", json!({"path": there, "state": "file"})),
+        ahead("lineinfile", json!({"path": there, "line": "x"})),
+        ahead("file", json!({"path": absent, "state": "touch"})),
+        ahead("stat", json!({"path": there})),
+    ];
+    let looked = |controller: &mut Controller, module: &str, arguments: Value| {
+        controller.say(&ToAgent::Ahead { calls: calls.clone() });
+        let outcome = controller.call(module, arguments);
+        let Frame::Message(FromAgent::Ahead { outcomes }) = controller.next() else { panic!("nothing is said of what was sent ahead") };
+        (outcome.status, outcomes.len())
+    };
+    assert_eq!(looked(&mut controller, "ping", json!({})), (Status::Unchanged, 2));
+    assert!(!absent.exists() && fs::read(&there).expect("readable") == b"x");
+    // What changed something is followed by no look, and they are forgotten.
+    assert_eq!(looked(&mut controller, "command", json!({"argv": ["true"]})), (Status::Changed, 0));
+    assert_eq!(controller.call("ping", json!({})).status, Status::Unchanged);
+    controller.end().expect("ends well");
+}
+
 #[test]
 fn content_is_asked_for_only_when_needed() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -259,11 +290,17 @@ fn a_defect_fails_its_call_and_nothing_more() {
     // Both are on their way before the first has failed.
     controller.say(&request(1, "ping", &[("PGFLEET_FAILPOINT", "panic")]));
     controller.say(&request(2, "ping", &[]));
+    // A defect in a look ahead costs no call.
+    let ToAgent::Run(looked) = request(0, "stat", &[("PGFLEET_FAILPOINT", "panic")]) else { panic!("a call") };
+    controller.say(&ToAgent::Ahead { calls: vec![looked] });
+    controller.say(&request(3, "ping", &[]));
     let Frame::Message(FromAgent::Done { id: 1, outcome }) = controller.next() else { panic!("the first call is not done") };
     assert_eq!(outcome.status, Status::Failed);
     assert!(outcome.message.starts_with("module 'ping' has a defect: asked for by PGFLEET_FAILPOINT (src/agent/run.rs:"), "{outcome:?}");
     let Frame::Message(FromAgent::Done { id: 2, outcome }) = controller.next() else { panic!("the second call is not done") };
     assert_eq!((outcome.status, &outcome.data["ping"]), (Status::Unchanged, &json!("pong")));
+    assert!(matches!(controller.next(), Frame::Message(FromAgent::Done { id: 3, .. })));
+    assert_eq!(controller.next(), Frame::Message(FromAgent::Ahead { outcomes: Vec::new() }));
     assert_eq!(agent.id(), pid);
     drop(controller);
     assert!(agent.wait().expect("ends").success());

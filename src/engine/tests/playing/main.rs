@@ -1,5 +1,6 @@
 //! Plays on the real agent, in this process.
 
+mod ahead;
 mod blocks;
 mod content;
 mod failures;

@@ -31,9 +31,10 @@ impl AgentFleet {
         &self,
         contact: &Contact,
         request: Request,
+        ahead: Vec<Request>,
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
-    ) -> Result<Outcome, Unreachable> {
+    ) -> Result<(Outcome, Vec<Outcome>), Unreachable> {
         self.contacts.lock().expect("contacts").push((contact.clone(), request.module.clone()));
         let address = contact.variables.get("ansible_host").and_then(|value| value.as_str()).unwrap_or_default();
         if address == "dead" {
@@ -45,7 +46,7 @@ impl AgentFleet {
         if slot.as_ref().is_none_or(Link::is_spoiled) {
             *slot = Some(open(&contact.host, address == "dies").await?);
         }
-        slot.as_mut().expect("a link").call(request, content, sink).await
+        slot.as_mut().expect("a link").call_ahead(request, ahead, content, sink).await
     }
 }
 
@@ -90,7 +91,18 @@ impl Fleet for AgentFleet {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> BoxFuture<'a, Result<Outcome, Unreachable>> {
-        Box::pin(self.do_call(contact, request, content, sink))
+        Box::pin(async move { self.do_call(contact, request, Vec::new(), content, sink).await.map(|(outcome, _)| outcome) })
+    }
+
+    fn call_ahead<'a>(
+        &'a self,
+        contact: &'a Contact,
+        request: Request,
+        ahead: Vec<Request>,
+        content: Option<Content>,
+        sink: Option<Box<dyn Incoming>>,
+    ) -> BoxFuture<'a, Result<(Outcome, Vec<Outcome>), Unreachable>> {
+        Box::pin(self.do_call(contact, request, ahead, content, sink))
     }
 
     fn reset<'a>(&'a self, _: &'a Contact) -> BoxFuture<'a, ()> {

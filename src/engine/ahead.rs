@@ -1,0 +1,175 @@
+//! Calls sent ahead: along with a call goes what its host will probably be asked next. What would change nothing is answered with it, in
+//! the same round trip, and is taken for the answer when that task's turn comes: if the call is then the same to the letter, and nothing
+//! has had an effect anywhere since, no job goes on beside the run, and not much time has passed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pgfleet_playbook::{Engine, Kind, Step, Task};
+use pgfleet_protocol::{Outcome, Request, sha256};
+use pgfleet_template::Problem;
+
+use crate::Contact;
+use crate::attempt::Attempt;
+
+/// Modules that find out what they would do without doing anything, so that it may be found out before its time.
+const LOOKS: &[&str] = &[
+    "apt",
+    "blockinfile",
+    "copy",
+    "cron",
+    "file",
+    "getent",
+    "group",
+    "lineinfile",
+    "service",
+    "stat",
+    "sysctl",
+    "systemd",
+    "template",
+    "user",
+];
+/// How long an answer is believed.
+const FRESH: Duration = Duration::from_secs(3);
+/// The most calls that go ahead with one.
+const MOST: usize = 24;
+/// The most bytes of theirs.
+const BYTES: usize = 1 << 20;
+
+/// A call as far as it matters whether it is the same as another one.
+fn digest(request: &Request) -> Option<String> {
+    serde_json::to_vec(request).ok().map(|bytes| sha256(&bytes))
+}
+
+/// Answers of one host that are known before they are asked for.
+pub(crate) struct Foreseen {
+    /// How many effects the run had had when they were asked for.
+    effects: usize,
+    asked: Instant,
+    contact: Contact,
+    /// The digest of each call, and its outcome.
+    answers: VecDeque<(String, Outcome)>,
+}
+
+impl Foreseen {
+    /// The answer to a call, once. Whatever comes before it in the order of the tasks was skipped after all.
+    fn take(&mut self, effects: usize, contact: &Contact, request: &Request) -> Option<Outcome> {
+        if self.answers.is_empty() || self.effects != effects || self.contact != *contact || self.asked.elapsed() > FRESH {
+            return None;
+        }
+        let digest = digest(request)?;
+        let at = self.answers.iter().position(|(known, _)| *known == digest)?;
+        self.answers.drain(..=at).next_back().map(|(_, outcome)| outcome)
+    }
+}
+
+/// Whether a call of these arguments only looks, unless it finds something to change.
+fn looks(request: &Request) -> bool {
+    let given = |name: &str| request.arguments.get(name).is_some_and(|value| !value.is_null());
+    match request.module.as_str() {
+        "uri" => {
+            let gets = request.arguments.get("method").and_then(serde_json::Value::as_str).is_none_or(|method| method == "GET");
+            gets && !["dest", "body", "src", "creates", "removes"].into_iter().any(given)
+        }
+        module => LOOKS.contains(&module),
+    }
+}
+
+impl Attempt<'_> {
+    /// Does a call, unless its answer is known.
+    pub(crate) async fn ask(
+        &self,
+        contact: &Contact,
+        request: Request,
+        content: Option<crate::Content>,
+        sink: Option<Box<dyn crate::Incoming>>,
+    ) -> Result<Outcome, crate::Unreachable> {
+        let (effects, asked) = (self.run.effects(), Instant::now());
+        if let Some(outcome) = self.host.foreseen().as_mut().and_then(|foreseen| foreseen.take(effects, contact, &request)) {
+            return Ok(outcome);
+        }
+        if request.detached.is_some() {
+            self.run.has_company();
+        }
+        let only_looks = looks(&request) && request.detached.is_none();
+        let ahead = if only_looks && contact.host == self.host.name && self.run.is_alone() { self.expected(contact) } else { Vec::new() };
+        let digests: Vec<String> = ahead.iter().filter_map(digest).collect();
+        let answer = self.run.fleet.call_ahead(contact, request, ahead, content, sink).await;
+        let Ok((outcome, seen)) = answer else {
+            self.run.had_effect();
+            return answer.map(|(outcome, _)| outcome);
+        };
+        if !(only_looks && outcome.is_without_effect()) {
+            self.run.had_effect();
+        }
+        let answers: VecDeque<_> = digests.into_iter().zip(seen).collect();
+        *self.host.foreseen() = (!answers.is_empty()).then(|| Foreseen { effects, asked, contact: contact.clone(), answers });
+        Ok(outcome)
+    }
+
+    /// The calls that will probably follow on this host, until something cannot be told yet.
+    fn expected(&self, contact: &Contact) -> Vec<Request> {
+        let mut calls = Vec::new();
+        let mut bytes = 0;
+        for step in self.following {
+            let Step::Task(task) = step else { break };
+            if !self.run.options.tags.selects(&task.settings.tags) {
+                continue;
+            }
+            match self.foretold(task, contact) {
+                Ok(Next::Nothing) => {}
+                Ok(Next::Call(request)) => {
+                    bytes += serde_json::to_vec(&request).map_or(BYTES, |written| written.len());
+                    if bytes >= BYTES || calls.len() == MOST {
+                        break;
+                    }
+                    calls.push(request);
+                }
+                Ok(Next::Unknown) | Err(_) => break,
+            }
+        }
+        calls
+    }
+
+    /// What a later task will ask of this host, as things are now.
+    fn foretold(&self, task: &Arc<Task>, contact: &Contact) -> Result<Next, Problem> {
+        let later = Attempt { task, following: &[], ..*self };
+        let scope = self.run.scope(self.playing, self.host, Some(task))?;
+        if task.repeat.is_some() {
+            return Ok(Next::Unknown);
+        }
+        if later.ruled_out(&scope)?.is_some() {
+            return Ok(Next::Nothing);
+        }
+        let settings = &task.settings;
+        let by_itself = settings.run_once.is_some() || settings.delegate_to.is_some() || settings.throttle.is_some();
+        if by_itself || task.detached.is_some() || task.refused.is_some() {
+            return Ok(Next::Unknown);
+        }
+        let arguments = match task.kind {
+            Kind::Engine(Engine::Debug | Engine::Assert) => return Ok(Next::Nothing),
+            Kind::Host => later.arguments(&scope)?,
+            Kind::Transfer(_) if task.module.name == "template" => later.template_arguments(later.arguments(&scope)?, &scope)?.0,
+            Kind::Transfer(_) if task.module.name == "copy" => match later.copy_arguments(later.arguments(&scope)?, &scope)? {
+                Some(arguments) => arguments,
+                None => return Ok(Next::Unknown),
+            },
+            _ => return Ok(Next::Unknown),
+        };
+        let module = if task.module.name == "template" { "copy" } else { task.module.name };
+        let request = later.request(module, arguments, &scope)?;
+        let same_way = later.contact(&scope, None)? == *contact;
+        Ok(if same_way && looks(&request) { Next::Call(request) } else { Next::Unknown })
+    }
+}
+
+/// What a later task will do on a host.
+enum Next {
+    /// Nothing that the host notices.
+    Nothing,
+    /// This call.
+    Call(Request),
+    /// Nobody knows yet.
+    Unknown,
+}

@@ -1,0 +1,71 @@
+//! Calls sent ahead: fewer round trips when nothing is to be done, and the very same results otherwise.
+
+use crate::rig::Rig;
+
+/// How often each host was asked since the last time.
+fn asked(rig: &Rig) -> Vec<(String, usize)> {
+    let contacts = std::mem::take(&mut *rig.fleet.contacts.lock().expect("contacts"));
+    let mut counts = std::collections::BTreeMap::new();
+    contacts.into_iter().for_each(|(contact, _)| *counts.entry(contact.host).or_default() += 1);
+    counts.into_iter().collect()
+}
+
+fn times(a: usize, b: usize) -> Vec<(String, usize)> {
+    vec![("a".to_owned(), a), ("b".to_owned(), b)]
+}
+
+const TASKS: &str = "- copy: {content: 'one', dest: '{{ dir }}/one'}
+- file: {path: '{{ dir }}/folder', state: directory}
+- lineinfile: {path: '{{ dir }}/one', line: one}
+- debug: {msg: hello}
+- template: {src: t.j2, dest: '{{ dir }}/two'}
+  when: wanted is not defined
+- stat: {path: '{{ dir }}/two'}
+  register: found
+- file: {path: '{{ dir }}/three', state: absent}
+  when: found.stat.exists
+";
+
+#[test]
+fn a_run_without_changes_takes_two_round_trips_a_host() {
+    let rig = Rig::new();
+    rig.write("t.j2", "{{ inventory_hostname }}\n");
+    assert_eq!(rig.tasks("db", TASKS).recap().matches("changed=3").count(), 2);
+    assert_eq!(asked(&rig), times(6, 6), "what changes something is asked for one by one");
+    let played = rig.tasks("db", TASKS);
+    assert_eq!(played.recap(), "a ok=7\nb ok=7");
+    assert_eq!(asked(&rig), times(2, 2), "the last condition is known only when the file was looked at");
+}
+
+#[test]
+fn nothing_is_believed_after_an_effect_anywhere() {
+    let rig = Rig::new();
+    rig.write("t.j2", "{{ inventory_hostname }}\n");
+    rig.tasks("db", TASKS);
+    asked(&rig);
+    // What `b` does to the folder of `a` comes after `a` was looked at, and before the turn of the task.
+    let tasks = "- copy: {content: 'one', dest: '{{ dir }}/one'}
+- command: rm -f {{ root }}/a/two
+  when: inventory_hostname == 'b'
+- template: {src: t.j2, dest: '{{ dir }}/two'}
+";
+    let played = rig.tasks("db", tasks);
+    assert!(played.recap().contains("a ok=2 changed=1"), "{}", played.recap());
+    assert_eq!(rig.read("a/two").as_deref(), Some("a\n"));
+}
+
+#[test]
+fn a_call_that_turns_out_otherwise_is_asked_for_again() {
+    let rig = Rig::new();
+    let tasks = "- stat: {path: '{{ dir }}'}
+  register: found
+- copy: {content: \"{{ found.stat.isdir | default('unknown') }}\", dest: '{{ dir }}/kind'}
+- stat: {path: '{{ dir }}/kind'}
+  register: found
+- copy: {content: '{{ found.stat.size }}', dest: '{{ dir }}/size'}
+";
+    rig.write("a/kind", "unknown");
+    let played = rig.tasks("a", tasks);
+    assert!(played.recap().contains("changed=2"), "{}", played.recap());
+    assert_eq!((rig.read("a/kind").as_deref(), rig.read("a/size").as_deref()), (Some("True"), Some("4")));
+}
