@@ -231,6 +231,7 @@ pub(crate) fn short_name(name: &str) -> &str {
         "systemd_service" => "systemd",
         "yum" | "dnf5" => "dnf",
         "openssl_certificate" => "x509_certificate",
+        "openssl_certificate_info" => "x509_certificate_info",
         "include" => "include_tasks",
         "gather_facts" => "setup",
         other => other,

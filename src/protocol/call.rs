@@ -1,8 +1,8 @@
 //! The modules that run on hosts, in one list.
 
 use crate::modules::{
-    account, cluster, command, content, facts, files, keys, network, packages, postgresql, repositories, search, services, settings,
-    sources, stream, system,
+    account, cluster, command, content, crypto, facts, files, keys, network, packages, postgresql, repositories, search, services,
+    settings, sources, stream, system,
 };
 use crate::{ArgumentProblem, Arguments, Map, ModuleSpec};
 
@@ -62,6 +62,11 @@ calls! {
     LocaleGen(settings::LocaleGen),
     Modprobe(system::Modprobe),
     Mount(system::Mount),
+    OpensslCsr(crypto::OpensslCsr),
+    OpensslCsrPipe(crypto::OpensslCsrPipe),
+    OpensslDhparam(crypto::OpensslDhparam),
+    OpensslPrivatekey(crypto::OpensslPrivatekey),
+    OpensslPrivatekeyInfo(crypto::OpensslPrivatekeyInfo),
     Package(packages::Package),
     PackageFacts(search::PackageFacts),
     PamLimits(settings::PamLimits),
@@ -100,6 +105,9 @@ calls! {
     User(account::User),
     WaitFor(network::WaitFor),
     WriteProbe(cluster::WriteProbe),
+    X509Certificate(crypto::X509Certificate),
+    X509CertificateInfo(crypto::X509CertificateInfo),
+    X509CertificatePipe(crypto::X509CertificatePipe),
     YumRepository(repositories::YumRepository),
 }
 

@@ -13,6 +13,7 @@ mod blockinfile;
 pub(crate) mod command;
 mod copy;
 mod cron;
+mod crypto;
 mod deb822_repository;
 mod debconf;
 mod diagnose;
@@ -93,6 +94,11 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::LocaleGen(arguments) => locale_gen::plan(arguments, context),
         Call::Modprobe(arguments) => modprobe::plan(arguments, context),
         Call::Mount(arguments) => mount::plan(arguments, context),
+        Call::OpensslCsr(arguments) => crypto::csr::plan(arguments, context),
+        Call::OpensslCsrPipe(arguments) => crypto::csr::plan_pipe(arguments, context),
+        Call::OpensslDhparam(arguments) => crypto::dhparam::plan(arguments, context),
+        Call::OpensslPrivatekey(arguments) => crypto::privatekey::plan(arguments, context),
+        Call::OpensslPrivatekeyInfo(arguments) => crypto::privatekey::plan_info(arguments, context),
         Call::Package(arguments) => package::plan(arguments, context),
         Call::PackageFacts(arguments) => package_facts::plan(arguments, context),
         Call::PamLimits(arguments) => pam_limits::plan(arguments, context),
@@ -131,6 +137,9 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::User(arguments) => user::plan(arguments, context),
         Call::WaitFor(arguments) => wait_for::plan(arguments, context),
         Call::WriteProbe(arguments) => write_probe::plan(arguments, context),
+        Call::X509Certificate(arguments) => crypto::certificate::plan(arguments, context),
+        Call::X509CertificateInfo(arguments) => crypto::info::plan(arguments, context),
+        Call::X509CertificatePipe(arguments) => crypto::certificate::plan_pipe(arguments, context),
         Call::YumRepository(arguments) => yum_repository::plan(arguments, context),
     }
 }

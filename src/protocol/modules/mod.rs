@@ -4,6 +4,7 @@ pub mod account;
 pub mod cluster;
 pub mod command;
 pub mod content;
+pub mod crypto;
 pub mod facts;
 pub mod files;
 pub mod keys;
