@@ -91,9 +91,9 @@ pub(crate) fn attribute_diff(path: &Path, before: &Map, after: &Map) -> Diff {
     Diff { before_header: header.clone(), after_header: header, before: text(before), after: text(after) }
 }
 
-/// Permission bits as Ansible tells them, `0644`.
+/// Permission bits as Ansible tells them of a path: `0644`, `01777`. `stat` and `find` have another way.
 pub(crate) fn octal(mode: u32) -> String {
-    format!("{mode:04o}")
+    format!("0{mode:03o}")
 }
 
 /// The word for what is at a path, as Ansible's `state` has it.

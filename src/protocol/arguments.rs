@@ -283,28 +283,29 @@ macro_rules! arguments {
             #[allow(unused_variables, reason = "a module without arguments reads none")]
             fn read(given: &$crate::Map) -> Result<Self, $crate::ArgumentProblem> {
                 let given = Self::SPEC.canonical(given)?;
+                // Found out before anything is built: if each field could fail, each would need to drop all those before it, and
+                // with hundreds of fields that was a tenth of the agent.
+                $crate::arguments::check(&given, $module, &[
+                    $( ($crate::arguments::bare(stringify!($field)), $crate::arguments::fits::<$field_type>) ),*
+                ])?;
                 Ok(Self {
-                    $( $field: {
-                        let name = $crate::arguments::bare(stringify!($field));
-                        match $crate::arguments::one::<$field_type>(&given, $module, name)? {
-                            Some(value) => value,
-                            None => $crate::arguments::or_absent!($field_type, $($default)?)
-                                .ok_or($crate::ArgumentProblem::Missing { module: $module, name })?,
-                        }
-                    }, )*
+                    $( $field: $crate::arguments::taken!(&given, $crate::arguments::bare(stringify!($field)), $field_type, $($default)?), )*
                 })
             }
         }
     };
 }
 
-/// The default where one is declared, else what the type says of absence.
-macro_rules! or_absent {
-    ($type:ty, ) => {
-        <$type as $crate::Argument>::absent()
+/// A checked argument's value; the default where one is declared, else what the type says of absence.
+macro_rules! taken {
+    ($given:expr, $name:expr, $type:ty, ) => {
+        $crate::arguments::one_or_absent::<$type>($given, $name)
     };
-    ($type:ty, $default:expr) => {
-        Some::<$type>($default)
+    ($given:expr, $name:expr, $type:ty, $default:expr) => {
+        match $crate::arguments::one::<$type>($given, $name) {
+            Some(value) => value,
+            None => $default,
+        }
     };
 }
 
@@ -336,13 +337,36 @@ macro_rules! choice {
     };
 }
 
-pub(crate) use {arguments, choice, or_absent};
+pub(crate) use {arguments, choice, taken};
 
-/// One argument's value. Not part of every reader: there are hundreds of arguments and a dozen types.
+/// Whether a value fits an argument, or why it does not.
+pub(crate) type Fit = fn(&Value) -> Result<(), String>;
+
+/// See [`Fit`].
+pub(crate) fn fits<T: Argument>(value: &Value) -> Result<(), String> {
+    T::read(value).map(drop)
+}
+
+/// Checks the value of every argument that is given.
+pub(crate) fn check(given: &Map, module: &'static str, fits: &[(&'static str, Fit)]) -> Result<(), ArgumentProblem> {
+    for (name, fits) in fits {
+        let fit = given.get(*name).map_or(Ok(()), fits);
+        fit.map_err(|reason| ArgumentProblem::Value { module, name, reason })?;
+    }
+    Ok(())
+}
+
+/// One argument's value, checked before. Not part of every reader: there are hundreds of arguments and a dozen types.
 #[inline(never)]
-pub(crate) fn one<T: Argument>(given: &Map, module: &'static str, name: &'static str) -> Result<Option<T>, ArgumentProblem> {
-    let value = given.get(name).map(T::read).transpose();
-    value.map_err(|reason| ArgumentProblem::Value { module, name, reason })
+pub(crate) fn one<T: Argument>(given: &Map, name: &str) -> Option<T> {
+    given.get(name).and_then(|value| T::read(value).ok())
+}
+
+/// The same for an argument without a default.
+#[inline(never)]
+pub(crate) fn one_or_absent<T: Argument>(given: &Map, name: &str) -> T {
+    let value = one(given, name).or_else(T::absent);
+    value.unwrap_or_else(|| unreachable!("the required argument '{name}' was found before"))
 }
 
 /// The first of at most one text.

@@ -6,7 +6,6 @@ use pgfleet_protocol::modules::files::Stat;
 use pgfleet_protocol::{Map, Outcome};
 use serde_json::{Value, json};
 
-use crate::attributes::octal;
 use crate::digest::Algorithm;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
@@ -74,7 +73,7 @@ pub(crate) fn describe(path: &Path, found: &Metadata, context: &Context) -> Map 
     let mut put = |name: &str, value: Value| stat.insert(name.to_owned(), value);
     put("exists", true.into());
     put("path", path.to_string_lossy().into());
-    put("mode", octal(found.mode).into());
+    put("mode", format!("{:04o}", found.mode).into());
     for (name, kind) in [
         ("isdir", Kind::Directory),
         ("ischr", Kind::CharDevice),

@@ -42,6 +42,16 @@ choice! {
 }
 
 choice! {
+    /// What is done about a key that is written down in another way.
+    pub enum Mismatch {
+        /// A new one is made.
+        Regenerate = "regenerate",
+        /// The same key is written down anew.
+        Convert = "convert",
+    }
+}
+
+choice! {
     /// When a key that is there is made anew.
     pub enum Regenerate {
         /// Never.
@@ -77,7 +87,7 @@ arguments! {
         /// How it is written down.
         format: KeyFormat = KeyFormat::AutoIgnore;
         /// What to do about another format.
-        format_mismatch: String = "regenerate".to_owned();
+        format_mismatch: Mismatch = Mismatch::Regenerate;
         /// When it is made anew.
         regenerate: Regenerate = Regenerate::FullIdempotence;
         /// Make it anew.
@@ -106,6 +116,8 @@ arguments! {
         content: Option<Secret>;
         /// What opens it.
         passphrase: Option<Secret>;
+        /// Do its parts fit each other?
+        check_consistency: bool = false;
         /// For Ansible; openssl is used.
         select_crypto_backend: Option<String>;
     }
@@ -305,6 +317,18 @@ request! {
 }
 
 choice! {
+    /// Whether a certificate carries an identifier of its key.
+    pub enum KeyIdentifier {
+        /// The request's, or one made from the key.
+        CreateIfNotProvided = "create_if_not_provided",
+        /// One made from the key.
+        AlwaysCreate = "always_create",
+        /// The request's alone.
+        NeverCreate = "never_create",
+    }
+}
+
+choice! {
     /// Who signs.
     pub enum Provider {
         /// The key itself.
@@ -323,6 +347,8 @@ pub struct CertificateArguments {
     pub csr_path: Option<HostPath>,
     /// Or the request itself.
     pub csr_content: Option<String>,
+    /// The certificate's own key, a file.
+    pub own_key_path: Option<HostPath>,
     /// The authority's certificate, a file.
     pub authority_path: Option<HostPath>,
     /// Or itself.
@@ -341,6 +367,10 @@ pub struct CertificateArguments {
     pub not_after: String,
     /// Do times of one that is there not count?
     pub ignore_timestamps: bool,
+    /// Identifier of the key.
+    pub key_identifier: KeyIdentifier,
+    /// Does it carry an identifier of the authority's key?
+    pub authority_key_identifier: bool,
     /// Make it anew.
     pub force: bool,
 }
@@ -352,7 +382,7 @@ macro_rules! certificate {
             pub struct $type = $module {
                 $($own)*
                 /// Who signs.
-                provider: Provider;
+                provider: Option<Provider>;
                 /// Make it anew.
                 force: bool = false;
                 /// The request's file.
@@ -375,8 +405,8 @@ macro_rules! certificate {
                 selfsigned_not_before: String as ["selfsigned_notBefore"] = "+0s".to_owned();
                 /// Until when: `+3650d`.
                 selfsigned_not_after: String as ["selfsigned_notAfter"] = "+3650d".to_owned();
-                /// For Ansible; it is always there.
-                selfsigned_create_subject_key_identifier: Option<String>;
+                /// An identifier of the key.
+                selfsigned_create_subject_key_identifier: KeyIdentifier = KeyIdentifier::CreateIfNotProvided;
                 /// The authority's certificate, a file.
                 ownca_path: Option<HostPath>;
                 /// Or itself.
@@ -395,9 +425,9 @@ macro_rules! certificate {
                 ownca_not_before: String = "+0s".to_owned();
                 /// Until when: `+3650d`.
                 ownca_not_after: String = "+3650d".to_owned();
-                /// For Ansible; it is always there.
-                ownca_create_subject_key_identifier: Option<String>;
-                /// For Ansible; it is always there.
+                /// An identifier of the key.
+                ownca_create_subject_key_identifier: KeyIdentifier = KeyIdentifier::CreateIfNotProvided;
+                /// An identifier of the authority's key.
                 ownca_create_authority_key_identifier: bool = true;
                 /// For Ansible; openssl is used.
                 select_crypto_backend: Option<String>;
@@ -406,15 +436,17 @@ macro_rules! certificate {
         }
 
         impl $type {
-            /// What it is made from.
+            /// What it is made from; `None` without a provider.
             #[must_use]
-            pub fn certificate(&self) -> CertificateArguments {
-                let is_own = self.provider == Provider::Selfsigned;
+            pub fn certificate(&self) -> Option<CertificateArguments> {
+                let provider = self.provider?;
+                let is_own = provider == Provider::Selfsigned;
                 let either = |own: &String, authority: &String| if is_own { own.clone() } else { authority.clone() };
-                CertificateArguments {
-                    provider: self.provider,
+                Some(CertificateArguments {
+                    provider,
                     csr_path: self.csr_path.clone(),
                     csr_content: self.csr_content.clone(),
+                    own_key_path: self.privatekey_path.clone(),
                     authority_path: self.ownca_path.clone(),
                     authority_content: self.ownca_content.clone(),
                     key_path: if is_own { self.privatekey_path.clone() } else { self.ownca_privatekey_path.clone() },
@@ -424,8 +456,10 @@ macro_rules! certificate {
                     not_before: either(&self.selfsigned_not_before, &self.ownca_not_before),
                     not_after: either(&self.selfsigned_not_after, &self.ownca_not_after),
                     ignore_timestamps: self.ignore_timestamps,
+                    key_identifier: if is_own { self.selfsigned_create_subject_key_identifier } else { self.ownca_create_subject_key_identifier },
+                    authority_key_identifier: !is_own && self.ownca_create_authority_key_identifier,
                     force: self.force,
-                }
+                })
             }
         }
     };

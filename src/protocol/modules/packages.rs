@@ -109,8 +109,12 @@ arguments! {
         update_cache: bool = false;
         /// Seconds for which fetched lists are good enough.
         cache_valid_time: u64 = 0;
-        /// Accepted for dnf's sake.
+        /// Accept unsigned packages; dnf only.
         disable_gpg_check: bool = false;
+        /// Package sources to leave out; dnf only.
+        disablerepo: Items = Vec::new();
+        /// Package sources to take too; dnf only.
+        enablerepo: Items = Vec::new();
     }
 }
 

@@ -1,26 +1,30 @@
 //! `x509_certificate` and `x509_certificate_pipe`: certificates, signed by their own key or by an authority of ours.
 
-use pgfleet_protocol::modules::crypto::{CertificateArguments, Provider, X509Certificate, X509CertificatePipe};
-use pgfleet_protocol::{Outcome, Status};
+use pgfleet_protocol::modules::crypto::{CertificateArguments, KeyIdentifier, Provider, X509Certificate, X509CertificatePipe};
+use pgfleet_protocol::{HostPath, Outcome, Status};
+use serde_json::Value;
 
 use super::csr::Wish;
-use super::text::{extensions, sorted, value};
-use super::{Kept, PASS_IN, Source, is_absent, must, openssl};
+use super::text::{decimal, extensions, sorted, value};
+use super::times::{Period, told};
+use super::{Kept, PASS_IN, Source, is_absent, must, named, openssl};
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 
 const DOING: &str = "cannot make the certificate";
+const SUBJECT_KEY: &str = "X509v3 Subject Key Identifier";
+const AUTHORITY_KEY: &str = "X509v3 Authority Key Identifier";
 
 pub(crate) fn plan(arguments: &X509Certificate, context: &Context) -> Planned {
     let kept = Kept { path: &arguments.path, attributes: arguments.attributes(), backup: arguments.backup };
     if is_absent(arguments.state) {
         return kept.removal(context);
     }
-    let wish = arguments.certificate();
+    let wish = arguments.certificate().ok_or_else(|| Failure::new("state is present but all of the following are missing: provider"))?;
     let before = kept.content(context)?;
     let paths = [&wish.csr_path, &wish.key_path, &wish.authority_path];
     if context.mode.is_check() && paths.into_iter().flatten().any(|path| !context.system.exists(path.as_ref())) {
         // Earlier tasks of the same check would have made them.
-        return Ok(Plan::Done(Outcome::changed().with("filename", arguments.path.as_str())));
+        return Ok(Plan::Done(Outcome { status: Status::Changed, ..results(&wish, named(&arguments.path)) }));
     }
     let maker = Maker::new(&wish, context)?;
     let after = match &before {
@@ -28,14 +32,14 @@ pub(crate) fn plan(arguments: &X509Certificate, context: &Context) -> Planned {
         _ => maker.make()?,
     };
     let content = arguments.return_content.then(|| String::from_utf8_lossy(&after).into_owned());
-    kept.plan(before, after, context, |outcome| {
-        let outcome = results(&wish, outcome);
-        content.map_or(outcome.clone(), |content| outcome.with("certificate", content))
-    })
+    let told = tell(&after, context)?;
+    let outcome = told.into_iter().fold(results(&wish, named(&arguments.path)), |outcome, (name, value)| outcome.with(name, value));
+    let outcome = content.map_or(outcome.clone(), |content| outcome.with("certificate", content));
+    kept.plan(before, after, context, outcome)
 }
 
 pub(crate) fn plan_pipe(arguments: &X509CertificatePipe, context: &Context) -> Planned {
-    let wish = arguments.certificate();
+    let wish = arguments.certificate().ok_or_else(|| Failure::new("missing required arguments: provider"))?;
     let maker = Maker::new(&wish, context)?;
     let kept = match &arguments.content {
         Some(content) if !wish.force && maker.would_make(content.as_bytes())? => Some(content.clone()),
@@ -46,16 +50,31 @@ pub(crate) fn plan_pipe(arguments: &X509CertificatePipe, context: &Context) -> P
         Some(content) => content,
         None => String::from_utf8_lossy(&maker.make()?).into_owned(),
     };
-    Ok(Plan::Done(results(&wish, Outcome { status, ..Outcome::default() }).with("certificate", certificate)))
+    let told = tell(certificate.as_bytes(), context)?;
+    let outcome = results(&wish, Outcome { status, ..Outcome::default() }).with("certificate", certificate);
+    Ok(Plan::Done(told.into_iter().fold(outcome, |outcome, (name, value)| outcome.with(name, value))))
 }
 
 fn results(wish: &CertificateArguments, outcome: Outcome) -> Outcome {
-    let text = |path: &Option<pgfleet_protocol::HostPath>| path.as_ref().map(|path| path.as_str().to_owned());
-    let outcome = outcome.with("csr", text(&wish.csr_path));
+    let text = |path: &Option<HostPath>| path.as_ref().map(|path| path.as_str().to_owned());
+    let outcome = outcome.with("csr", text(&wish.csr_path)).with("privatekey", text(&wish.own_key_path));
     match wish.provider {
-        Provider::Selfsigned => outcome.with("privatekey", text(&wish.key_path)),
+        Provider::Selfsigned => outcome,
         Provider::Ownca => outcome.with("ca_cert", text(&wish.authority_path)).with("ca_privatekey", text(&wish.key_path)),
     }
+}
+
+/// Number and times of a certificate.
+fn tell(certificate: &[u8], context: &Context) -> Result<[(&'static str, Value); 3], Failure> {
+    let look = ["x509", "-noout", "-serial", "-dates"];
+    let text = must(context, &look, certificate, None, "cannot read the certificate")?;
+    let text = String::from_utf8_lossy(&text);
+    let of = |name: &str| value(&text, name).unwrap_or_default();
+    Ok([
+        ("serial_number", decimal(of("serial="))),
+        ("notBefore", told(of("notBefore=")).into()),
+        ("notAfter", told(of("notAfter=")).into()),
+    ])
 }
 
 /// All that a certificate is made from.
@@ -97,18 +116,23 @@ impl<'a> Maker<'a> {
     fn make(&self) -> Result<Vec<u8>, Failure> {
         let wanted =
             Wish::read(&self.request, self.context)?.ok_or_else(|| Failure::new("the certificate signing request cannot be read"))?;
-        let has = |name: &str| wanted.extensions.keys().any(|key| key.contains(name));
+        let has = |name: &str| wanted.extensions.keys().any(|key| key.starts_with(name));
         let mut more = String::new();
-        if !has("Subject Key Identifier") {
-            more.push_str("subjectKeyIdentifier=hash\n");
+        match self.wish.key_identifier {
+            KeyIdentifier::CreateIfNotProvided if has(SUBJECT_KEY) => {}
+            // Without this word openssl adds one from version 3.2 on.
+            KeyIdentifier::NeverCreate if !has(SUBJECT_KEY) => more.push_str("subjectKeyIdentifier=none\n"),
+            KeyIdentifier::NeverCreate => {}
+            _ => more.push_str("subjectKeyIdentifier=hash\n"),
         }
-        if self.authority.is_some() && !has("Authority Key Identifier") {
+        if self.wish.authority_key_identifier {
             more.push_str("authorityKeyIdentifier=keyid:always\n");
+        } else if !has(AUTHORITY_KEY) {
+            more.push_str("authorityKeyIdentifier=none\n");
         }
         let extra = Source::find(self.context, None, Some(more.as_bytes()), "")?;
         let extra = extra.as_ref().map(Source::name).unwrap_or_default();
-        let now = self.context.system.now().duration_since(std::time::UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-        let times = times(&self.wish.not_before, &self.wish.not_after, now.cast_signed())?;
+        let times = self.period().options()?;
         let digest = format!("-{}", self.wish.digest.to_ascii_lowercase());
         let serial = self.serial()?;
         let mut words = vec!["x509", "-req", "-set_serial", &serial, &digest, "-copy_extensions", "copyall", "-extfile", extra];
@@ -119,10 +143,8 @@ impl<'a> Maker<'a> {
         }
         words.extend(PASS_IN);
         must(self.context, &words, &self.request, self.wish.key_passphrase.as_ref(), DOING).map_err(|failure| {
-            if failure.message.contains("copy_extensions")
-                || failure.message.contains("not_before")
-                || failure.message.contains("Unknown option")
-            {
+            // All that it says of an option that it does not know.
+            if failure.message.contains("-help") || failure.message.contains("Unknown option") {
                 return Failure::new(format!(
                     "{}\nextensions are taken over from openssl 3.0 on, moments that are no whole days from 3.4 on",
                     failure.message
@@ -130,6 +152,11 @@ impl<'a> Maker<'a> {
             }
             failure
         })
+    }
+
+    fn period(&self) -> Period<'_> {
+        let now = self.context.system.now().duration_since(std::time::UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+        Period { not_before: &self.wish.not_before, not_after: &self.wish.not_after, now: now.cast_signed() }
     }
 
     /// A number that no other certificate has.
@@ -140,9 +167,9 @@ impl<'a> Maker<'a> {
 
     /// Whether a certificate is what would be made, but for number and, unless they count, times.
     fn would_make(&self, certificate: &[u8]) -> Result<bool, Failure> {
-        let look = ["x509", "-noout", "-text", "-subject", "-issuer", "-nameopt", "RFC2253"];
+        let look = ["x509", "-noout", "-text", "-subject", "-issuer", "-dates", "-nameopt", "RFC2253"];
         let found = openssl(self.context, &look, certificate, None)?;
-        let Some(wanted) = Wish::read(&self.request, self.context)?.filter(|_| found.is_success()) else { return Ok(false) };
+        let Some(mut wanted) = Wish::read(&self.request, self.context)?.filter(|_| found.is_success()) else { return Ok(false) };
         let text = found.stdout_text();
         let key = openssl(self.context, &["x509", "-noout", "-pubkey"], certificate, None)?.stdout;
         let subject = line(&text, "subject=");
@@ -150,9 +177,21 @@ impl<'a> Maker<'a> {
             return Ok(false);
         }
         let mut kept = sorted(extensions(&text));
-        let is_made = |name: &String| name.contains("Subject Key Identifier") || name.contains("Authority Key Identifier");
-        kept.retain(|name, _| wanted.extensions.contains_key(name) || !is_made(name));
-        if kept != wanted.extensions {
+        if self.wish.key_identifier != KeyIdentifier::NeverCreate {
+            let of_request = wanted.extensions.remove(SUBJECT_KEY).filter(|_| self.wish.key_identifier != KeyIdentifier::AlwaysCreate);
+            match (kept.remove(SUBJECT_KEY), of_request) {
+                (None, _) => return Ok(false),
+                (Some(found), Some(wanted)) if found != wanted => return Ok(false),
+                _ => {}
+            }
+        }
+        if self.wish.authority_key_identifier {
+            wanted.extensions.remove(AUTHORITY_KEY);
+            if kept.remove(AUTHORITY_KEY).is_none() {
+                return Ok(false);
+            }
+        }
+        if kept != wanted.extensions || !(self.wish.ignore_timestamps || self.is_of_its_time(&text)?) {
             return Ok(false);
         }
         let issuer = line(&text, "issuer=");
@@ -168,6 +207,11 @@ impl<'a> Maker<'a> {
         }
     }
 
+    fn is_of_its_time(&self, text: &str) -> Result<bool, Failure> {
+        let (from, until) = self.period().moments()?;
+        Ok(told(&line(text, "notBefore=")) == from && told(&line(text, "notAfter=")) == until)
+    }
+
     fn is_own_key(&self, public: &[u8]) -> Result<bool, Failure> {
         let words = [&["pkey", "-pubout", "-in", self.key.name()], &PASS_IN[..]].concat();
         Ok(must(self.context, &words, b"", self.wish.key_passphrase.as_ref(), "cannot read the key")? == public)
@@ -176,76 +220,4 @@ impl<'a> Maker<'a> {
 
 fn line(text: &str, name: &str) -> String {
     text.lines().find(|line| line.starts_with(name)).and_then(|line| value(line, name)).unwrap_or_default().to_owned()
-}
-
-/// openssl's options for two moments: whole days from now for all its versions, moments for those that know them.
-fn times(not_before: &str, not_after: &str, now: i64) -> Result<Vec<String>, Failure> {
-    const DAY: i64 = 86_400;
-    let wrong = |text: &str| Failure::new(format!("'{text}' is no moment: write +365d, +52w3d or 20301231235959Z"));
-    let (from, until) = (relative(not_before), relative(not_after));
-    if let (Some(0), Some(until)) = (from, until)
-        && until % DAY == 0
-        && until > 0
-    {
-        return Ok(vec!["-days".to_owned(), (until / DAY).to_string()]);
-    }
-    let moment = |text: &str, relative: Option<i64>| match relative {
-        Some(seconds) => {
-            let moment = crate::moment::Moment::at(now + seconds);
-            Ok(format!("{:04}{:02}{:02}{:02}{:02}{:02}Z", moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second))
-        }
-        None if text.len() >= 13 && text.ends_with('Z') && text[..text.len() - 1].bytes().all(|byte| byte.is_ascii_digit()) => {
-            Ok(if text.len() == 13 { format!("{}00Z", &text[..12]) } else { text.to_owned() })
-        }
-        None => Err(wrong(text)),
-    };
-    Ok(vec!["-not_before".to_owned(), moment(not_before, from)?, "-not_after".to_owned(), moment(not_after, until)?])
-}
-
-/// `+32w1d2h3m4s` in seconds.
-fn relative(text: &str) -> Option<i64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+')?),
-    };
-    let mut seconds = 0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: i64 = rest.get(..digits)?.parse().ok()?;
-        let unit = rest[digits..].chars().next().unwrap_or('s');
-        let factor = match unit {
-            'w' => 604_800,
-            'd' => 86_400,
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        seconds += number.checked_mul(factor)?;
-        rest = rest.get(digits + 1..).unwrap_or_default();
-    }
-    Some(sign * seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{relative, times};
-
-    #[test]
-    fn moments_are_read() {
-        for (text, expect) in [
-            ("+0s", Some(0)),
-            ("+1w1d", Some(691_200)),
-            ("-30m", Some(-1800)),
-            ("+365d", Some(31_536_000)),
-            ("20300101000000Z", None),
-            ("+5x", None),
-        ] {
-            assert_eq!(relative(text), expect, "{text}");
-        }
-        assert_eq!(times("+0s", "+36500d", 0).unwrap_or_default(), ["-days", "36500"]);
-        let both = times("-1h", "203001010000Z", 7200).unwrap_or_default();
-        assert_eq!(both, ["-not_before", "19700101010000Z", "-not_after", "20300101000000Z"]);
-        assert!(times("+0s", "tomorrow", 0).is_err());
-    }
 }

@@ -9,7 +9,7 @@ use pgfleet_protocol::{Outcome, Status};
 use serde_json::{Value, json};
 
 use super::text::{Extensions, extensions, sorted, value};
-use super::{Kept, PASS_IN, Source, is_absent, must, openssl};
+use super::{Kept, PASS_IN, Source, is_absent, must, named, openssl};
 use crate::module::{Context, Failure, Plan, Planned};
 
 /// Names that people write for what a key is for, and openssl's.
@@ -36,7 +36,7 @@ pub(crate) fn plan(arguments: &OpensslCsr, context: &Context) -> Planned {
     let before = kept.content(context)?;
     if context.mode.is_check() && request.privatekey_path.as_ref().is_some_and(|path| !context.system.exists(path.as_ref())) {
         // An earlier task of the same check would have made the key.
-        return Ok(Plan::Done(results(&request, Outcome::changed().with("filename", arguments.path.as_str()))));
+        return Ok(Plan::Done(Outcome { status: Status::Changed, ..results(&request, named(&arguments.path)) }));
     }
     let made = make(&request, context)?;
     let after = match &before {
@@ -44,10 +44,9 @@ pub(crate) fn plan(arguments: &OpensslCsr, context: &Context) -> Planned {
         _ => made,
     };
     let content = arguments.return_content.then(|| String::from_utf8_lossy(&after).into_owned());
-    kept.plan(before, after, context, |outcome| {
-        let outcome = results(&request, outcome);
-        content.map_or(outcome.clone(), |content| outcome.with("csr", content))
-    })
+    let outcome = results(&request, named(&arguments.path));
+    let outcome = content.map_or(outcome.clone(), |content| outcome.with("csr", content));
+    kept.plan(before, after, context, outcome)
 }
 
 pub(crate) fn plan_pipe(arguments: &OpensslCsrPipe, context: &Context) -> Planned {
@@ -74,6 +73,8 @@ fn results(request: &RequestArguments, outcome: Outcome) -> Outcome {
         .with("extendedKeyUsage", extension("extendedKeyUsage"))
         .with("basicConstraints", extension("basicConstraints"))
         .with("ocspMustStaple", request.ocsp_must_staple)
+        .with("name_constraints_permitted", Vec::<String>::new())
+        .with("name_constraints_excluded", Vec::<String>::new())
 }
 
 /// Makes the request.

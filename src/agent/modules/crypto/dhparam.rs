@@ -1,9 +1,9 @@
 //! `openssl_dhparam`: Diffie-Hellman parameters.
 
-use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::crypto::OpensslDhparam;
+use pgfleet_protocol::{Outcome, Status};
 
-use super::{Kept, is_absent, must, openssl};
+use super::{Kept, is_absent, must, named, openssl};
 use crate::module::{Context, Plan, Planned};
 
 pub(crate) fn plan(arguments: &OpensslDhparam, context: &Context) -> Planned {
@@ -20,16 +20,19 @@ pub(crate) fn plan(arguments: &OpensslDhparam, context: &Context) -> Planned {
     if let Some(content) = before.as_ref().filter(|_| !arguments.force) {
         let said = openssl(context, &["dhparam", "-noout", "-text"], content, None)?;
         if said.is_success() && said.stdout_text().contains(&format!("({size} bit)")) {
-            return kept.settle(told(Outcome::unchanged().with("filename", arguments.path.as_str()), content), context);
+            return kept.settle(told(named(&arguments.path), content), context);
         }
     }
     let wish = arguments.clone();
-    Ok(Plan::change(Outcome::changed().with("filename", arguments.path.as_str()).with("size", size), move |context, _| {
+    let outcome = Outcome { status: Status::Changed, ..named(&arguments.path).with("size", size) };
+    Ok(Plan::change(outcome, move |context, _| {
         let content = must(context, &["dhparam", &size.to_string()], b"", None, "cannot make the parameters")?;
         let kept = Kept { path: &wish.path, attributes: wish.attributes(), backup: wish.backup };
-        match kept.plan(before, content.clone(), context, |outcome| told(outcome, &content))? {
-            Plan::Change(outcome, apply) => apply(context, outcome),
-            Plan::Done(outcome) => Ok(outcome),
-        }
+        let outcome = match kept.plan(before, content.clone(), context, told(named(&wish.path), &content))? {
+            Plan::Change(outcome, apply) => apply(context, outcome)?,
+            Plan::Done(outcome) => outcome,
+        };
+        // What was made cannot be foretold, and so has no diff.
+        Ok(Outcome { diff: Vec::new(), ..outcome })
     }))
 }

@@ -1,11 +1,15 @@
 //! `x509_certificate_info`: what a certificate says.
 
+use std::net::IpAddr;
+
 use pgfleet_protocol::modules::crypto::X509CertificateInfo;
 use pgfleet_protocol::{Map, Outcome};
 use serde_json::{Value, json};
 
 use super::privatekey::fingerprints;
-use super::text::{extensions, parts, value};
+use super::shape::Shape;
+use super::text::{Extensions, decimal, extensions, parts, value};
+use super::times::{moment, told};
 use super::{must, openssl};
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 
@@ -26,84 +30,95 @@ pub(crate) fn plan(arguments: &X509CertificateInfo, context: &Context) -> Planne
     }
     let dates = said(&["-dates"])?;
     for (name, key) in [("not_before", "notBefore="), ("not_after", "notAfter=")] {
-        outcome = outcome.with(name, moment(value(&dates, key).unwrap_or_default()));
+        outcome = outcome.with(name, told(value(&dates, key).unwrap_or_default()));
     }
     let is_over = !openssl(context, &["x509", "-noout", "-checkend", "0"], &content, None)?.is_success();
     let serial = said(&["-serial"])?;
-    let serial = value(&serial, "serial=").unwrap_or_default();
-    for (name, title) in [
-        ("subject_alt_name", "X509v3 Subject Alternative Name"),
-        ("basic_constraints", "X509v3 Basic Constraints"),
-        ("key_usage", "X509v3 Key Usage"),
-        ("extended_key_usage", "X509v3 Extended Key Usage"),
-    ] {
-        let extension = found.iter().find(|(known, _)| known.split(':').next() == Some(title));
-        let values = extension.map(|(_, values)| values.iter().map(|value| value.replace("IP Address:", "IP:")).collect::<Vec<_>>());
-        outcome = outcome
-            .with(name, json!(values))
-            .with(&format!("{name}_critical"), extension.is_some_and(|(known, _)| known.ends_with("critical")));
-    }
-    for (name, title) in
-        [("subject_key_identifier", "X509v3 Subject Key Identifier"), ("authority_key_identifier", "X509v3 Authority Key Identifier")]
-    {
-        let identifier =
-            found.get(title).and_then(|values| values.first()).map(|value| value.trim_start_matches("keyid:").to_ascii_lowercase());
-        outcome = outcome.with(name, json!(identifier));
-    }
-    let valid_at: Result<Map, Failure> =
-        if arguments.valid_at.is_empty() { Ok(Map::new()) } else { Err(Failure::new("valid_at is not supported")) };
+    let outcome = with_extensions(outcome, &found);
+    let outcome = with_public_key(outcome, said(&["-pubkey"])?, context)?;
     Ok(Plan::Done(
         outcome
             .with("expired", is_over)
             .with("version", value(&text, "Version:").and_then(|version| version.split_whitespace().next()?.parse::<i64>().ok()))
-            .with("serial_number", decimal(serial))
+            .with("serial_number", decimal(value(&serial, "serial=").unwrap_or_default()))
             .with("signature_algorithm", value(&text, "Signature Algorithm:").unwrap_or_default())
-            .with("public_key", said(&["-pubkey"])?)
             .with("fingerprints", fingerprints(&der))
-            .with("valid_at", valid_at?),
+            .with("valid_at", valid_at(arguments, &dates, context)?),
     ))
 }
 
-/// `Nov 21 22:32:05 2026 GMT` as `20261121223205Z`.
-fn moment(text: &str) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [month, day, clock, year, ..] = words[..] else { return text.to_owned() };
-    let month = MONTHS.iter().position(|name| *name == month).map_or(0, |at| at + 1);
-    format!("{year}{month:02}{day:0>2}{}Z", clock.replace(':', ""))
+fn with_extensions(mut outcome: Outcome, found: &Extensions) -> Outcome {
+    for (name, title, is_sorted) in [
+        ("subject_alt_name", "X509v3 Subject Alternative Name", false),
+        ("basic_constraints", "X509v3 Basic Constraints", true),
+        ("key_usage", "X509v3 Key Usage", true),
+        ("extended_key_usage", "X509v3 Extended Key Usage", true),
+    ] {
+        let told = extension(found, title);
+        let is_critical = told.is_some_and(|(_, is_critical)| is_critical);
+        let values = told.map(|(values, _)| {
+            let mut values: Vec<String> = values.iter().map(|value| general_name(value)).collect();
+            if is_sorted {
+                values.sort();
+            }
+            values
+        });
+        outcome = outcome.with(name, json!(values)).with(&format!("{name}_critical"), is_critical);
+    }
+    for name in ["subject", "authority"] {
+        let title = if name == "subject" { "X509v3 Subject Key Identifier" } else { "X509v3 Authority Key Identifier" };
+        let identifier = extension(found, title).and_then(|(values, _)| values.first());
+        let identifier = identifier.map(|value| value.trim_start_matches("keyid:").to_ascii_lowercase());
+        outcome = outcome.with(&format!("{name}_key_identifier"), identifier);
+    }
+    let staple = extension(found, "TLS Feature");
+    let access = |method: &str| {
+        let ways = extension(found, "Authority Information Access").into_iter().flat_map(|(ways, _)| ways);
+        ways.filter_map(|way| way.strip_prefix(method)?.strip_prefix(" - URI:")).next().map(str::to_owned)
+    };
+    outcome
+        .with("ocsp_must_staple", staple.map(|(values, _)| values.iter().any(|value| value.contains("status_request"))))
+        .with("ocsp_must_staple_critical", staple.is_some_and(|(_, is_critical)| is_critical))
+        .with("ocsp_uri", access("OCSP"))
+        .with("issuer_uri", access("CA Issuers"))
 }
 
-/// A number of any length, from hexadecimal digits; text where it is too long for JSON's numbers of ours.
-fn decimal(hex: &str) -> Value {
-    if let Ok(number) = u64::from_str_radix(hex, 16) {
-        return number.into();
+/// A name as Ansible tells it: openssl writes addresses in its own way.
+fn general_name(told: &str) -> String {
+    match told.strip_prefix("IP Address:") {
+        Some(address) => format!("IP:{}", address.parse::<IpAddr>().map_or(address.to_owned(), |address| address.to_string())),
+        None => told.to_owned(),
     }
-    let mut digits = vec![0_u32];
-    for digit in hex.chars().filter_map(|digit| digit.to_digit(16)) {
-        let mut carry = digit;
-        for place in &mut digits {
-            let sum = *place * 16 + carry;
-            *place = sum % 10;
-            carry = sum / 10;
-        }
-        while carry > 0 {
-            digits.push(carry % 10);
-            carry /= 10;
-        }
-    }
-    Value::from(digits.iter().rev().map(ToString::to_string).collect::<String>())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+fn with_public_key(outcome: Outcome, pem: String, context: &Context) -> Result<Outcome, Failure> {
+    let look = |words: &[&str]| must(context, &[&["pkey", "-pubin"], words].concat(), pem.as_bytes(), None, "cannot read the public key");
+    let text = look(&["-noout", "-text"])?;
+    let (text, der) = (String::from_utf8_lossy(&text), look(&["-outform", "DER"])?);
+    let shape = Shape::read(&text);
+    Ok(outcome
+        .with("public_key_type", shape.as_ref().map(|shape| shape.kind.word()))
+        .with("public_key_data", shape.map(|shape| shape.public_data(&text)).unwrap_or_default())
+        .with("public_key_fingerprints", fingerprints(&der))
+        .with("public_key", pem))
+}
 
-    use super::{decimal, moment};
+/// The values of an extension, and whether it is critical.
+fn extension<'a>(found: &'a Extensions, title: &str) -> Option<(&'a [String], bool)> {
+    found.iter().find_map(|(name, values)| Some((values.as_slice(), name.strip_prefix(title)?.contains("critical"))))
+}
 
-    #[test]
-    fn moments_and_numbers_are_told() {
-        assert_eq!(moment("Nov  1 02:32:05 2026 GMT"), "20261101023205Z");
-        assert_eq!(decimal("0A"), json!(10));
-        assert_eq!(decimal("10000000000000000"), json!("18446744073709551616"));
+/// At which of the moments asked for the certificate holds.
+fn valid_at(arguments: &X509CertificateInfo, dates: &str, context: &Context) -> Result<Map, Failure> {
+    let now = context.system.now().duration_since(std::time::UNIX_EPOCH).map_or(0, |passed| passed.as_secs()).cast_signed();
+    let date = |name: &str| told(value(dates, name).unwrap_or_default());
+    let (from, until) = (date("notBefore="), date("notAfter="));
+    let mut answers = Map::new();
+    for (name, asked) in &arguments.valid_at {
+        let asked = asked.as_str().ok_or_else(|| Failure::new(format!("The value for valid_at.{name} must be of type string")))?;
+        let at = moment(asked, now).map_err(|failure| Failure::new(format!("valid_at.{name}: {}", failure.message)))?;
+        // Both are written alike, so that text compares as time.
+        answers.insert(name.clone(), (from <= at && at <= until).into());
     }
+    Ok(answers)
 }

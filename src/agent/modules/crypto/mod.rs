@@ -7,7 +7,9 @@ pub(super) mod csr;
 pub(super) mod dhparam;
 pub(super) mod info;
 pub(super) mod privatekey;
+mod shape;
 mod text;
+mod times;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use pgfleet_protocol::modules::content::Presence;
 use pgfleet_protocol::{FileAttributes, HostPath, Outcome, Secret};
 
-use crate::attributes::{Difference, with_path_info};
+use crate::attributes::Difference;
 use crate::module::{Apply, Context, Failure, Plan, Planned, WithContext};
 use crate::replacement::{Replacement, Staged, back_up};
 use crate::system::{Finished, Program};
@@ -91,8 +93,8 @@ impl Kept<'_> {
         context.system.read_if_there(self.path.as_ref()).context(format_args!("cannot read {}", self.path))
     }
 
-    /// The plan that gives it this content, with the results added.
-    fn plan(&self, before: Option<Vec<u8>>, after: Vec<u8>, context: &Context, results: impl FnOnce(Outcome) -> Outcome) -> Planned {
+    /// The plan that gives it this content. Its results are these alone: a file's owner, mode and size are not told.
+    fn plan(&self, before: Option<Vec<u8>>, after: Vec<u8>, context: &Context, results: Outcome) -> Planned {
         let folder = Path::new(self.path.as_str()).parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder.filter(|folder| !context.system.exists(folder) && !context.mode.is_check()) {
             return Err(Failure::new(format!("The directory {} does not exist or the file is not a directory", folder.display())));
@@ -105,9 +107,14 @@ impl Kept<'_> {
             backup: self.backup,
             ..Replacement::default()
         };
+        let told = move |outcome: Outcome| {
+            let backup = outcome.data.get("backup_file").cloned();
+            let outcome = Outcome { data: results.data.clone(), ..outcome };
+            backup.map_or(outcome.clone(), |backup| outcome.with("backup_file", backup))
+        };
         Ok(match replacement.plan(context)? {
-            Plan::Done(outcome) => Plan::Done(results(outcome.with("filename", self.path.as_str()))),
-            Plan::Change(outcome, apply) => Plan::Change(results(outcome.with("filename", self.path.as_str())), apply),
+            Plan::Done(outcome) => Plan::Done(told(outcome)),
+            Plan::Change(outcome, apply) => Plan::change(told(outcome), move |context, outcome| apply(context, outcome).map(told)),
         })
     }
 
@@ -117,18 +124,18 @@ impl Kept<'_> {
         let difference = Difference::find(context.system, &self.attributes, found.as_ref(), false)?;
         let path = PathBuf::from(self.path.as_str());
         if difference.is_none() {
-            return Ok(Plan::Done(with_path_info(outcome, context, &path)));
+            return Ok(Plan::Done(outcome));
         }
         let outcome = Outcome { status: pgfleet_protocol::Status::Changed, ..outcome };
         Ok(Plan::change(outcome, move |context, outcome| {
             difference.apply(context.system, &path)?;
-            Ok(with_path_info(outcome, context, &path))
+            Ok(outcome)
         }))
     }
 
     /// The plan that takes it away.
     fn removal(&self, context: &Context) -> Planned {
-        let outcome = Outcome::unchanged().with("filename", self.path.as_str());
+        let outcome = named(self.path);
         let path = PathBuf::from(self.path.as_str());
         if context.system.lstat_if_there(&path)?.is_none() {
             return Ok(Plan::Done(outcome));
@@ -143,6 +150,11 @@ impl Kept<'_> {
         });
         Ok(Plan::Change(Outcome { status: pgfleet_protocol::Status::Changed, ..outcome }, remove))
     }
+}
+
+/// The beginning of results: the file's name.
+fn named(path: &HostPath) -> Outcome {
+    Outcome::unchanged().with("filename", path.as_str())
 }
 
 fn is_absent(state: Presence) -> bool {

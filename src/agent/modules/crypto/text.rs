@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 /// The extensions of a text: name, with `critical` behind it where it is, and values.
 pub(super) type Extensions = BTreeMap<String, Vec<String>>;
 
@@ -55,9 +57,32 @@ pub(super) fn parts(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// A number of any length, from hexadecimal digits; text where it is too long for JSON's numbers of ours.
+pub(super) fn decimal(hex: &str) -> Value {
+    if let Ok(number) = u64::from_str_radix(hex, 16) {
+        return number.into();
+    }
+    let mut digits = vec![0_u32];
+    for digit in hex.chars().filter_map(|digit| digit.to_digit(16)) {
+        let mut carry = digit;
+        for place in &mut digits {
+            let sum = *place * 16 + carry;
+            *place = sum % 10;
+            carry = sum / 10;
+        }
+        while carry > 0 {
+            digits.push(carry % 10);
+            carry /= 10;
+        }
+    }
+    Value::from(digits.iter().rev().map(ToString::to_string).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{extensions, parts, sorted};
+    use serde_json::json;
+
+    use super::{decimal, extensions, parts, sorted};
 
     #[test]
     fn extensions_are_read() {
@@ -74,5 +99,11 @@ mod tests {
     fn names_are_taken_apart() {
         let text = "subject=\n    countryName               = NL\n    commonName                = a = b\n";
         assert_eq!(parts(text), [("countryName".to_owned(), "NL".to_owned()), ("commonName".to_owned(), "a = b".to_owned())]);
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_told() {
+        assert_eq!(decimal("0A"), json!(10));
+        assert_eq!(decimal("10000000000000000"), json!("18446744073709551616"));
     }
 }
