@@ -41,7 +41,7 @@ readonly real="$prefix.20" ours="$prefix.21"
 on() { local host=$1; shift; ssh $options "root@$host" "$@"; }
 
 # Python is for the real tool; both hosts get it, to be alike.
-install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-apt >/dev/null"
+install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-apt git >/dev/null"
 on "$real" "$install" & on "$ours" "$install"; wait $!
 
 for host in "$real" "$ours"; do

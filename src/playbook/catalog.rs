@@ -181,6 +181,16 @@ pub(crate) const UNKNOWN: ModuleSpec = engine_spec!("unknown", "A module that is
 
 /// Names that only later versions can do, with what to say.
 const NOT_YET: &[(&str, &str)] = &[
+    (
+        "apt_key",
+        "apt_key is not supported, and Debian 13 has no apt-key; use deb822_repository with signed_by, or get_url into /etc/apt/keyrings",
+    ),
+    ("archive", "archive is not supported; run tar as a command, with creates"),
+    (
+        "synchronize",
+        "synchronize is not supported, since it needs rsync on both sides; use copy (with remote_src where both folders are on the host), \
+         or run rsync as a command with delegate_to: localhost",
+    ),
     ("firewalld", "firewalld is not supported; run firewall-cmd as a command"),
     ("ufw", "ufw is not supported; run ufw as a command"),
     ("selinux", "SELinux is not supported; run setenforce as a command"),

@@ -6,5 +6,9 @@ for file in $(find . -type f -not -path './registered/*' | sort); do sed "s|^|$f
 grep -E '^(teller|robot|tellers|daemon|users):' /etc/passwd /etc/group /etc/shadow | sed -E 's/:[0-9]{5}:/:DAY:/'
 systemctl show -p ActiveState,UnitFileState,ExecMainStartTimestampMonotonic teller | sed 's/Monotonic=[1-9].*/Monotonic=started/'
 dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' | sort
+git -C /srv/sources/clone remote -v
+git -C /srv/sources/clone rev-parse HEAD
+debconf-show tzdata | grep Areas
+dpkg --get-selections adduser
 crontab -u teller -l | sed 's|^|crontab teller: |'
 sed 's|^|cron.d: |' /etc/cron.d/differential

@@ -22,9 +22,6 @@ pub(crate) fn plan(arguments: &DpkgSelections, context: &Context) -> Planned {
     if found == wished {
         return Ok(Plan::Done(outcome));
     }
-    if found == Want::Unknown && !context.mode.is_check() {
-        return Err(Failure::new(format!("dpkg does not know the package '{}'; a selection needs an installed package", arguments.name)));
-    }
     let line = format!("{} {}\n", arguments.name, wished.word());
     Ok(Plan::change(outcome, move |context, outcome| {
         let finished = context.run(Program::new(["dpkg", "--set-selections"]).stdin(line)).context("cannot run dpkg")?;

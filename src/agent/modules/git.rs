@@ -124,7 +124,7 @@ impl Checkout {
         clone_options.extend(options.text("reference").map(|path| format!("--reference={path}")));
         Ok(Self {
             program,
-            repo: text("repo"),
+            repo: address(text("repo")),
             folder: if is_bare { dest.clone() } else { dest.join(".git") },
             dest,
             remote: options.text("remote").unwrap_or("origin").to_owned(),
@@ -274,4 +274,9 @@ impl Checkout {
         }
         Ok(())
     }
+}
+
+/// A repository's address as git keeps it: that of a folder of the host says so, which also makes git copy instead of linking.
+fn address(repo: String) -> String {
+    if repo.starts_with('/') { format!("file://{repo}") } else { repo }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pgfleet_protocol::modules::files::Copy;
 use pgfleet_protocol::{FileAttributes, FileMode, Outcome, Status};
+use serde_json::Value;
 
 use super::{FileCopy, Source};
 use crate::attributes::{Difference, with_path_info};
@@ -18,7 +19,17 @@ pub(super) fn plan(arguments: &Copy, source: &Path, dest: &Path, context: &Conte
     }
     let mut steps = Vec::new();
     walk(arguments, source, dest, context, &mut steps)?;
-    let base = Outcome::changed_if(!steps.is_empty()).with("src", source.to_string_lossy()).with("dest", dest.to_string_lossy());
+    // Both as they were written where it is the folder's content that is copied.
+    let contents_only = arguments.src.as_deref().filter(|src| src.ends_with('/'));
+    let (told_source, told_dest) = match contents_only {
+        Some(src) => (src.into(), arguments.dest.as_str().into()),
+        None => (source.to_string_lossy(), dest.to_string_lossy()),
+    };
+    let base = Outcome::changed_if(!steps.is_empty())
+        .with("src", told_source)
+        .with("dest", told_dest)
+        .with("checksum", Value::Null)
+        .with("md5sum", Value::Null);
     if steps.is_empty() {
         return Ok(Plan::Done(with_path_info(base, context, dest)));
     }
@@ -67,10 +78,10 @@ fn folder_step(arguments: &Copy, source: &Path, dest: &Path, context: &Context) 
     if there.as_ref().is_some_and(|there| !there.is_directory()) {
         return Err(Failure::new(format!("{} is there and is not a directory", dest.display())));
     }
-    let mode = match (&arguments.directory_mode, &there) {
-        (Some(mode), _) => Some(mode.clone()),
-        (None, Some(_)) => None,
-        (None, None) => context.system.stat(source).ok().map(|found| FileMode::Octal(found.mode)),
+    // What is new is as its original, and what is there stays as it is.
+    let mode = match &there {
+        Some(_) => None,
+        None => context.system.stat(source).ok().map(|found| FileMode::Octal(found.mode)),
     };
     let wish = FileAttributes { mode, ..arguments.attributes() };
     let difference = Difference::find(context.system, &wish, there.as_ref(), true)?;
