@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgfleet_template::{Condition, Node, Problem, Raw};
+use pgfleet_template::{Condition, Node, Problem, Raw, Text};
 
 use super::{Reading, parent};
-use crate::keywords::{PLAY, SHARED};
+use crate::keywords::{ORDERS, PLAY, SHARED, STRATEGIES};
 use crate::{Gather, Play, Settings, Step, Task};
 
 const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
@@ -118,10 +118,10 @@ impl Reading<'_> {
             prompts: self.prompts(node),
             vars_files: self.vars_files(node),
             serial: self.one_or_more(node, "serial"),
-            strategy: self.strategy(node),
+            strategy: self.word(node, "strategy", STRATEGIES),
             max_fail_percentage: self.optional(node, "max_fail_percentage"),
             force_handlers: self.optional(node, "force_handlers"),
-            order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"]),
+            order: self.word(node, "order", ORDERS),
             settings,
             pre_tasks,
             roles,
@@ -169,18 +169,11 @@ impl Reading<'_> {
         items.iter().filter_map(|item| Some((item.place.clone(), self.raw(item)?))).collect()
     }
 
-    fn strategy(&mut self, node: &Node) -> Option<String> {
-        self.word(
-            node,
-            "strategy",
-            &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"],
-        )
-    }
-
+    /// One of several words, or a template that gives one when the play begins.
     fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {
         let value = node.get(key)?;
         match value.as_text() {
-            Some(word) if known.contains(&word) => Some(word.to_owned()),
+            Some(word) if known.contains(&word) || Text::is_template(word) => Some(word.to_owned()),
             _ => {
                 let written = value.scalar_text().unwrap_or(value.kind_name()).to_owned();
                 let problem = value
