@@ -115,6 +115,15 @@ pub enum Event {
         /// For whom.
         hosts: Vec<String>,
     },
+    /// A key stands twice in a mapping of a file; the last value counts.
+    DuplicateKey {
+        /// As Python shows it.
+        key: String,
+        /// Where it stands again, `file:line:column`.
+        place: String,
+        /// The line on which it stands first.
+        first: usize,
+    },
     /// Something that a person should know.
     Warning {
         /// What.
@@ -131,4 +140,18 @@ pub enum Event {
         /// Milliseconds that it took.
         milliseconds: u64,
     },
+}
+
+impl Event {
+    /// What a person should know, as one sentence; nothing for other events.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Warning { message } => Some(message.clone()),
+            Self::DuplicateKey { key, place, first } => {
+                Some(format!("{place}: duplicate key {key}, first on line {first}; the last value counts"))
+            }
+            _ => None,
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Fate {
     Unreachable,
     /// `meta: end_host` ended it for this play.
     Ended,
+    /// `meta: end_role` ended the role around for it.
+    LeftRole,
 }
 
 /// One host's variables, fate and counts.

@@ -55,6 +55,10 @@ impl Run {
             "flush_handlers" => self.flush_handlers(playing, &chosen).await?,
             "end_play" => playing.end(true),
             "end_batch" => playing.end(false),
+            "end_role" if task.settings.role.is_none() => {
+                return Err(Problem::new("'meta: end_role' stands in a role").at(&task.place));
+            }
+            "end_role" => chosen.iter().for_each(|host| host.meet(Fate::LeftRole)),
             "end_host" => chosen.iter().for_each(|host| host.meet(Fate::Ended)),
             "clear_facts" => playing.hosts().iter().for_each(|host| host.clear_facts()),
             "clear_host_errors" => playing.pardon(),

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use pgfleet_inventory::read_variables;
+use pgfleet_playbook::keywords::{ORDERS, STRATEGIES};
 use pgfleet_playbook::{Arguments, Gather, Kind, Play, Settings, Task, lookup_module};
-use pgfleet_template::{Problem, Raw, Scope, Value, Vars, to_json};
+use pgfleet_template::{Place, Problem, Raw, Scope, Text, Value, Vars, to_json};
 
 use crate::Event;
 use crate::hosts::{Fate, HostState};
@@ -104,12 +105,14 @@ impl Playing {
 impl Run {
     /// Runs one play; true when all its hosts are lost, which ends the run.
     pub(crate) async fn play(self: &Arc<Self>, play: &Play) -> Result<bool, Problem> {
-        let prompted = self.prompted(play).await?;
+        let mut prompted = self.prompted(play).await?;
         if self.options.stop.is_asked() {
             return Ok(false);
         }
+        let scope = self.play_scope(&prompted.folder, &prompted.vars);
+        prompted.strategy = word(prompted.strategy, "strategy", STRATEGIES, &scope).map_err(|problem| problem.at(&prompted.place))?;
+        prompted.order = word(prompted.order, "order", ORDERS, &scope).map_err(|problem| problem.at(&prompted.place))?;
         let play = &prompted;
-        let scope = self.play_scope(&play.folder, &play.vars);
         let in_order = self.select(play, &scope)?;
         let names = ordered(play, in_order.clone());
         let title = match &play.name {
@@ -262,9 +265,6 @@ impl Run {
         let magic = vars([
             ("ansible_play_hosts_all", names(all)),
             ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
-            ("ansible_play_role_names", Value::from(Vec::<String>::new())),
-            ("ansible_role_names", Value::from(Vec::<String>::new())),
-            ("ansible_dependent_role_names", Value::from(Vec::<String>::new())),
             ("environment", Value::from(Vec::<String>::new())),
             ("playbook_dir", Value::from(folder.display().to_string())),
         ]);
@@ -371,6 +371,16 @@ impl Run {
 
 fn names(hosts: &[Arc<HostState>]) -> Value {
     Value::from(hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>())
+}
+
+/// A keyword of a play that takes one of several words, or a template for one.
+fn word(written: Option<String>, key: &str, known: &[&str], scope: &Scope) -> Result<Option<String>, Problem> {
+    let Some(template) = written.as_deref().filter(|word| Text::is_template(word)) else { return Ok(written) };
+    let value = Raw::from_text(template, &Place::new("", 0, 0))?.evaluate(scope)?;
+    match value.as_str().filter(|word| known.contains(word)) {
+        Some(word) => Ok(Some(word.to_owned())),
+        None => Err(Problem::new(format!("'{key}' is one of {}, not '{value}'", known.join(", ")))),
+    }
 }
 
 /// Hosts in the order that the play wishes.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use pgfleet_playbook::Play;
+use pgfleet_playbook::{Hashing, Play};
 use pgfleet_protocol::Argument;
-use pgfleet_template::{Problem, Raw, Scope, Value, to_json};
+use pgfleet_template::{Place, Problem, Raw, Scope, Value, to_json};
 
 use crate::attempt::Attempt;
 use crate::play::{text_of, truth};
 use crate::run::Run;
+use crate::scopes::vars;
 use crate::{Ending, TaskResult};
 
 /// What a person answers, some time.
@@ -51,6 +52,10 @@ impl Run {
                 Some(default) if typed.is_empty() => default,
                 _ => Value::from(typed),
             };
+            let value = match &prompt.encrypt {
+                Some(hashing) => hashed(value, hashing, &scope).map_err(|problem| problem.at(&prompt.place))?,
+                None => value,
+            };
             Arc::make_mut(&mut play.vars).insert(prompt.name.clone(), Raw::from(value));
         }
         Ok(play)
@@ -65,6 +70,18 @@ impl Run {
             self.warn("***** VALUES ENTERED DO NOT MATCH ****");
         }
     }
+}
+
+/// The hash of an answer, made by the filter of that name.
+fn hashed(value: Value, hashing: &Hashing, scope: &Scope) -> Result<Value, Problem> {
+    let given = vars([
+        ("answer", value),
+        ("kind", Value::from(hashing.kind.as_str())),
+        ("salt", hashing.salt.as_deref().map_or(Value::from(()), Value::from)),
+        ("salt_size", Value::from(hashing.salt_size.unwrap_or(16))),
+    ]);
+    let place = Place::new("", 0, 0);
+    Raw::from_text("{{ answer | password_hash(kind, salt, salt_size) }}", &place)?.evaluate(&scope.over(Arc::new(given)))
 }
 
 impl Attempt<'_> {

@@ -193,6 +193,9 @@ impl Run {
     }
 
     pub(crate) fn tell(&self, event: &Event) {
+        for found in self.options.loader.files().shelf().iter().flat_map(|shelf| shelf.take_duplicates()) {
+            (self.report)(&Event::DuplicateKey { key: found.key, place: found.place.to_string(), first: found.first });
+        }
         (self.report)(event);
     }
 

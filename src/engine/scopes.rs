@@ -56,7 +56,7 @@ impl Run {
         let scope = scope.over(playing.roles.vars()).over_all(role.map(Role::task_vars));
         let scope = scope.over_all(handler.settings.vars.iter().cloned()).over_all(role.map(Role::task_parameters));
         let scope = scope.over_all(handler.settings.parameters.iter().cloned()).over(self.options.extra.clone()).over(self.constants());
-        scope.over(playing.magic.clone()).over_all(role.map(role_variables))
+        scope.over(playing.magic.clone()).over(playing.roles.names()).over_all(role.map(role_variables))
     }
 
     /// Folders in which a task looks for files: its roles', its own, the play's, the project's.

@@ -58,6 +58,7 @@ impl Run {
             // A role that has run on a host does not run there again, unless it says that it may.
             let hosts = playing.roles.lacking(role, hosts);
             self.steps(playing, &block.block, hosts.clone()).await?;
+            hosts.iter().filter(|host| host.fate() == Fate::LeftRole).for_each(|host| host.meet(Fate::Active));
             playing.roles.complete(role, &active(&hosts));
             return Ok(());
         }

@@ -92,7 +92,6 @@ impl Walk<'_> {
         let context = Context::of_variables();
         if let Some(vars) = body.get("vars").filter(|vars| vars.mapping().is_some_and(|entries| !entries.is_empty())) {
             self.variables(vars, &context);
-            self.traps(vars);
             if inventory.members(text).is_empty() && text != "all" {
                 let message = format!("variables are set for the group '{text}', which has no hosts");
                 self.found(Severity::Hint, "inventory", &name.place, text, message);
@@ -108,7 +107,6 @@ impl Walk<'_> {
                 }
                 if vars.mapping().is_some() {
                     self.variables(vars, &context);
-                    self.traps(vars);
                 }
             }
         }

@@ -65,7 +65,7 @@ fn close_name<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'
 impl Walk<'_> {
     /// Reports names that nothing defines.
     pub(crate) fn unknown_names(&mut self) {
-        if self.request.inventory.is_none() || self.request.names_are_open || self.is_open {
+        if self.request.inventory.is_none() || self.request.names_are_open {
             return;
         }
         let asked = self.asked_for();
@@ -76,8 +76,10 @@ impl Walk<'_> {
             }
             let close = close_name(&found.name, self.defined.iter().map(String::as_str));
             // A name that may never be asked for is often one that only some inventories have.
-            let severity = match (found.is_certain, &close) {
+            let severity = match (found.is_certain && !self.is_open, &close) {
                 (true, _) => Severity::Error,
+                // A file that only a run knows may define it, but hardly a slip.
+                (false, None) if self.is_open => continue,
                 (false, Some(_)) => Severity::Warning,
                 (false, None) => Severity::Hint,
             };

@@ -30,7 +30,7 @@ impl Walk<'_> {
         }
         if !self.request.files().is_file(path) {
             let place = Place::new(path.to_string_lossy(), 0, 0);
-            return self.found(Severity::Error, "file", &place, "", format!("there is no playbook {}", path.display()));
+            return self.found(Severity::Error, "file", &place, "", "there is no such playbook");
         }
         let folder = Rc::new(folder_of(path));
         // Variables beside a playbook that another one imports are read for it, too.

@@ -6,18 +6,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use pgfleet_playbook::Loader;
-use pgfleet_template::{Node, Place, Problem, SourceFile};
+use pgfleet_template::{Duplicate, Node, Place, Problem, SourceFile};
 
 /// Reads files as the loader of a run does, which parses none of them again.
 pub(crate) struct Sources<'r> {
     loader: &'r Loader,
     documents: HashMap<PathBuf, Option<Arc<Node>>>,
+    /// Keys that stand twice, not told yet.
+    pub(crate) duplicates: Vec<Duplicate>,
     texts: HashMap<Arc<str>, Rc<SourceFile>>,
 }
 
 impl<'r> Sources<'r> {
     pub(crate) fn new(loader: &'r Loader) -> Self {
-        Self { loader, documents: HashMap::new(), texts: HashMap::new() }
+        Self { loader, documents: HashMap::new(), duplicates: Vec::new(), texts: HashMap::new() }
     }
 
     /// How many files were read.
@@ -44,6 +46,7 @@ impl<'r> Sources<'r> {
         self.documents.insert(path.to_owned(), None);
         let source = self.text(path)?;
         let document = source.document("a second document; a file here holds one")?.filter(|node| !node.is_null());
+        self.duplicates.extend(source.duplicates());
         self.documents.insert(path.to_owned(), document.clone());
         Ok(document)
     }

@@ -15,6 +15,7 @@ impl Walk<'_> {
         let lazily = Context { in_loop: true, ..context.unsure() };
         match &node.kind {
             NodeKind::Mapping(entries) => {
+                self.traps(node);
                 for (key, value) in entries {
                     let Some(name) = key.scalar_text() else { continue };
                     self.declare(name);
@@ -42,7 +43,6 @@ impl Walk<'_> {
         }
         if let Some(document) = self.document(path) {
             self.variables(&document, context);
-            self.traps(&document);
         }
     }
 

@@ -141,7 +141,11 @@ impl<'r> Walk<'r> {
 
     /// A document, its problem told.
     pub(crate) fn document(&mut self, path: &Path) -> Option<Arc<Node>> {
-        match self.sources.document(path) {
+        let document = self.sources.document(path);
+        for found in std::mem::take(&mut self.sources.duplicates) {
+            self.problem(Severity::Warning, "yaml", found.problem());
+        }
+        match document {
             Ok(document) => document,
             Err(problem) => {
                 let problem = problem.at(&Place::new(path.to_string_lossy(), 0, 0));

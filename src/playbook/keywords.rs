@@ -93,3 +93,10 @@ pub const OF_INCLUDES: &[&str] = &[
     "vars",
     "when",
 ];
+
+/// Words that `strategy` takes.
+pub const STRATEGIES: &[&str] =
+    &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"];
+
+/// Words that `order` takes.
+pub const ORDERS: &[&str] = &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"];

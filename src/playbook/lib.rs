@@ -15,7 +15,7 @@ mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
 pub use load::{FoundRole, Included, Loader, MAX_INCLUDE_DEPTH, RoleSearch, misfit};
-pub use play::{Gather, Play, Playbook, Prompt};
+pub use play::{Gather, Hashing, Play, Playbook, Prompt};
 pub use role::{Role, RoleChoice, RoleOrigin};
 pub use settings::{ModuleDefaults, Settings};
 pub use split::{BESIDE_COMMANDS, parse_pairs, split_words};

@@ -38,8 +38,21 @@ pub struct Prompt {
     pub confirm: bool,
     /// Where nothing is typed, or nobody can be asked.
     pub default: Option<Raw>,
+    /// How the answer is hashed.
+    pub encrypt: Option<Hashing>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// How an answer is hashed, in the words of the filter `password_hash`.
+#[derive(Clone, Debug)]
+pub struct Hashing {
+    /// Its kind.
+    pub kind: String,
+    /// Its salt; a random one where there is none.
+    pub salt: Option<String>,
+    /// Signs of a random salt.
+    pub salt_size: Option<u64>,
 }
 
 /// One play. Its tasks' settings already hold what they inherit from it.
@@ -67,13 +80,13 @@ pub struct Play {
     pub vars_files: Vec<(Place, Raw)>,
     /// Sizes of batches: numbers or percentages.
     pub serial: Vec<Raw>,
-    /// `linear` or `free`.
+    /// `linear` or `free`, or a template.
     pub strategy: Option<String>,
     /// Failed hosts, in percent of a batch, beyond which the play ends.
     pub max_fail_percentage: Option<Raw>,
     /// Run notified handlers even after a failure.
     pub force_handlers: Option<Raw>,
-    /// Order of hosts: `inventory`, `sorted`, `reverse_sorted`, `reverse_inventory`, `shuffle`.
+    /// Order of hosts, or a template: `inventory`, `sorted`, `reverse_sorted`, `reverse_inventory`, `shuffle`.
     pub order: Option<String>,
     /// Own settings; `vars` stays empty here, play variables have a place of their own.
     pub settings: Settings,

@@ -34,7 +34,7 @@ pub use place::Place;
 pub use problem::{Problem, closest, distance};
 pub use raw::{Raw, Vars};
 pub use scope::{Delimiters, Language, Scope, TemplateOptions};
-pub use shelf::Shelf;
+pub use shelf::{Duplicate, Shelf};
 pub use source::SourceFile;
 pub use value::{computed_map, from_json, is_omit, mapping, omit, to_json};
 pub use vault::{Vault, VaultPassword};

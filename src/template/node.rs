@@ -2,7 +2,7 @@
 
 use crate::{Place, Problem, Value};
 
-/// One node of a YAML document. Aliases and merge keys are already resolved, duplicate keys already refused.
+/// One node of a YAML document. Aliases and merge keys are already resolved, of keys that stand twice the last value is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Where it begins.

@@ -91,7 +91,8 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(steps, candidate)| *steps <= limit && *candidate != word)
+        // Of a word of one sign nothing would remain.
+        .filter(|(steps, candidate)| *steps <= limit && *steps < word.chars().count() && *candidate != word)
         .min_by_key(|(steps, _)| *steps)
         .map(|(_, candidate)| candidate)
 }

@@ -3,19 +3,48 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Node, Problem};
+use crate::{Node, Place, Problem};
 
-/// The documents of a file.
-pub(crate) type Documents = Arc<Vec<Arc<Node>>>;
+/// A key that stands twice in a mapping, of which the last value counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The key as Python shows it: text in quotes.
+    pub key: String,
+    /// Where it stands again.
+    pub place: Place,
+    /// The line on which it stands first.
+    pub first: usize,
+}
+
+impl Duplicate {
+    /// As a problem.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let message = format!("duplicate key {}, first on line {}", self.key, self.first);
+        Problem::new(message).at(&self.place).with_hint("the last value counts")
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    /// Keys that stand twice in one mapping.
+    pub(crate) duplicates: Vec<Duplicate>,
+}
 
 /// Documents by the name of their file.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    documents: Mutex<HashMap<Arc<str>, Known>>,
+    kept: Mutex<Kept>,
 }
 
-/// The text that was parsed, and what came of it.
-type Known = (Arc<str>, Documents);
+#[derive(Debug, Default)]
+struct Kept {
+    /// Texts, and what came of them.
+    files: HashMap<Arc<str>, (Arc<str>, Arc<Documents>)>,
+    untold: Vec<Duplicate>,
+}
 
 impl Shelf {
     /// The documents of this text; `parse` reads it where it is new, or not what it was.
@@ -23,15 +52,23 @@ impl Shelf {
         &self,
         name: &Arc<str>,
         text: &Arc<str>,
-        parse: impl FnOnce() -> Result<Vec<Node>, Problem>,
-    ) -> Result<Documents, Problem> {
-        let known = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        parse: impl FnOnce() -> Result<Documents, Problem>,
+    ) -> Result<Arc<Documents>, Problem> {
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).files.get(name).cloned();
         if let Some((_, documents)) = known.filter(|(known, _)| known == text) {
             return Ok(documents);
         }
-        let documents: Documents = Arc::new(parse()?.into_iter().map(Arc::new).collect());
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), (text.clone(), documents.clone()));
+        let documents = Arc::new(parse()?);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.untold.extend(documents.duplicates.iter().cloned());
+        kept.files.insert(name.clone(), (text.clone(), documents.clone()));
         Ok(documents)
+    }
+
+    /// Keys that stand twice in files that were parsed since this was asked last.
+    #[must_use]
+    pub fn take_duplicates(&self) -> Vec<Duplicate> {
+        std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner).untold)
     }
 }
 
@@ -47,13 +84,14 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("a.yml");
         let files = Overlay::new(Path::new("/nowhere"), []);
-        assert!(files.shelf().is_some());
         let read = || SourceFile::read(&files, &path, &Vault::none()).expect("read").document("two").expect("parses").expect("one");
-        std::fs::write(&path, "a: 1").expect("written");
+        std::fs::write(&path, "a: 1\na: 2").expect("written");
         let (first, second) = (read(), read());
         assert!(std::sync::Arc::ptr_eq(&first, &second));
-        std::fs::write(&path, "a: 2").expect("written");
+        std::fs::write(&path, "a: 3").expect("written");
         assert_ne!(read(), first);
         std::fs::remove_dir_all(&folder).expect("removed");
+        let told: Vec<String> = files.shelf().expect("a shelf").take_duplicates().iter().map(|found| found.problem().to_string()).collect();
+        assert_eq!(told, [format!("{}:2:1: duplicate key 'a', first on line 1", path.display())]);
     }
 }

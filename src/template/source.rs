@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Files, Node, Place, Problem, Shelf, Vault, yaml};
+use crate::shelf::Documents;
+use crate::{Duplicate, Files, Node, Place, Problem, Shelf, Vault, yaml};
 
 /// Files over this size are refused.
 const LARGEST: usize = 10 * 1024 * 1024;
@@ -69,9 +70,27 @@ impl SourceFile {
     /// Its documents. An empty file has none; JSON is YAML.
     ///
     /// # Errors
-    /// Malformed YAML, a duplicate key, an alias bomb, nesting over 100 levels; each with place and excerpt.
+    /// Malformed YAML, an alias bomb, nesting over 100 levels; each with place and excerpt.
     pub fn documents(&self) -> Result<Vec<Node>, Problem> {
-        yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))
+        yaml::documents(&self.name, &self.text).map(|read| read.nodes).map_err(|problem| self.explain(problem))
+    }
+
+    /// The same, parsed once for all who read through the same files.
+    fn shared(&self) -> Result<Arc<Documents>, Problem> {
+        let parse = || {
+            let read = yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))?;
+            Ok(Documents { nodes: read.nodes.into_iter().map(Arc::new).collect(), duplicates: read.duplicates })
+        };
+        match &self.shelf {
+            Some(shelf) => shelf.documents(&self.name, &self.text, parse),
+            None => parse().map(Arc::new),
+        }
+    }
+
+    /// Keys that stand twice in one mapping, of which the last one counts; none where the file cannot be parsed.
+    #[must_use]
+    pub fn duplicates(&self) -> Vec<Duplicate> {
+        self.shared().map(|documents| documents.duplicates.clone()).unwrap_or_default()
     }
 
     /// The only document, `None` for an empty file. It is parsed once for all who read through the same files.
@@ -79,13 +98,10 @@ impl SourceFile {
     /// # Errors
     /// As `documents`; and where there is a second document, which `second` says of it.
     pub fn document(&self, second: &str) -> Result<Option<Arc<Node>>, Problem> {
-        let documents = match &self.shelf {
-            Some(shelf) => shelf.documents(&self.name, &self.text, || self.documents())?,
-            None => Arc::new(self.documents()?.into_iter().map(Arc::new).collect()),
-        };
-        match documents.get(1) {
+        let documents = self.shared()?;
+        match documents.nodes.get(1) {
             Some(other) => Err(self.explain(other.problem(second))),
-            None => Ok(documents.first().cloned()),
+            None => Ok(documents.nodes.first().cloned()),
         }
     }
 

@@ -1,22 +1,30 @@
-//! YAML text to nodes: places, YAML 1.1's types, merge keys, aliases within limits, duplicate keys refused.
+//! YAML text to nodes: places, YAML 1.1's types, merge keys, aliases within limits, duplicate keys noted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use crate::{Node, NodeKind, Place, Problem, Value, from_json, scalar};
+use crate::{Duplicate, Node, NodeKind, Place, Problem, Value, from_json, scalar};
 
 /// Nesting over this many levels is refused.
 const DEEPEST: usize = 100;
 /// Nodes that aliases may add to a file, in all.
 const MOST_ALIASED: usize = 100_000;
 
+/// What a text holds.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) nodes: Vec<Node>,
+    /// Keys that stand twice in one mapping.
+    pub(crate) duplicates: Vec<Duplicate>,
+}
+
 /// All documents of a text.
-pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
+pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Read, Problem> {
     let result = read(name, text);
     let result = match &result {
-        Err(problem) if problem.message.contains(OUTDENTED) => indented(name, text, problem).map_or(result, Ok),
+        Err(problem) if is_mendable(problem) => mended(name, text, problem).map_or(result, Ok),
         _ => result,
     };
     // JSON with tabs in it is no YAML.
@@ -25,47 +33,70 @@ pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Proble
         && text.trim_start().starts_with(['{', '['])
         && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
     {
-        return Ok(vec![json_node(&value, &Place::new(name.clone(), 1, 1))]);
+        return Ok(Read { nodes: vec![json_node(&value, &Place::new(name.clone(), 1, 1))], duplicates: Vec::new() });
     }
     result.map_err(|problem| clearer(problem, text))
 }
 
-fn read(name: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
-    Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 }.documents()
+fn read(name: &Arc<str>, text: &str) -> Result<Read, Problem> {
+    let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
+    let nodes = reader.documents()?;
+    Ok(Read { nodes, duplicates: reader.duplicates })
 }
 
 /// What the scanner says of a line inside of brackets or quotes that stands further left than what is around it:
 /// YAML 1.2 forbids that, YAML 1.1 does not.
 const OUTDENTED: &str = "invalid indentation";
-/// Lines that are brought into line, in one file.
-const MOST_OUTDENTED: usize = 200;
+/// What it says where a tab stands between a colon and a word, which libyaml takes for a space.
+const TABBED: &str = "':' must be followed by a valid YAML whitespace";
+/// Places of one file that are mended.
+const MOST_MENDED: usize = 2_000;
+/// Bytes that are read again and again for that.
+const MOST_READ: usize = 128 * 1024 * 1024;
 
-/// Reads a text in which such lines are indented, which changes nothing of their meaning.
-fn indented(name: &Arc<str>, text: &str, first: &Problem) -> Option<Vec<Node>> {
+fn is_mendable(problem: &Problem) -> bool {
+    problem.message.contains(OUTDENTED) || problem.message.contains(TABBED)
+}
+
+/// Reads a text in which outdented lines are indented and tabs behind colons are spaces, which changes nothing of their meaning.
+fn mended(name: &Arc<str>, text: &str, first: &Problem) -> Option<Read> {
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let deepest = lines.iter().map(|line| line.len() - line.trim_start_matches(' ').len()).max().unwrap_or(0);
     let margin = " ".repeat(deepest.min(DEEPEST) + 1);
     let mut moved = HashSet::new();
     let mut problem = first.clone();
-    for _ in 0..MOST_OUTDENTED {
-        let mut line = problem.place.as_ref()?.line;
-        // A quoted scalar is reported where it begins, and its first line is never at fault.
-        if problem.message.contains("quoted scalar") {
-            line += 1;
+    for _ in 0..MOST_MENDED.min(MOST_READ / text.len().max(1)) {
+        let place = problem.place.as_ref()?;
+        if problem.message.contains(TABBED) {
+            let line = lines.get_mut(place.line.checked_sub(1)?)?;
+            untab(line, place.column)?;
+        } else {
+            let mut line = place.line;
+            // A quoted scalar is reported where it begins, and its first line is never at fault.
+            if problem.message.contains("quoted scalar") {
+                line += 1;
+            }
+            while moved.contains(&line) {
+                line += 1;
+            }
+            lines.get_mut(line.checked_sub(1)?)?.insert_str(0, &margin);
+            moved.insert(line);
         }
-        while moved.contains(&line) {
-            line += 1;
-        }
-        let at = lines.get_mut(line.checked_sub(1)?)?;
-        at.insert_str(0, &margin);
-        moved.insert(line);
         match read(name, &lines.join("\n")) {
-            Ok(nodes) => return Some(nodes),
-            Err(next) if next.message.contains(OUTDENTED) => problem = next,
+            Ok(read) => return Some(read),
+            Err(next) if is_mendable(&next) => problem = next,
             Err(_) => return None,
         }
     }
     None
+}
+
+/// Makes spaces of the tabs before a column.
+fn untab(line: &mut String, column: usize) -> Option<()> {
+    let end = line.char_indices().nth(column.checked_sub(1)?).map(|(at, _)| at)?;
+    let begin = line[..end].trim_end_matches('\t').len();
+    line.replace_range(begin..end, &" ".repeat(end - begin));
+    (begin < end).then_some(())
 }
 
 struct Reader<'t> {
@@ -73,6 +104,7 @@ struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
+    duplicates: Vec<Duplicate>,
 }
 
 impl<'t> Reader<'t> {
@@ -157,7 +189,7 @@ impl<'t> Reader<'t> {
     fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Problem> {
         let mut own: Vec<(Node, Node)> = Vec::new();
         let mut merged: Vec<(Node, Node)> = Vec::new();
-        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         let mut size = 1;
         loop {
             let (event, span) = self.next()?;
@@ -177,11 +209,17 @@ impl<'t> Reader<'t> {
                 let problem = key.problem(format!("a key is a scalar, not {}", key.kind_name()));
                 return Err(problem.with_hint("a value that begins with '{{' must be quoted: \"{{ ... }}\""));
             };
-            if let Some(line) = lines.insert(name, key.place.line) {
-                let shown = key.scalar_text().unwrap_or("null");
-                return Err(key.problem(format!("duplicate key '{shown}', first on line {line}")));
+            match known.get(&name) {
+                // The last value counts, and stands where the first one stood, as in a Python dictionary.
+                Some(at) => {
+                    self.duplicates.push(duplicate(&key, &own[*at].0));
+                    own[*at] = (key, value);
+                }
+                None => {
+                    known.insert(name, own.len());
+                    own.push((key, value));
+                }
             }
-            own.push((key, value));
         }
         if merged.is_empty() {
             return Ok((own, size));
@@ -197,6 +235,15 @@ impl<'t> Reader<'t> {
         }
         Ok((entries, size))
     }
+}
+
+/// A key that stands twice, in the form in which Python shows it.
+fn duplicate(key: &Node, first: &Node) -> Duplicate {
+    let shown = match key.as_text() {
+        Some(text) => format!("'{text}'"),
+        None => key.scalar().map_or_else(String::new, ToString::to_string),
+    };
+    Duplicate { key: shown, place: key.place.clone(), first: first.place.line }
 }
 
 /// Keys are the same when their values are: `1` and `0x1`, but not `1` and `"1"`.

@@ -40,7 +40,7 @@ impl ListedPlay {
 pub struct Listing {
     /// Its plays.
     pub plays: Vec<ListedPlay>,
-    /// What is wrong with tasks that may never run.
+    /// What is wrong with tasks that may never run, and keys that stand twice.
     pub warnings: Vec<String>,
 }
 
@@ -51,7 +51,9 @@ pub struct Listing {
 pub fn list_playbook(wish: &Wish, playbook: &Path, purpose: Purpose) -> Result<Listing, WorkflowError> {
     let prepared = prepare_for(wish, playbook, purpose)?;
     let plays = prepared.playbook.plays.iter().map(|play| listed(wish, &prepared, play)).collect::<Result<_, _>>()?;
-    Ok(Listing { plays, warnings: prepared.playbook.deferred.iter().map(ToString::to_string).collect() })
+    let files = prepared.loader.files();
+    let duplicates = files.shelf().iter().flat_map(|shelf| shelf.take_duplicates()).map(|found| found.problem()).collect::<Vec<_>>();
+    Ok(Listing { plays, warnings: duplicates.iter().chain(&prepared.playbook.deferred).map(ToString::to_string).collect() })
 }
 
 fn listed(wish: &Wish, prepared: &Prepared, play: &Play) -> Result<ListedPlay, WorkflowError> {

@@ -128,7 +128,9 @@ impl Lines {
                     _ => {}
                 }
             }
-            Event::Warning { message } => screen::note(&format!("warning: {message}")),
+            Event::DuplicateKey { .. } | Event::Warning { .. } => {
+                screen::note(&format!("warning: {}", event.warning().unwrap_or_default()))
+            }
             _ => {}
         }
     }

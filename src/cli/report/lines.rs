@@ -83,7 +83,9 @@ impl Reporter for Lines {
             }
             Event::Retrying { host, left, .. } => screen::line(&format!("FAILED - RETRYING: [{host}]: ({left} retries left).")),
             Event::Included { file, hosts } => screen::line(&format!("included: {file} for {}", hosts.join(", "))),
-            Event::Warning { message } => screen::note(&format!("[WARNING]: {message}")),
+            Event::DuplicateKey { .. } | Event::Warning { .. } => {
+                screen::note(&format!("[WARNING]: {}", event.warning().unwrap_or_default()))
+            }
             Event::NoHostsLeft => screen::line("\nNO MORE HOSTS LEFT"),
             Event::Interrupted => screen::line("\nINTERRUPTED"),
             Event::Finished { recap, .. } => {

@@ -195,7 +195,9 @@ impl Reporter for Live {
                     self.bar.set_message(format!("{}  {host} tries again, {left} tries left", task.name));
                 }
             }
-            Event::Warning { message } => self.line(&format!("{} {message}", Style::new().yellow().apply_to("warning:"))),
+            Event::DuplicateKey { .. } | Event::Warning { .. } => {
+                self.line(&format!("{} {}", Style::new().yellow().apply_to("warning:"), event.warning().unwrap_or_default()));
+            }
             Event::NoHostsLeft => {
                 self.settle();
                 self.line("\nNo hosts are left; the run ends here.");

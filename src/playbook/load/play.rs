@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pgfleet_template::{Condition, Node, Problem, Raw, Text};
 
 use super::{Reading, parent};
-use crate::keywords::{PLAY, SHARED};
+use crate::keywords::{ORDERS, PLAY, SHARED, STRATEGIES};
 use crate::{Gather, Play, Settings, Step, Task};
 
 const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
@@ -118,10 +118,10 @@ impl Reading<'_> {
             prompts: self.prompts(node),
             vars_files: self.vars_files(node),
             serial: self.one_or_more(node, "serial"),
-            strategy: self.strategy(node, &settings),
+            strategy: self.word(node, "strategy", STRATEGIES),
             max_fail_percentage: self.optional(node, "max_fail_percentage"),
             force_handlers: self.optional(node, "force_handlers"),
-            order: self.word(node, "order", &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"], &settings),
+            order: self.word(node, "order", ORDERS),
             settings,
             pre_tasks,
             roles,
@@ -171,22 +171,13 @@ impl Reading<'_> {
         items.iter().filter_map(|item| Some((item.place.clone(), self.raw(item)?))).collect()
     }
 
-    fn strategy(&mut self, node: &Node, settings: &Settings) -> Option<String> {
-        let known = ["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"];
-        self.word(node, "strategy", &known, settings)
-    }
-
-    /// One of some words; it may be a template of what is known before the run.
-    fn word(&mut self, node: &Node, key: &str, known: &[&str], settings: &Settings) -> Option<String> {
+    /// One of several words, or a template that gives one when the play begins.
+    fn word(&mut self, node: &Node, key: &str, known: &[&str]) -> Option<String> {
         let value = node.get(key).filter(|value| !value.is_null())?;
-        let written = match value.as_text() {
-            Some(text) if Text::is_template(text) => Some(self.fixed_name(value, settings, key)?),
-            text => text.map(str::to_owned),
-        };
-        match written {
-            Some(word) if known.contains(&word.as_str()) => Some(word),
-            written => {
-                let written = written.unwrap_or_else(|| value.scalar_text().unwrap_or(value.kind_name()).to_owned());
+        match value.as_text() {
+            Some(word) if known.contains(&word) || Text::is_template(word) => Some(word.to_owned()),
+            _ => {
+                let written = value.scalar_text().unwrap_or(value.kind_name()).to_owned();
                 let problem = value
                     .problem(format!("'{key}' is one of {}, not '{written}'", known.join(", ")))
                     .did_you_mean(&written, known.iter().copied());

@@ -3,9 +3,11 @@
 use pgfleet_template::{Node, Raw, Value};
 
 use super::Reading;
-use crate::Prompt;
+use crate::{Hashing, Prompt};
 
 const KEYS: &[&str] = &["confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"];
+/// Kinds of hashes that there are.
+const HASHES: [&str; 4] = ["sha512_crypt", "sha256_crypt", "sha512", "sha256"];
 
 impl Reading<'_> {
     pub(super) fn prompts(&mut self, node: &Node) -> Vec<Prompt> {
@@ -31,18 +33,32 @@ impl Reading<'_> {
                 .and_then(Node::scalar_text)
                 .map_or(otherwise, |text| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "y" | "t"))
         };
-        if let Some(encrypt) = node.get("encrypt").filter(|encrypt| !encrypt.is_null()) {
-            let problem = encrypt.problem("'encrypt' is not supported in vars_prompt");
-            self.problem(problem.with_hint("use the filter 'password_hash' where the variable is used"));
-        }
+        let encrypt = self.hashing(node);
         let question = self.optional(node, "prompt").unwrap_or_else(|| Raw::from(Value::from(name.clone())));
         Some(Prompt {
             question,
             private: flag("private", true),
             confirm: flag("confirm", false),
             default: self.optional(node, "default"),
+            encrypt,
             place: node.place.clone(),
             name,
+        })
+    }
+
+    /// What `encrypt`, `salt` and `salt_size` say.
+    fn hashing(&mut self, node: &Node) -> Option<Hashing> {
+        let written = node.get("encrypt").filter(|encrypt| !encrypt.is_null())?;
+        let kind = written.scalar_text().unwrap_or_default().to_owned();
+        if !HASHES.contains(&kind.as_str()) {
+            let problem = written.problem(format!("'encrypt' is one of {}, not '{kind}'", HASHES.join(", ")));
+            self.problem(problem.did_you_mean(&kind, HASHES));
+            return None;
+        }
+        Some(Hashing {
+            kind,
+            salt: node.get("salt").and_then(Node::scalar_text).map(str::to_owned),
+            salt_size: node.get("salt_size").and_then(Node::scalar_text).and_then(|size| size.parse().ok()),
         })
     }
 }

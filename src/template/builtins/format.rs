@@ -5,6 +5,7 @@ use minijinja::{Error, State, Value};
 use super::arguments::{Arguments, defined};
 use super::format_spec::{Alignment, Spec};
 use super::python::{self, as_float, as_integer, fail, integer_value, text, type_name};
+use crate::limits;
 
 /// `format % arg`: a tuple holds several values, a mapping the named ones, anything else is one value.
 pub(crate) fn python_format(template: &str, argument: &Value) -> Result<String, Error> {
@@ -101,6 +102,7 @@ fn conversion<'t>(template: &'t str, values: &mut Values<'_>, out: &mut String) 
         None => values.next()?,
     };
     out.push_str(&converted(&value, letter, spec)?);
+    limits::text(out.len())?;
     Ok(&rest[letter.len_utf8()..])
 }
 
@@ -236,6 +238,7 @@ fn fill_in(template: &str, fields: &mut Fields<'_>, depth: usize) -> Result<Stri
         };
         let spec = if spec.contains('{') { fill_in(spec, fields, depth + 1)? } else { spec.to_owned() };
         out.push_str(&Spec::parse(&spec)?.format(&value)?);
+        limits::text(out.len())?;
         rest = after;
     }
     Ok(out + rest)

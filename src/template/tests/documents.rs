@@ -60,7 +60,6 @@ fn malformed_documents_say_where_and_why() {
         .chain((1..10).map(|at| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(", "))))
         .collect();
     for (yaml, expect) in [
-        ("a: 1\nb: 2\na: 3\n", "f.yml:3:1: duplicate key 'a', first on line 1"),
         ("a:\n\tb: 1\n", "f.yml:2:1: a tab stands in the indentation; YAML wants spaces"),
         ("a: !nope x\n", "f.yml:1:4: unknown tag '!nope'"),
         ("a: {{ x }}\n", "f.yml:1:5: a key is a scalar, not a mapping"),
@@ -75,8 +74,28 @@ fn malformed_documents_say_where_and_why() {
         let problem = json(yaml).expect_err(yaml);
         assert!(problem.contains(expect), "{yaml}: {problem}");
     }
-    let problem = SourceFile::from_text("f.yml", "a: 1\na: 2\n").documents().expect_err("duplicate");
-    assert_eq!(problem.excerpt.as_deref(), Some("a: 2"));
+}
+
+#[test]
+fn the_last_of_two_values_counts_where_the_first_one_stood() {
+    let file = SourceFile::from_text("f.yml", "a: 1\nb: 2\na: 3\n? 1\n: x\n0x1: y\n'1': z\n");
+    assert_eq!(json("a: 1\nb: 2\na: 3\n").as_deref(), Ok(r#"{"a":3,"b":2}"#));
+    let told: Vec<String> = file.duplicates().iter().map(|found| found.problem().to_string()).collect();
+    assert_eq!(told, ["f.yml:3:1: duplicate key 'a', first on line 1", "f.yml:6:1: duplicate key 1, first on line 4"]);
+}
+
+#[test]
+fn a_tab_behind_a_colon_is_a_space() {
+    for (yaml, expect) in [
+        ("a:\t1\nb:\t\tx\ty\nc: \"q:\tz\"\n", r#"{"a":1,"b":"x\ty","c":"q:\tz"}"#),
+        ("- a:\tb\n  c:\ttrue\n", r#"[{"a":"b","c":true}]"#),
+        ("a:\t|\n  x:\ty\nb:\t-1\n", r#"{"a":"x:\ty\n","b":-1}"#),
+    ] {
+        assert_eq!(json(yaml).as_deref(), Ok(expect), "{yaml}");
+    }
+    for yaml in ["a:\tb: 1\n", "a:\t- 1\n", "a:\n\t- 1\n", "- a:\t1\n\tb: 2\n"] {
+        assert!(json(yaml).is_err(), "{yaml}");
+    }
 }
 
 #[test]

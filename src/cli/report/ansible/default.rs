@@ -146,10 +146,12 @@ impl Reporter for Default {
                 screen::line(&format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", self.task.name));
             }
             Event::Included { file, hosts } => {
-                let file = origin::absolute(&format!("{file}:1:1"));
+                // A role goes by its name.
+                let file = if file.contains('/') { origin::absolute(&format!("{file}:1:1")) } else { file.clone() };
                 let file = file.strip_suffix(":1:1").unwrap_or(&file);
                 screen::line(&format!("included: {file} for {}", hosts.join(", ")));
             }
+            Event::DuplicateKey { key, place, .. } => self.said.duplicate(key, place, &self.files),
             Event::Warning { message } => self.said.warn(message),
             Event::Interrupted => screen::note(" [ERROR]: User interrupted execution"),
             Event::Finished { recap, .. } => {

@@ -103,6 +103,12 @@ impl Said {
         }
     }
 
+    /// Says that a key stands twice.
+    fn duplicate(&mut self, key: &str, place: &str, files: &Arc<dyn Files>) {
+        let origin = origin::of(place, files);
+        self.warn(&format!("Found duplicate mapping key {key}.{origin}\nUsing last defined value only.\n"));
+    }
+
     /// Says an error where results are said.
     fn error(&mut self, text: &str, to_stderr: bool) {
         if self.0.insert(text.to_owned()) {

@@ -12,14 +12,16 @@ const WIDEST: usize = 120;
 
 /// `[ERROR]: message`, the place as an absolute path, and the lines of the file up to it.
 pub(crate) fn error(message: &str, place: &str, files: &Arc<dyn Files>) -> String {
-    let mut text = format!("[ERROR]: {message}");
-    if !place.is_empty() {
-        text += &format!("\nOrigin: {}\n", absolute(place));
-        if let Some(lines) = excerpt(place, &**files) {
-            text += &format!("\n{lines}\n");
-        }
+    format!("[ERROR]: {message}{}", of(place, files))
+}
+
+/// The place as an absolute path, and the lines of the file up to it.
+pub(super) fn of(place: &str, files: &Arc<dyn Files>) -> String {
+    if place.is_empty() {
+        return String::new();
     }
-    text
+    let lines = excerpt(place, &**files).map(|lines| format!("\n{lines}\n")).unwrap_or_default();
+    format!("\nOrigin: {}\n{lines}", absolute(place))
 }
 
 /// `file:line:column`, the file absolute; without the column where asked for a task's path.

@@ -50,7 +50,9 @@ impl Reporter for Tasks {
                 }
             }
             Event::HostDone { host, result, .. } => self.keep(host, result),
-            Event::Warning { message } => screen::note(&format!("[WARNING]: {message}")),
+            Event::DuplicateKey { .. } | Event::Warning { .. } => {
+                screen::note(&format!("[WARNING]: {}", event.warning().unwrap_or_default()))
+            }
             Event::Finished { recap, .. } => {
                 let plays = std::mem::take(&mut self.plays);
                 let whole = json!({"custom_stats": {}, "global_custom_stats": {}, "plays": plays, "stats": numbers(recap)});

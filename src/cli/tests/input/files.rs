@@ -14,14 +14,14 @@ fn missing_playbooks_bring_a_suggestion() {
 fn missing_files_of_variables_are_told_with_all_else() {
     let project = Project::new();
     project.write("play.yml", "- hosts: web\n  vars_files: [absent.yml, bad.yml]\n  tasks:\n    - pnig:\n");
-    project.write("vars/bad.yml", "x: 1\nx: 2\n");
+    project.write("vars/bad.yml", "x: 1\ny: !nope 2\n");
     project.refuses_playbook("play.yml").tells(&["play.yml:4:7: no module is called 'pnig'"]);
     project.write("play.yml", "- hosts: web\n  vars_files: [absent.yml, bad.yml]\n  tasks:\n    - ping:\n");
     project.refuses_playbook("play.yml").problems(2).tells(&[
         "play.yml:2:16: there is no file of variables 'absent.yml'",
         "2 |   vars_files: [absent.yml, bad.yml]",
         "beside the playbook",
-        "vars/bad.yml:2:1: duplicate key 'x', first on line 1",
+        "vars/bad.yml:2:4: unknown tag '!nope'",
     ]);
 }
 

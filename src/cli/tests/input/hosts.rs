@@ -70,10 +70,8 @@ fn all_problems_of_an_inventory_are_told() {
         "bad.ini:6:1: [web:vars] has lines name=value, and 'nothing' is none",
         "bad.ini:8:1: [db:children] names the group 'nowhere'",
     ]);
-    project.write("bad.yml", "all:\n  hosts:\n    web1:\n    web1:\n");
-    project
-        .refuses(&["playbook", "ok.yml", "-i", "bad.yml"])
-        .tells(&["bad.yml:4:5: duplicate key 'web1', first on line 3", "4 |     web1:"]);
+    project.write("bad.yml", "all:\n  hosts:\n    web1:\n    web2: !nope\n");
+    project.refuses(&["playbook", "ok.yml", "-i", "bad.yml"]).tells(&["bad.yml:4:11: unknown tag '!nope'", "4 |     web2: !nope"]);
     project.write("list.yml", "- web1\n- web2\n");
     project.refuses(&["inventory", "--list", "-i", "list.yml"]).tells(&["list.yml:1:1: an inventory is a mapping of groups, not a list"]);
 }

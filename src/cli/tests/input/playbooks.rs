@@ -14,8 +14,8 @@ fn malformed_yaml_is_shown_where_it_stands() {
         ("- hosts: web\n  tasks:\n    - debug:\n        msg: {{ x }}\n", ["x.yml:4:15", "a value that begins with '{{' must be quoted"]),
         ("- hosts: web\n  tasks:\n\t- ping:\n", ["x.yml:3:1: a tab stands in the indentation", "3 | \u{2192}- ping:"]),
         (
-            "- hosts: web\n  tasks:\n    - ping:\n      when: true\n      when: false\n",
-            ["x.yml:5:7: duplicate key 'when', first on line 4", "5 |       when: false"],
+            "- hosts: web\n  tasks:\n    - ping:\n      when: !nope true\n",
+            ["x.yml:4:13: unknown tag '!nope'", "4 |       when: !nope true"],
         ),
         ("- hosts: 'web\n", ["x.yml:", "malformed YAML"]),
         ("hosts: web\n", ["x.yml:1:1", "list"]),
@@ -87,14 +87,27 @@ fn problems_of_several_files_are_told_together() {
     let project = Project::new();
     project.write("bad.ini", "[web:kids]\n");
     project.write("bad.yml", "- hosts: web\n  tasks:\n    - pnig:\n");
-    project.write("extra.yml", "x: 1\nx: 2\n");
+    project.write("extra.yml", "x: 1\ny: !nope 2\n");
     project.refuses(&["playbook", "bad.yml", "-i", "bad.ini", "-e", "@extra.yml", "-e", "nonsense"]).problems(4).tells(&[
         "bad.ini:1:1",
-        "extra.yml:2:1: duplicate key 'x'",
+        "extra.yml:2:4: unknown tag '!nope'",
         "-e takes name=value, @file or a mapping, not 'nonsense'",
         "bad.yml:3:7",
         "did you mean 'ping'?",
     ]);
+}
+
+#[test]
+fn keys_that_stand_twice_are_told_and_the_last_counts() {
+    let project = Project::new();
+    project.write(
+        "twice.yml",
+        "- hosts: localhost\n  gather_facts: false\n  vars: {a: 1, a: 2}\n  tasks:\n    - debug: {msg: \"is {{ a }}\"}\n",
+    );
+    let ended = project.run(&["playbook", "twice.yml", "-i", "hosts.yml"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("is 2"), "{}", ended.stdout);
+    crate::rig::Said(ended.stderr).tells(&["twice.yml:3:16: duplicate key 'a', first on line 3; the last value counts"]);
 }
 
 #[test]

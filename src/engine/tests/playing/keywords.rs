@@ -174,3 +174,35 @@ fn a_program_of_the_controller_runs_on_the_host_and_leaves_nothing() {
     );
     assert_lines("script", &played.text(), "PLAY a: a\n t: a changed\n s: a ok \"2 x y /\\n\"\n u: a skipped");
 }
+
+#[test]
+fn an_answer_is_hashed_where_that_is_asked_for() {
+    let played = Rig::new().play(
+        "- hosts: a
+  gather_facts: false
+  vars_prompt: [{name: x, default: secret, encrypt: sha256_crypt, salt: abcdefgh}]
+  tasks: [{name: t, debug: {msg: '{{ x[:26] }}'}}]
+",
+    );
+    assert!(played.text().contains(r#"t: a ok "$5$rounds=535000$abcdefgh$""#), "{}", played.text());
+}
+
+#[test]
+fn templates_choose_order_and_strategy() {
+    let rig = Rig::new();
+    let play = |order: &str| {
+        rig.play(&format!(
+            "- hosts: db
+  gather_facts: false
+  vars: {{turned: {order}, way: free, size: 1}}
+  order: '{{{{ turned }}}}'
+  strategy: '{{{{ way }}}}'
+  serial: '{{{{ size }}}}'
+  tasks: [{{name: t, debug: {{msg: x}}}}]
+"
+        ))
+        .text()
+    };
+    assert_lines("order", &play("reverse_inventory"), "PLAY db: b\n t: b ok \"x\"\n PLAY db: a\n t: a ok \"x\"");
+    assert_lines("order", &play("inventory"), "PLAY db: a\n t: a ok \"x\"\n PLAY db: b\n t: b ok \"x\"");
+}

@@ -222,3 +222,23 @@ fn a_role_checks_its_arguments() {
     let text = rig.play("- hosts: a\n  gather_facts: false\n  roles: [{role: r, w: c}]").text();
     assert!(text.contains("a failed 'play.yml") || text.contains("not given: n; 'w' is one of a, b, not c"), "{text}");
 }
+
+#[test]
+fn a_role_ends_for_the_hosts_that_wish_it() {
+    let rig = Rig::new();
+    rig.write(
+        "roles/r/tasks/main.yml",
+        "- {name: one, debug: {msg: x}}
+- block:
+    - {meta: end_role, when: inventory_hostname == 'a'}
+    - {name: two, debug: {msg: x}}
+  always:
+    - {name: three, debug: {msg: x}}\n",
+    );
+    let played = rig.play("- hosts: db\n  gather_facts: false\n  roles: [r]\n  tasks: [{name: after, debug: {msg: x}}]\n");
+    let text = played.text();
+    for line in ["r : one: a ok \"x\", b ok \"x\"", "r : two: b ok \"x\"", "r : three: b ok \"x\"", "after: a ok \"x\", b ok \"x\""] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_lines("counts", &played.recap(), "a ok=2\nb ok=4");
+}

@@ -53,6 +53,7 @@ pub(crate) fn transcript(events: &[Event]) -> String {
                 lines.hosts.insert(host.clone(), format!("{host}{delegate} {text}{items}"));
             }
             Event::Included { file, hosts } => lines.line(format!("INCLUDE {file}: {}", hosts.join(" "))),
+            Event::DuplicateKey { key, place, first } => lines.line(format!("DUPLICATE {key} {place} first {first}")),
             Event::Warning { message } => lines.line(format!("WARNING {message}")),
             Event::NoHostsLeft => lines.line("NO HOSTS LEFT".to_owned()),
             Event::Interrupted => lines.line("INTERRUPTED".to_owned()),
