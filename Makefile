@@ -41,6 +41,9 @@ soak: packages agent
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) tests/lab.sh story
 
 bench: packages build
+	tests/bench/controller.py $(PGFLEET)
+	cargo build --release --package pgfleet-ssh --example floor
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/fanout.py $(PGFLEET) $(TARGET_DIR)/release/examples/floor
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/run.sh $(PGFLEET)
 
 packages:

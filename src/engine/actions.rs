@@ -28,9 +28,9 @@ impl Attempt<'_> {
             Engine::IncludeVars => self.include_vars(scope),
             Engine::AddHost => self.add_host(scope),
             Engine::GroupBy => self.group_by(scope),
-            Engine::Pause => self.pause(scope).await,
-            Engine::Reboot => self.reboot(scope).await,
-            Engine::WaitForConnection => self.wait_for_connection(scope).await,
+            Engine::Pause => Box::pin(self.pause(scope)).await,
+            Engine::Reboot => Box::pin(self.reboot(scope)).await,
+            Engine::WaitForConnection => Box::pin(self.wait_for_connection(scope)).await,
             Engine::ValidateArgumentSpec => self.validate_argument_spec(scope),
             Engine::IncludeRole | Engine::ImportRole | Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
                 Err(Problem::new(format!("'{}' cannot be done here", self.task.module_name)))

@@ -58,7 +58,7 @@ impl Attempt<'_> {
             let nothing = TaskResult::new(Ending::Skipped).with("skipped_reason", "No items in the list");
             return Ok((nothing.with("results", Vec::<Value>::new()), None));
         }
-        self.repeated(&items, scope).await
+        Box::pin(self.repeated(&items, scope)).await
     }
 
     /// The task for each item. A later item sees what an earlier one registered and set.
@@ -236,12 +236,13 @@ impl Attempt<'_> {
         }
         let limit = limit.filter(|seconds| *seconds > 0.0);
         let detachment = self.detachment(scope)?;
+        // What waits for others is large; boxed, it takes no room in the many tasks that wait for nothing.
         let work = async {
             match self.task.kind {
-                _ if detachment.is_some() => self.detached(detachment.unwrap_or_default(), scope, delegate).await,
+                _ if detachment.is_some() => Box::pin(self.detached(detachment.unwrap_or_default(), scope, delegate)).await,
                 Kind::Engine(action) => self.act(action, scope).await,
-                Kind::Controller => self.control(scope).await,
-                kind => self.call(kind, scope, delegate).await,
+                Kind::Controller => Box::pin(self.control(scope)).await,
+                kind => Box::pin(self.call(kind, scope, delegate)).await,
             }
         };
         match limit {

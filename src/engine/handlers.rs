@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use pgfleet_playbook::Task;
-use pgfleet_template::{Problem, Scope, to_json};
+use pgfleet_template::{Problem, Raw, Scope, to_json};
 
 use crate::hosts::{Fate, HostState};
 use crate::play::{Playing, text_of};
@@ -72,7 +72,11 @@ impl Run {
     }
 
     fn handler_name(self: &Arc<Self>, playing: &Playing, handler: &Task) -> Option<String> {
-        handler.name.as_ref().and_then(|raw| text_of(raw, &self.handler_scope(playing, handler)))
+        match handler.name.as_ref()? {
+            // Most names have nothing to render in them.
+            Raw::Value(name) => Some(name.to_string()),
+            raw => text_of(raw, &self.handler_scope(playing, handler)),
+        }
     }
 
     /// Runs the handlers that were notified since the last time.

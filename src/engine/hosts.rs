@@ -138,7 +138,7 @@ impl HostState {
 
     /// What tasks have set and registered, lowest layer first.
     pub(crate) fn set(&self) -> Vec<Arc<Vars>> {
-        locked(&self.set).layers().collect()
+        locked(&self.set).layers()
     }
 
     pub(crate) fn has_facts(&self) -> bool {

@@ -18,17 +18,32 @@ pub(crate) enum Addition {
     Member { host: String, group: String, parents: Vec<String> },
 }
 
+/// Whose variables a change of the inventory may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    Nobody,
+    Itself,
+    Everybody,
+}
+
 impl Addition {
-    pub(crate) fn make(&self, inventory: &mut pgfleet_inventory::Inventory) -> Result<bool, Problem> {
+    pub(crate) fn make(&self, inventory: &mut pgfleet_inventory::Inventory) -> Result<Reach, Problem> {
+        let reach = |changed: bool, reach: Reach| if changed { reach } else { Reach::Nobody };
         match self {
-            Self::Host { name, groups, vars } => inventory.add_host(name, groups, vars.clone()),
+            Self::Host { name, groups, vars } => Ok(reach(inventory.add_host(name, groups, vars.clone())?, Reach::Itself)),
             Self::Member { host, group, parents } => {
-                let mut changed = inventory.add_to_group(host, group)?;
+                let mut reached = reach(inventory.add_to_group(host, group)?, Reach::Itself);
                 for parent in parents {
-                    changed |= inventory.add_parent(group, parent)?;
+                    reached = reached.max(reach(inventory.add_parent(group, parent)?, Reach::Everybody));
                 }
-                Ok(changed)
+                Ok(reached)
             }
+        }
+    }
+
+    fn host(&self) -> &str {
+        match self {
+            Self::Host { name, .. } | Self::Member { host: name, .. } => name,
         }
     }
 }
@@ -93,11 +108,13 @@ impl Attempt<'_> {
     }
 
     fn add(&self, addition: Addition) -> Result<bool, Problem> {
-        let changed = addition.make(&mut self.run.inventory.write().unwrap_or_else(PoisonError::into_inner))?;
-        if changed {
-            self.run.additions.lock().unwrap_or_else(PoisonError::into_inner).push(addition);
-            self.run.renew()?;
+        let reached = addition.make(&mut self.run.inventory.write().unwrap_or_else(PoisonError::into_inner))?;
+        match reached {
+            Reach::Nobody => return Ok(false),
+            Reach::Itself => self.run.renew(Some(addition.host()))?,
+            Reach::Everybody => self.run.renew(None)?,
         }
-        Ok(changed)
+        self.run.additions.lock().unwrap_or_else(PoisonError::into_inner).push(addition);
+        Ok(true)
     }
 }

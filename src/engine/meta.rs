@@ -116,7 +116,7 @@ impl Run {
             addition.make(&mut inventory)?;
         }
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = inventory;
-        self.renew()
+        self.renew(None)
     }
 
     /// Ends the connections, so that the next task opens new ones.

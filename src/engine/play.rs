@@ -1,6 +1,7 @@
 //! One play: its hosts, batches, facts and sections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use pgfleet_inventory::read_variables;
 use pgfleet_playbook::keywords::{ORDERS, STRATEGIES};
-use pgfleet_playbook::{Arguments, Gather, Kind, Play, Settings, Task, lookup_module};
+use pgfleet_playbook::{Arguments, Gather, Kind, Play, Role, Settings, Task, lookup_module};
 use pgfleet_template::{Place, Problem, Raw, Scope, Text, Value, Vars, to_json};
 
 use crate::Event;
@@ -32,6 +33,8 @@ pub(crate) struct Playing {
     pub(crate) batch: Vec<Arc<HostState>>,
     vars_files: Mutex<BTreeMap<String, Vec<Arc<Vars>>>>,
     still: Mutex<Option<(usize, Arc<Vars>)>>,
+    /// Where the last task looked for files, and what that depends on: the role and the folder of a task.
+    pub(crate) folders: Mutex<Option<(FoldersOf, Arc<[PathBuf]>)>>,
     /// Its roles and their handlers, those that were included meanwhile among them.
     pub(crate) roles: Roles,
     ended: AtomicBool,
@@ -40,6 +43,8 @@ pub(crate) struct Playing {
     rescues: AtomicIsize,
     pardons: AtomicUsize,
 }
+
+type FoldersOf = (Option<Arc<Role>>, Option<Arc<PathBuf>>);
 
 impl Playing {
     pub(crate) fn vars_files_of(&self, host: &HostState) -> Vec<Arc<Vars>> {
@@ -142,7 +147,8 @@ impl Run {
         let sizes = batch_sizes(&play, &scope, hosts.len())?;
         // Whatever order the play has, its hosts are named in the inventory's.
         let mut all = hosts.clone();
-        all.sort_by_key(|host| in_order.iter().position(|name| *name == host.name));
+        let ranks: HashMap<&str, usize> = in_order.iter().enumerate().map(|(rank, name)| (name.as_str(), rank)).collect();
+        all.sort_by_key(|host| ranks.get(host.name.as_str()));
         let mut rest = hosts.as_slice();
         for size in sizes {
             let (batch, later) = rest.split_at(size.min(rest.len()));
@@ -277,6 +283,7 @@ impl Run {
             batch: batch.to_vec(),
             vars_files: Mutex::default(),
             still: Mutex::default(),
+            folders: Mutex::default(),
             roles: Roles::of(play),
             ended: AtomicBool::new(false),
             play_ended: AtomicBool::new(false),
@@ -348,7 +355,8 @@ impl Run {
         }
         if let Some(limit) = &self.options.limit {
             let limited = inventory.select(limit)?;
-            names.retain(|name| limited.hosts.iter().any(|host| host.as_str() == name));
+            let limited: HashSet<&str> = limited.hosts.iter().map(|host| host.as_str()).collect();
+            names.retain(|name| limited.contains(name.as_str()));
         }
         Ok(names)
     }

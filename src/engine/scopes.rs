@@ -36,16 +36,22 @@ impl Run {
     /// The scope of a task on a host, without the item of a loop.
     pub(crate) fn scope(self: &Arc<Self>, playing: &Playing, host: &HostState, task: Option<&Task>) -> Result<Scope, Problem> {
         let role = task.and_then(|task| task.settings.role.as_deref());
-        let scope = Scope::new(&self.options.language, self.folders(playing, task)).over(self.options.defaults.clone());
-        let scope = scope.over(playing.roles.defaults()).over_all(role.map(Role::task_defaults)).over_all(host.layers());
-        let scope = scope.over(host.facts()).over(playing.play.vars.clone()).over_all(playing.vars_files_of(host));
-        let scope = scope.over(playing.roles.vars()).over_all(role.map(Role::task_vars));
-        let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
-        let scope = scope.over(host.included()).over_all(host.set()).over_all(role.map(Role::task_parameters));
-        let scope = scope.over_all(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
-        let scope = scope.over(self.options.extra.clone()).over(self.constants());
-        let scope = scope.over(playing.magic.clone()).over(playing.roles.names()).over_all(role.map(role_variables));
-        Ok(scope.over(playing.still(self.fates())).over(self.own_variables(host)))
+        let mut layers = vec![self.options.defaults.clone(), playing.roles.defaults()];
+        layers.extend(role.map(Role::task_defaults));
+        layers.extend(host.layers());
+        layers.extend([host.facts(), playing.play.vars.clone()]);
+        layers.extend(playing.vars_files_of(host));
+        layers.push(playing.roles.vars());
+        layers.extend(role.map(Role::task_vars));
+        layers.extend(task.into_iter().flat_map(|task| task.settings.vars.iter().cloned()));
+        layers.push(host.included());
+        layers.extend(host.set());
+        layers.extend(role.map(Role::task_parameters));
+        layers.extend(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
+        layers.extend([self.options.extra.clone(), self.constants(), playing.magic.clone(), playing.roles.names()]);
+        layers.extend(role.map(role_variables));
+        layers.extend([playing.still(self.fates()), self.own_variables(host)]);
+        Ok(Scope::new(&self.options.language, self.folders(playing, task)).over_all(layers))
     }
 
     /// The scope in which names of handlers are rendered: no host, since they are the same for all.
@@ -60,7 +66,20 @@ impl Run {
     }
 
     /// Folders in which a task looks for files: its roles', its own, the play's, the project's.
-    pub(crate) fn folders(&self, playing: &Playing, task: Option<&Task>) -> Vec<PathBuf> {
+    pub(crate) fn folders(&self, playing: &Playing, task: Option<&Task>) -> Arc<[PathBuf]> {
+        let mut last = playing.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (task.and_then(|task| task.settings.role.clone()), task.map(|task| task.folder.clone()));
+        match &*last {
+            Some((known, folders)) if is_same(&known.0, &key.0) && is_same(&known.1, &key.1) => folders.clone(),
+            _ => {
+                let folders: Arc<[PathBuf]> = self.folders_of(playing, task).into();
+                *last = Some((key, folders.clone()));
+                folders
+            }
+        }
+    }
+
+    fn folders_of(&self, playing: &Playing, task: Option<&Task>) -> Vec<PathBuf> {
         let roles = task.and_then(|task| task.settings.role.as_deref());
         let mut folders: Vec<PathBuf> = roles.into_iter().flat_map(|role| role.chain().map(|role| role.path.clone())).collect();
         folders.extend(task.map(|task| task.folder.to_path_buf()));
@@ -131,11 +150,16 @@ impl Run {
         constants.get_or_insert_with(|| Arc::new(self.make_constants())).clone()
     }
 
-    /// Takes over what the inventory says after it has changed.
-    pub(crate) fn renew(&self) -> Result<(), Problem> {
+    /// Takes over what the inventory says after it has changed for one host, or for all.
+    pub(crate) fn renew(&self, only: Option<&str>) -> Result<(), Problem> {
         *self.constants.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        for host in self.hosts.read().unwrap_or_else(PoisonError::into_inner).values() {
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        let chosen: Vec<_> = match only {
+            Some(name) => hosts.get(name).into_iter().collect(),
+            None => hosts.values().collect(),
+        };
+        for host in chosen {
             if let Some(layers) = inventory_layers(&inventory, &host.name)? {
                 host.relayer(layers);
             }
@@ -144,15 +168,6 @@ impl Run {
     }
 
     fn make_constants(self: &Arc<Self>) -> Vars {
-        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
-        let groups: Vec<(String, Value)> = inventory
-            .groups()
-            .map(|group| {
-                let members: Vec<String> = inventory.members(group.name.as_str()).into_iter().map(ToString::to_string).collect();
-                (group.name.to_string(), Value::from(members))
-            })
-            .collect();
-        let names: Vec<Arc<str>> = inventory.hosts().map(|host| Arc::from(host.name.to_string())).collect();
         let options = &self.options;
         let version = mapping([
             ("string", Value::from(LANGUAGE_VERSION)),
@@ -161,9 +176,8 @@ impl Run {
             ("minor", Value::from(19)),
             ("revision", Value::from(0)),
         ]);
-        vars([
-            ("groups", mapping(groups)),
-            ("hostvars", self.hostvars(names)),
+        let mut constants = vars([
+            ("hostvars", self.hostvars()),
             ("ansible_check_mode", Value::from(options.mode.is_check())),
             ("ansible_diff_mode", Value::from(options.diff)),
             ("ansible_forks", Value::from(options.forks)),
@@ -175,20 +189,43 @@ impl Run {
             ("ansible_config_file", std::env::var("ANSIBLE_CONFIG").map_or_else(|_| Value::from(()), Value::from)),
             ("ansible_playbook_python", Value::from("/usr/bin/python3")),
             ("ansible_inventory_sources", Value::from(options.inventory_sources.clone())),
-        ])
+        ]);
+        let run = Arc::downgrade(self);
+        let groups = move || mapping(run.upgrade().map(|run| run.groups()).unwrap_or_default());
+        constants.insert("groups".to_owned(), Raw::late(groups));
+        constants
     }
 
-    fn hostvars(self: &Arc<Self>, names: Vec<Arc<str>>) -> Value {
+    /// The members of all groups.
+    fn groups(&self) -> Vec<(String, Value)> {
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        let members = |name: &str| inventory.members(name).into_iter().map(ToString::to_string).collect::<Vec<String>>();
+        inventory.groups().map(|group| (group.name.to_string(), Value::from(members(group.name.as_str())))).collect()
+    }
+
+    fn hostvars(self: &Arc<Self>) -> Value {
         // Weak: the run keeps this value, which must not keep the run.
-        let run = Arc::downgrade(self);
+        let (run, named) = (Arc::downgrade(self), Arc::downgrade(self));
         let get = move |name: &str| -> Result<Option<Value>, Problem> {
             let Some(run) = run.upgrade() else { return Ok(None) };
             let Some(host) = run.host(name)? else { return Ok(None) };
-            let scope = run.outside_scope(&host)?;
-            let names = scope.names().into_iter().map(Arc::from).collect::<Vec<_>>();
-            Ok(Some(computed_map(move |variable| scope.get(variable), move || names.clone())))
+            let values = run.outside_scope(&host)?;
+            let names = values.clone();
+            Ok(Some(computed_map(move |variable| values.get(variable), move || names.names().into_iter().map(Arc::from).collect())))
         };
-        computed_map(get, move || names.clone())
+        let names = move || {
+            let Some(run) = named.upgrade() else { return Vec::new() };
+            let inventory = run.inventory.read().unwrap_or_else(PoisonError::into_inner);
+            inventory.hosts().map(|host| Arc::from(host.name.as_str())).collect()
+        };
+        computed_map(get, names)
+    }
+}
+
+fn is_same<T>(left: &Option<Arc<T>>, right: &Option<Arc<T>>) -> bool {
+    match (left, right) {
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+        (left, right) => left.is_none() && right.is_none(),
     }
 }
 

@@ -7,38 +7,35 @@ use pgfleet_template::{Raw, Vars};
 /// How many names the topmost layer may hold before a new one begins.
 const SMALL: usize = 16;
 
-/// Layers of variables, lowest first, the sizes falling: a name that is added copies a few others at most, however many
-/// there are, and a scope that holds the layers is not disturbed.
+/// Layers of variables, lowest first, the sizes falling: a name that is added copies no others while a scope holds the
+/// layers, which is not disturbed. They are joined when the next scope asks for them.
 #[derive(Clone, Default)]
 pub(crate) struct Stack {
     layers: Vec<Arc<Vars>>,
 }
 
 impl Stack {
-    pub(crate) fn layers(&self) -> impl Iterator<Item = Arc<Vars>> + '_ {
-        self.layers.iter().cloned()
+    pub(crate) fn layers(&mut self) -> Vec<Arc<Vars>> {
+        self.merge();
+        self.layers.clone()
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Raw) {
-        if self.layers.last().is_none_or(|top| top.len() >= SMALL && !top.contains_key(name)) {
-            self.layers.push(Arc::default());
+        match self.layers.last_mut().filter(|top| top.len() < SMALL).and_then(Arc::get_mut) {
+            Some(top) => drop(top.insert(name.to_owned(), value)),
+            None => self.layers.push(Arc::new(Vars::from_iter([(name.to_owned(), value)]))),
         }
-        if let Some(top) = self.layers.last_mut() {
-            Arc::make_mut(top).insert(name.to_owned(), value);
-        }
-        self.merge();
     }
 
-    /// Joins the topmost layers while the one below is not much larger, so that there are few of them.
+    /// Joins the topmost layers while the one below is small or not much larger, so that there are few of them.
     fn merge(&mut self) {
         while let [.., below, top] = self.layers.as_slice() {
-            if top.len() < SMALL || below.len() > 2 * top.len() {
+            if below.len() >= SMALL && below.len() > 2 * top.len() {
                 break;
             }
-            let mut joined = (**below).clone();
-            joined.extend(top.iter().map(|(name, value)| (name.clone(), value.clone())));
-            self.layers.truncate(self.layers.len() - 2);
-            self.layers.push(Arc::new(joined));
+            let Some(top) = self.layers.pop() else { break };
+            let Some(below) = self.layers.last_mut() else { break };
+            Arc::make_mut(below).extend(Arc::unwrap_or_clone(top));
         }
     }
 }
@@ -51,10 +48,16 @@ mod tests {
     #[test]
     fn the_last_value_of_each_name_is_on_top_and_layers_stay_few() {
         let mut stack = Stack::default();
+        let mut held = Vec::new();
         for number in 0..1000 {
             stack.insert(&format!("n{}", number % 300), Raw::from(Value::from(number)));
+            // A scope holds the layers now and then, for some time.
+            if number % 7 == 0 {
+                held = stack.layers();
+            }
         }
-        let layers: Vec<_> = stack.layers().collect();
+        assert!(!held.is_empty());
+        let layers = stack.layers();
         assert!(layers.len() < 12, "{}", layers.len());
         for name in 0..300 {
             let found = layers.iter().rev().find_map(|layer| layer.get(&format!("n{name}"))).expect("a value");

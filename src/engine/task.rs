@@ -1,12 +1,14 @@
 //! One task on all its hosts at once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use pgfleet_playbook::{Arguments, Engine, Kind, Step, Task};
-use pgfleet_template::{Problem, Raw, from_json, to_json};
+use pgfleet_template::{Problem, Raw, Scope, from_json, to_json};
 
 use crate::attempt::{Attempt, hides, holds};
 use crate::hosts::{Fate, HostState};
@@ -93,20 +95,23 @@ impl Run {
             .flatten()
             .map_or(0, |limit| limit.max(0.0) as usize);
         let at_once = if throttle > 0 { throttle.min(self.options.forks) } else { self.options.forks }.max(1);
-        let mut waiting: Vec<BoxFuture<'_, _>> = Vec::new();
-        for host in chosen {
-            waiting.push(Box::pin(self.on_host(playing, task, number_of_task, host, following)));
-        }
-        let mut running = futures::stream::iter(waiting).buffer_unordered(at_once);
-        let mut results = Vec::new();
-        while let Some(result) = running.next().await {
-            results.push(result?);
+        let mut waiting = chosen.iter();
+        let mut running: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
+        let mut failed = false;
+        loop {
+            while running.len() < at_once
+                && let Some(host) = waiting.next()
+            {
+                running.push(Box::pin(self.on_host(playing, task, number_of_task, host, following)));
+            }
+            let Some(done) = running.next().await else { break };
+            let (host, result): (&Arc<HostState>, TaskResult) = done?;
+            failed |= host.is_lost();
+            if once {
+                self.share(task, &hosts, host, &result);
+            }
         }
         drop(running);
-        if once {
-            self.share(task, &hosts, results.first());
-        }
-        let failed = results.iter().any(|(host, _)| host.is_lost());
         if failed && (once || flag(&task.settings.any_errors_fatal)?) {
             active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
         }
@@ -114,21 +119,20 @@ impl Run {
     }
 
     /// Gives a result that was had once to the other hosts.
-    fn share(&self, task: &Task, hosts: &[Arc<HostState>], result: Option<&(Arc<HostState>, TaskResult)>) {
-        let Some((first, result)) = result else { return };
+    fn share(&self, task: &Task, hosts: &[Arc<HostState>], first: &HostState, result: &TaskResult) {
         for host in hosts.iter().filter(|host| host.name != first.name) {
             self.remember(task, host, result);
         }
     }
 
-    async fn on_host(
+    async fn on_host<'h>(
         self: &Arc<Self>,
         playing: &Playing,
         task: &Arc<Task>,
         number: usize,
-        host: &Arc<HostState>,
+        host: &'h Arc<HostState>,
         following: &[Step],
-    ) -> Result<(Arc<HostState>, TaskResult), Problem> {
+    ) -> Result<(&'h Arc<HostState>, TaskResult), Problem> {
         let begin = Instant::now();
         self.tell(&Event::HostStarted { task: number, host: host.name.clone() });
         let attempt = Attempt { run: self, playing, task, number, host, following };
@@ -138,7 +142,7 @@ impl Run {
             playing.roles.note_run(role, host);
         }
         self.settle(playing, task, host, &result, Shown { number, delegate, looped, milliseconds: milliseconds(begin) })?;
-        Ok((host.clone(), result))
+        Ok((host, result))
     }
 
     /// Stores, counts and tells a host's final result of a task.
@@ -150,13 +154,18 @@ impl Run {
         result: &TaskResult,
         shown: Shown,
     ) -> Result<(), Problem> {
-        let mut result = result.clone();
-        self.remember(task, host, &result);
-        let scope = self.scope(playing, host, Some(task))?;
+        self.remember(task, host, result);
+        let mut result = Cow::Borrowed(result);
+        let renders = result.is_bad() || task.settings.no_log.is_some() || !task.settings.notify.is_empty();
+        let scope = match renders {
+            true => self.scope(playing, host, Some(task))?,
+            // Nothing of this task is rendered from here on.
+            false => Scope::new(&self.options.language, []),
+        };
         if result.ending == Ending::Changed
             && let Err(problem) = self.notify(playing, task, host, &scope)
         {
-            result = TaskResult::from(problem);
+            result = Cow::Owned(TaskResult::from(problem));
         }
         let ignored = match result.ending {
             Ending::Failed => holds(&task.settings.ignore_errors, &scope),

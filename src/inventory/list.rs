@@ -212,7 +212,7 @@ fn branch(depth: usize, name: &str) -> String {
 fn as_written(value: &Raw) -> Json {
     match value {
         Raw::Value(value) => to_json(value).map_or(Json::Null, mark_unsafe),
-        Raw::Text(_) => to_json(&value.as_written()).unwrap_or(Json::Null),
+        Raw::Text(_) | Raw::Late(_) => to_json(&value.as_written()).unwrap_or(Json::Null),
         Raw::List(items) => items.iter().map(as_written).collect(),
         Raw::Map(entries) => {
             let key = |key: &Raw| key.as_written().as_str().map_or_else(|| key.as_written().to_string(), str::to_owned);

@@ -73,7 +73,8 @@ impl Inventory {
             changed |= self.put(&name, group)?;
         }
         if changed {
-            self.reconcile().map_err(Problem::new)?;
+            self.reconcile_groups().map_err(Problem::new)?;
+            self.reconcile_host(&name);
         }
         Ok(changed)
     }
@@ -90,7 +91,8 @@ impl Inventory {
         };
         let changed = self.put(&host, group)?;
         if changed {
-            self.reconcile().map_err(Problem::new)?;
+            self.reconcile_groups().map_err(Problem::new)?;
+            self.reconcile_host(&host);
         }
         Ok(changed)
     }
@@ -107,7 +109,7 @@ impl Inventory {
         let is_below = self.ancestors(&group).contains(&parent);
         if !is_below {
             self.add_child(&parent, &group).map_err(Problem::new)?;
-            self.reconcile().map_err(Problem::new)?;
+            self.reconcile_groups().map_err(Problem::new)?;
         }
         Ok(is_new || !is_below)
     }
@@ -221,25 +223,33 @@ impl Inventory {
     /// # Errors
     /// When `all` stands below another group.
     pub(crate) fn reconcile(&mut self) -> Result<(), String> {
-        let (all, ungrouped) = (GroupName::known("all"), GroupName::known("ungrouped"));
+        self.reconcile_groups()?;
+        let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
+        hosts.iter().for_each(|host| self.reconcile_host(host));
+        Ok(())
+    }
+
+    fn reconcile_groups(&mut self) -> Result<(), String> {
+        let all = GroupName::known("all");
         let orphans: Vec<GroupName> =
             self.groups.values().filter(|group| group.parents.is_empty() && group.name != all).map(|group| group.name.clone()).collect();
         for orphan in orphans {
             self.add_child(&all, &orphan)?;
         }
-        let hosts: Vec<HostName> = self.hosts.keys().cloned().collect();
-        for name in hosts {
-            let Some(host) = self.hosts.get(&name) else { continue };
-            let is_grouped = host.groups.iter().any(|group| *group != all && *group != ungrouped);
-            let is_ungrouped = host.groups.contains(&ungrouped);
-            if is_grouped && is_ungrouped {
-                self.leave(&name, "ungrouped");
-            } else if !is_grouped && !is_ungrouped {
-                self.join(&name, &ungrouped);
-            }
-        }
         self.measure_depths();
         Ok(())
+    }
+
+    fn reconcile_host(&mut self, name: &HostName) {
+        let (all, ungrouped) = (GroupName::known("all"), GroupName::known("ungrouped"));
+        let Some(host) = self.hosts.get(name) else { return };
+        let is_grouped = host.groups.iter().any(|group| *group != all && *group != ungrouped);
+        let is_ungrouped = host.groups.contains(&ungrouped);
+        if is_grouped && is_ungrouped {
+            self.leave(name, "ungrouped");
+        } else if !is_grouped && !is_ungrouped {
+            self.join(name, &ungrouped);
+        }
     }
 
     fn measure_depths(&mut self) {

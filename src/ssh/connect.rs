@@ -1,9 +1,10 @@
 //! Connecting: paced, with a limit for every phase, over jump hosts, and once more when a connection was dropped early.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pgfleet_protocol::Secret;
@@ -18,6 +19,7 @@ use crate::authenticate::{Log, Login};
 use crate::error::{Phase, SshError};
 use crate::host_key::{Farewell, HostKeyCheck, Stopped};
 use crate::keys::KeyRing;
+use crate::known_hosts::KnownFiles;
 use crate::proxy;
 use crate::session::Session;
 use crate::target::Target;
@@ -38,7 +40,7 @@ pub struct Options {
     pub accept_new_host_keys: bool,
     /// The file of pinned host keys. It is also read.
     pub pin_file: PathBuf,
-    /// Handshakes at a time. sshd drops connections from the tenth unauthenticated one on (MaxStartups 10:30:100).
+    /// Handshakes at a time with one sshd, which drops connections from the tenth unauthenticated one on (MaxStartups 10:30:100).
     pub handshakes: usize,
     /// Silence after which the host is asked for a sign of life. Three unanswered questions end the connection.
     pub keepalive: Duration,
@@ -66,12 +68,28 @@ impl Options {
     }
 }
 
-/// Connects to hosts. Clones share the pacing and the opened keys.
+/// Connects to hosts. Clones share the pacing, the opened keys and what was read of known hosts.
 #[derive(Clone)]
 pub struct Connector {
     options: Arc<Options>,
-    handshakes: Arc<Semaphore>,
+    pacing: Arc<Pacing>,
     ring: Arc<KeyRing>,
+    known: Arc<KnownFiles>,
+}
+
+/// Permits for handshakes, for each address that is connected to.
+#[derive(Default)]
+struct Pacing(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Pacing {
+    /// The permits of the first machine on the way: those behind it have an sshd of their own.
+    fn of(&self, target: &Target, handshakes: usize) -> Arc<Semaphore> {
+        let first = target.jump.first().unwrap_or(target);
+        // Where a program connects, nobody knows which machine it goes by.
+        let address = if first.proxy_command.is_some() { String::new() } else { first.address.clone() };
+        let mut permits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        permits.entry(address).or_insert_with(|| Arc::new(Semaphore::new(handshakes.max(1)))).clone()
+    }
 }
 
 type Connection = (Handle<HostKeyCheck>, Farewell);
@@ -81,7 +99,8 @@ impl Connector {
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
-            handshakes: Arc::new(Semaphore::new(options.handshakes.max(1))),
+            pacing: Arc::default(),
+            known: Arc::default(),
             ring: Arc::new(KeyRing::new(Arc::clone(&options.passphrase))),
             options: Arc::new(options),
         }
@@ -109,7 +128,8 @@ impl Connector {
 
     async fn attempt(&self, target: &Target) -> Result<Session, SshError> {
         // One permit for the whole chain: a permit for each hop could leave all chains waiting for their last one.
-        let permit = self.handshakes.acquire().await;
+        let permits = self.pacing.of(target, self.options.handshakes);
+        let permit = permits.acquire().await;
         let mut hops: Vec<Connection> = Vec::new();
         for hop in &target.jump {
             let connection = self.open(hop, hops.last()).await.map_err(|source| SshError::Jump {
@@ -120,7 +140,7 @@ impl Connector {
             hops.push(connection);
         }
         let (handle, farewell) = self.open(target, hops.last()).await?;
-        if self.handshakes.available_permits() == 0 {
+        if permits.available_permits() == 0 {
             // Others wait. sshd admits a user before its listener stops counting the connection; once the session answers, it has stopped.
             let _unanswered = timeout(self.options.login_timeout, handle.send_ping()).await;
         }
@@ -130,7 +150,7 @@ impl Connector {
     }
 
     async fn open(&self, target: &Target, via: Option<&Connection>) -> Result<Connection, SshError> {
-        let check = HostKeyCheck::new(target, self.options.accept_new_host_keys, self.options.pin_file.clone())?;
+        let check = HostKeyCheck::new(target, self.options.accept_new_host_keys, self.options.pin_file.clone(), &self.known)?;
         let farewell = check.farewell();
         let limit = target.connect_timeout.unwrap_or(self.options.connect_timeout);
         let mut handle = match (via, &target.proxy_command) {

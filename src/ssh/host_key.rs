@@ -10,7 +10,7 @@ use russh::{Preferred, compression};
 
 use crate::config::UnknownKeys;
 use crate::error::SshError;
-use crate::known_hosts::{self, CertificateVerdict, KnownHosts, KnownName, Verdict};
+use crate::known_hosts::{self, CertificateVerdict, KnownFiles, KnownHosts, KnownName, Verdict};
 use crate::target::Target;
 
 /// Why a connection ended, as far as the other side or the library said.
@@ -55,13 +55,13 @@ pub(crate) struct HostKeyCheck {
 
 impl HostKeyCheck {
     /// Reads the known_hosts files of the target, and the file of pinned keys.
-    pub(crate) fn new(target: &Target, accept_new: bool, pin_file: PathBuf) -> Result<Self, SshError> {
+    pub(crate) fn new(target: &Target, accept_new: bool, pin_file: PathBuf, read: &KnownFiles) -> Result<Self, SshError> {
         let mut files: Vec<PathBuf> = target.known_hosts.clone();
         if !files.contains(&pin_file) && !target.forgets_host_keys {
             files.push(pin_file.clone());
         }
-        let known =
-            KnownHosts::load(&files).map_err(|(file, source)| SshError::KnownHostsFile { host: target.name.clone(), file, source })?;
+        let known = read.load(&files);
+        let known = known.map_err(|(file, source)| SshError::KnownHostsFile { host: target.name.clone(), file, source })?;
         Ok(Self {
             host: target.name.clone(),
             name: target.known_name(),

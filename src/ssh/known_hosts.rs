@@ -1,9 +1,11 @@
 //! known_hosts files read with OpenSSH's semantics: hashed names, wildcards, negation, ports, revoked keys, authorities.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -70,15 +72,32 @@ enum Marker {
 struct Entry {
     place: Place,
     marker: Marker,
-    hosts: String,
     key: KeyData,
 }
 
-/// The readable lines of several known_hosts files.
+/// The lines of several known_hosts files.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
-    entries: Vec<Entry>,
+    files: Vec<Arc<Lines>>,
 }
+
+/// The lines of one file. Their keys are read when their host is asked for: a fleet's file has a line for each of its hosts.
+#[derive(Debug, Default)]
+struct Lines {
+    file: PathBuf,
+    text: Vec<String>,
+    /// Numbers of the lines that name a host as it is, by that name.
+    plain: HashMap<String, Vec<usize>>,
+    /// Numbers of the lines with patterns or hashed names.
+    others: Vec<usize>,
+}
+
+/// Files as they were when they were last read.
+#[derive(Debug, Default)]
+pub(crate) struct KnownFiles(Mutex<HashMap<PathBuf, (Stamp, Arc<Lines>)>>);
+
+/// What changes with a file: its time, size and number on the disk.
+type Stamp = (SystemTime, u64, u64);
 
 impl KnownName {
     /// The name for a host reached at this address and port.
@@ -104,17 +123,16 @@ impl KnownName {
     }
 }
 
-impl KnownHosts {
-    /// Reads the files in order. A file that does not exist counts as empty.
+impl KnownFiles {
+    /// Reads the files in order, those that have changed meanwhile. A file that does not exist counts as empty.
     ///
     /// # Errors
     /// The file that cannot be read, and why.
-    pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, (PathBuf, io::Error)> {
-        let mut known = Self::default();
-        for file in files {
-            let file = file.as_ref();
-            match fs::read(file) {
-                Ok(bytes) => known.read(file, &String::from_utf8_lossy(&bytes)),
+    pub(crate) fn load<P: AsRef<Path>>(&self, files: &[P]) -> Result<KnownHosts, (PathBuf, io::Error)> {
+        let mut known = KnownHosts::default();
+        for file in files.iter().map(AsRef::as_ref) {
+            match self.lines(file) {
+                Ok(lines) => known.files.push(lines),
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err((file.to_owned(), error)),
             }
@@ -122,16 +140,63 @@ impl KnownHosts {
         Ok(known)
     }
 
+    fn lines(&self, file: &Path) -> io::Result<Arc<Lines>> {
+        let data = fs::metadata(file)?;
+        let stamp = (data.modified()?, data.len(), data.ino());
+        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lines)) = read.get(file).filter(|(known, _)| *known == stamp) {
+            return Ok(lines.clone());
+        }
+        let lines = Arc::new(Lines::of(file, &String::from_utf8_lossy(&fs::read(file)?)));
+        read.insert(file.to_owned(), (stamp, lines.clone()));
+        Ok(lines)
+    }
+}
+
+impl Lines {
+    fn of(file: &Path, text: &str) -> Self {
+        let mut lines = Self { file: file.to_owned(), ..Self::default() };
+        for (number, line) in text.lines().map(str::trim).enumerate() {
+            lines.text.push(line.to_owned());
+            let Some((_, hosts, _)) = split_line(line) else { continue };
+            if hosts.contains(['*', '?', '!', '|']) {
+                lines.others.push(number);
+            } else {
+                hosts.to_lowercase().split(',').for_each(|host| lines.plain.entry(host.to_owned()).or_default().push(number));
+            }
+        }
+        lines
+    }
+
+    /// The readable lines that list a host, in their order.
+    fn matching(&self, name: &str) -> impl Iterator<Item = Entry> {
+        let others = self.others.iter().filter(|number| split_line(&self.text[**number]).is_some_and(|line| hosts_match(line.1, name)));
+        let mut numbers: Vec<usize> = self.plain.get(name).into_iter().flatten().chain(others).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().filter_map(|number| {
+            let place = Place { file: self.file.clone(), line: number + 1 };
+            parse_line(&self.text[number], place)
+        })
+    }
+}
+
+impl KnownHosts {
+    /// Reads the files in order. A file that does not exist counts as empty.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and why.
+    pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, (PathBuf, io::Error)> {
+        KnownFiles::default().load(files)
+    }
+
     /// Adds the lines of a text. As with ssh, lines that cannot be read are skipped.
     pub fn read(&mut self, file: &Path, text: &str) {
-        for (index, line) in text.lines().enumerate() {
-            let place = Place { file: file.to_owned(), line: index + 1 };
-            self.entries.extend(parse_line(line.trim(), place));
-        }
+        self.files.push(Arc::new(Lines::of(file, text)));
     }
 
     pub(crate) fn extend(&mut self, other: Self) {
-        self.entries.extend(other.entries);
+        self.files.extend(other.files);
     }
 
     /// What the files say about a plain host key.
@@ -188,7 +253,7 @@ impl KnownHosts {
     }
 
     fn revoked(&self, name: &KnownName, key: &KeyData) -> Option<Place> {
-        self.matching(name).find(|entry| entry.marker == Marker::Revoked && entry.key == *key).map(|entry| entry.place.clone())
+        self.matching(name).find(|entry| entry.marker == Marker::Revoked && entry.key == *key).map(|entry| entry.place)
     }
 
     /// The algorithms of the plain keys listed for the host, so that the negotiation can ask for those first.
@@ -218,9 +283,9 @@ impl KnownHosts {
             .any(|name| self.matching(&name).any(|entry| entry.marker == Marker::Authority))
     }
 
-    fn matching(&self, name: &KnownName) -> impl Iterator<Item = &Entry> {
+    fn matching(&self, name: &KnownName) -> impl Iterator<Item = Entry> {
         let text = name.text();
-        self.entries.iter().filter(move |entry| hosts_match(&entry.hosts, &text))
+        self.files.iter().flat_map(move |lines| lines.matching(&text).collect::<Vec<_>>())
     }
 }
 
@@ -258,25 +323,26 @@ pub fn fingerprint(key: &KeyData) -> String {
 }
 
 fn parse_line(line: &str, place: Place) -> Option<Entry> {
+    let (marker, _, rest) = split_line(line)?;
+    let words: Vec<&str> = rest.split_whitespace().take(2).collect();
+    let key = PublicKey::from_openssh(&words.join(" ")).ok()?;
+    Some(Entry { place, marker, key: key.key_data().clone() })
+}
+
+/// The marker, the hosts and the rest of a line.
+fn split_line(line: &str) -> Option<(Marker, &str, &str)> {
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
     let (first, rest) = line.split_once([' ', '\t'])?;
-    let (marker, hosts, rest) = match first.strip_prefix('@') {
-        None => (Marker::None, first, rest),
-        Some(word) => {
-            let marker = match word {
-                "cert-authority" => Marker::Authority,
-                "revoked" => Marker::Revoked,
-                _ => return None,
-            };
-            let (hosts, rest) = rest.trim_start().split_once([' ', '\t'])?;
-            (marker, hosts, rest)
-        }
+    let Some(word) = first.strip_prefix('@') else { return Some((Marker::None, first, rest)) };
+    let marker = match word {
+        "cert-authority" => Marker::Authority,
+        "revoked" => Marker::Revoked,
+        _ => return None,
     };
-    let words: Vec<&str> = rest.split_whitespace().take(2).collect();
-    let key = PublicKey::from_openssh(&words.join(" ")).ok()?;
-    Some(Entry { place, marker, hosts: hosts.to_owned(), key: key.key_data().clone() })
+    let (hosts, rest) = rest.trim_start().split_once([' ', '\t'])?;
+    Some((marker, hosts, rest))
 }
 
 fn hosts_match(hosts: &str, name: &str) -> bool {

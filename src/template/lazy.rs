@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use minijinja::value::{Enumerator, Object};
 
 use crate::evaluate::into_error;
-use crate::scope::Resolving;
+use crate::scope::{Held, Resolving};
 use crate::{Problem, Raw, Scope, Value, is_omit};
 
 /// Up to this size a search is as fast as an index.
@@ -19,13 +19,13 @@ pub(crate) struct LazyMap {
     keys: Vec<Value>,
     index: OnceLock<HashMap<String, usize>>,
     rendered: Mutex<HashMap<usize, Value>>,
-    scope: Scope,
+    scope: Held,
 }
 
 impl LazyMap {
-    pub(crate) fn new(entries: Arc<Vec<(Raw, Raw)>>, scope: Scope) -> Result<Self, Problem> {
-        let keys = entries.iter().map(|(key, _)| key.evaluate(&scope)).collect::<Result<_, _>>()?;
-        Ok(Self { entries, keys, index: OnceLock::new(), rendered: Mutex::default(), scope })
+    pub(crate) fn new(entries: Arc<Vec<(Raw, Raw)>>, scope: &Scope) -> Result<Self, Problem> {
+        let keys = entries.iter().map(|(key, _)| key.evaluate(scope)).collect::<Result<_, _>>()?;
+        Ok(Self { entries, keys, index: OnceLock::new(), rendered: Mutex::default(), scope: scope.held() })
     }
 
     /// Keys and rendered values, without those that are omitted.
@@ -48,8 +48,9 @@ impl LazyMap {
         if let Some(value) = self.rendered.lock().unwrap_or_else(PoisonError::into_inner).get(&at) {
             return Ok(value.clone());
         }
-        let guard = Resolving::enter(std::ptr::from_ref(raw) as usize, self.scope.identity(), || self.keys[at].to_string())?;
-        let value = raw.evaluate_lazily(&self.scope)?;
+        let scope = self.scope.scope();
+        let guard = Resolving::enter(std::ptr::from_ref(raw) as usize, scope.identity(), || self.keys[at].to_string())?;
+        let value = raw.evaluate_lazily(&scope)?;
         drop(guard);
         self.rendered.lock().unwrap_or_else(PoisonError::into_inner).insert(at, value.clone());
         Ok(value)

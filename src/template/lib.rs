@@ -32,7 +32,7 @@ pub use minijinja::value::ValueKind;
 pub use node::{Node, NodeKind};
 pub use place::Place;
 pub use problem::{Problem, closest, distance};
-pub use raw::{Raw, Vars};
+pub use raw::{Late, Raw, Vars};
 pub use scope::{Delimiters, Language, Scope, TemplateOptions};
 pub use shelf::{Duplicate, Shelf};
 pub use source::SourceFile;

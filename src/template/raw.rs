@@ -1,6 +1,6 @@
 //! Values as written: templates in them are compiled but not yet rendered.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 
@@ -21,7 +21,12 @@ pub enum Raw {
     List(Arc<Vec<Raw>>),
     /// A mapping of which some part has templates.
     Map(Arc<Vec<(Raw, Raw)>>),
+    /// A value that is made when it is first asked for.
+    Late(Arc<Late>),
 }
+
+/// A value to come.
+pub type Late = LazyLock<Value, Box<dyn FnOnce() -> Value + Send>>;
 
 impl Raw {
     /// Reads a node: `!unsafe` text is never a template, `!vault` text is opened with the vault's passwords
@@ -72,6 +77,11 @@ impl Raw {
         }
     }
 
+    /// A value that costs much to make and may not be asked for.
+    pub fn late(make: impl FnOnce() -> Value + Send + 'static) -> Self {
+        Self::Late(Arc::new(LazyLock::new(Box::new(make))))
+    }
+
     fn plain(&self) -> Option<Value> {
         match self {
             Self::Value(value) => Some(value.clone()),
@@ -115,6 +125,7 @@ impl Raw {
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, Problem> {
         match self {
             Self::Value(value) => Ok(value.clone()),
+            Self::Late(value) => Ok((***value).clone()),
             Self::Text(text) => text.evaluate(scope).and_then(crate::value::forced),
             Self::List(items) => {
                 let mut values = Vec::with_capacity(items.len());
@@ -143,12 +154,13 @@ impl Raw {
     pub(crate) fn evaluate_lazily(&self, scope: &Scope) -> Result<Value, Problem> {
         match self {
             Self::Value(value) => Ok(value.clone()),
+            Self::Late(value) => Ok((***value).clone()),
             Self::Text(text) => text.evaluate(scope),
             Self::List(items) => {
                 let values = items.iter().map(|item| item.evaluate_lazily(scope)).collect::<Result<Vec<_>, _>>()?;
                 Ok(values.into_iter().filter(|value| !is_omit(value)).collect())
             }
-            Self::Map(entries) => LazyMap::new(entries.clone(), scope.clone()).map(Value::from_object),
+            Self::Map(entries) => LazyMap::new(entries.clone(), scope).map(Value::from_object),
         }
     }
 
@@ -164,7 +176,7 @@ impl Raw {
 
     fn collect_variables(&self, names: &mut Vec<String>) {
         match self {
-            Self::Value(_) => {}
+            Self::Value(_) | Self::Late(_) => {}
             Self::Text(text) => names.extend(text.variables()),
             Self::List(items) => items.iter().for_each(|item| item.collect_variables(names)),
             Self::Map(entries) => entries.iter().for_each(|(key, value)| {
@@ -180,6 +192,7 @@ impl Raw {
     pub fn as_written(&self) -> Value {
         match self {
             Self::Value(value) => value.clone(),
+            Self::Late(value) => (***value).clone(),
             Self::Text(text) if text.is_sealed() => Value::from_pairs([("__ansible_vault", text.source())]),
             Self::Text(text) => Value::from(text.source()),
             Self::List(items) => items.iter().map(Self::as_written).collect(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
@@ -112,7 +112,27 @@ pub struct Scope {
     language: Arc<Language>,
     search: Arc<[PathBuf]>,
     top: Option<Arc<Layer>>,
-    rendered: Arc<Mutex<HashMap<String, Value>>>,
+    rendered: Arc<Rendered>,
+}
+
+type Rendered = Mutex<HashMap<String, Value>>;
+
+/// A scope as the values that are rendered in it hold it: they do not keep what was rendered, which would keep them in turn.
+pub(crate) struct Held {
+    language: Arc<Language>,
+    search: Arc<[PathBuf]>,
+    top: Option<Arc<Layer>>,
+    rendered: Weak<Rendered>,
+    /// In place of what was rendered, once nobody else keeps that.
+    own: OnceLock<Arc<Rendered>>,
+}
+
+impl Held {
+    /// The scope itself.
+    pub(crate) fn scope(&self) -> Scope {
+        let rendered = self.rendered.upgrade().unwrap_or_else(|| self.own.get_or_init(Arc::default).clone());
+        Scope { language: self.language.clone(), search: self.search.clone(), top: self.top.clone(), rendered }
+    }
 }
 
 struct Layer {
@@ -121,7 +141,8 @@ struct Layer {
 }
 
 enum Content {
-    Vars(Arc<Vars>),
+    /// Several at once, the lowest first.
+    Vars(Vec<Arc<Vars>>),
     One(Box<str>, Value),
 }
 
@@ -135,7 +156,7 @@ impl Scope {
     /// An empty scope. `search` are folders in which lookups and includes look for files, first match counts
     /// (each tried as is and with `templates/`, `files/` below it by those who need that).
     #[must_use]
-    pub fn new(language: &Arc<Language>, search: Vec<PathBuf>) -> Self {
+    pub fn new(language: &Arc<Language>, search: impl Into<Arc<[PathBuf]>>) -> Self {
         Self { language: language.clone(), search: search.into(), top: None, rendered: Arc::default() }
     }
 
@@ -147,13 +168,14 @@ impl Scope {
     /// The scope with one more layer above the others.
     #[must_use]
     pub fn over(&self, vars: Arc<Vars>) -> Self {
-        if vars.is_empty() { self.clone() } else { self.above(Content::Vars(vars)) }
+        self.over_all([vars])
     }
 
     /// The scope with several more layers, lowest first.
     #[must_use]
     pub fn over_all(&self, layers: impl IntoIterator<Item = Arc<Vars>>) -> Self {
-        layers.into_iter().fold(self.clone(), |scope, vars| scope.over(vars))
+        let layers: Vec<Arc<Vars>> = layers.into_iter().filter(|vars| !vars.is_empty()).collect();
+        if layers.is_empty() { self.clone() } else { self.above(Content::Vars(layers)) }
     }
 
     /// The scope with one more name above the others.
@@ -175,8 +197,9 @@ impl Scope {
             match &layer.content {
                 Content::One(known, value) if **known == *name => return Ok(Some(value.clone())),
                 Content::One(..) => {}
-                Content::Vars(vars) => match vars.get(name) {
+                Content::Vars(layers) => match layers.iter().rev().find_map(|vars| vars.get(name)) {
                     Some(Raw::Value(value)) => return Ok(Some(value.clone())),
+                    Some(Raw::Late(value)) => return Ok(Some((***value).clone())),
                     Some(raw) => return self.rendered(name, raw).map(Some),
                     None => {}
                 },
@@ -202,8 +225,8 @@ impl Scope {
 
     /// `vars`: all of them, each rendered when asked for.
     fn all_variables(&self) -> Value {
-        let (values, names) = (self.clone(), self.clone());
-        computed_map(move |name| values.get(name), move || names.names().into_iter().map(Arc::from).collect())
+        let (values, names) = (self.held(), self.held());
+        computed_map(move |name| values.scope().get(name), move || names.scope().names().into_iter().map(Arc::from).collect())
     }
 
     /// True when something defines the name.
@@ -211,7 +234,7 @@ impl Scope {
     pub fn defines(&self, name: &str) -> bool {
         self.layers().any(|layer| match &layer.content {
             Content::One(known, _) => **known == *name,
-            Content::Vars(vars) => vars.contains_key(name),
+            Content::Vars(layers) => layers.iter().any(|vars| vars.contains_key(name)),
         })
     }
 
@@ -222,7 +245,7 @@ impl Scope {
         for layer in self.layers() {
             match &layer.content {
                 Content::One(known, _) => drop(names.insert(&**known)),
-                Content::Vars(vars) => names.extend(vars.keys().map(String::as_str)),
+                Content::Vars(layers) => names.extend(layers.iter().flat_map(|vars| vars.keys()).map(String::as_str)),
             }
         }
         names.into_iter().map(str::to_owned).collect()
@@ -266,6 +289,12 @@ impl Scope {
         }
         let candidates = self.search.iter().flat_map(|root| [root.join(folder).join(path), root.join(path)]);
         candidates.into_iter().find(|candidate| self.files().is_file(candidate))
+    }
+
+    /// For values that are rendered in it.
+    pub(crate) fn held(&self) -> Held {
+        let (language, search, top) = (self.language.clone(), self.search.clone(), self.top.clone());
+        Held { language, search, top, rendered: Arc::downgrade(&self.rendered), own: OnceLock::new() }
     }
 
     /// The same for all clones of a scope.

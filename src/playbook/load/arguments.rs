@@ -152,7 +152,7 @@ fn is_sure(raw: &Raw) -> bool {
     match raw {
         Raw::Text(_) => false,
         Raw::Value(value) => !value.is_none(),
-        Raw::List(_) | Raw::Map(_) => true,
+        Raw::List(_) | Raw::Map(_) | Raw::Late(_) => true,
     }
 }
 

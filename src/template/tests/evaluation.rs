@@ -226,6 +226,18 @@ fn lazy_mappings_act_like_plain_ones() {
 }
 
 #[test]
+fn what_was_rendered_keeps_nothing_but_itself() {
+    let layer = vars("one: 1\nmap: {a: '{{ one }}', b: {c: '{{ map.a + 1 }}'}}");
+    let scope = Scope::new(&Language::new(Arc::new(Disk)), vec![]).over(layer.clone());
+    let map = scope.get("map").expect("renders").expect("is defined");
+    assert_eq!(expression(&scope, "map.b.c"), "2");
+    drop(scope);
+    assert_eq!(shown(Ok(map.clone())), r#"{"a":1,"b":{"c":2}}"#, "it can still be rendered");
+    drop(map);
+    assert_eq!(Arc::strong_count(&layer), 1, "nothing holds the variables any longer");
+}
+
+#[test]
 fn a_misspelt_variable_brings_a_suggestion() {
     let scope = scope("pg_cluster: x");
     let problem = Text::parse("{{ pg_clustr }}", &place()).and_then(|text| text.evaluate(&scope)).expect_err("undefined");
