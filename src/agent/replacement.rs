@@ -63,7 +63,9 @@ impl Replacement {
                 let staged = Staged::new(context, &self.path, &self.after)?;
                 staged.validate(context, self.validate.as_deref())?;
                 if self.backup && found.is_some() {
-                    outcome = outcome.with("backup_file", back_up(context, &self.path)?.to_string_lossy());
+                    // A module that names its copy otherwise has that name there already.
+                    let name = if outcome.data.contains_key("backup") { "backup" } else { "backup_file" };
+                    outcome = outcome.with(name, back_up(context, &self.path)?.to_string_lossy());
                 }
                 staged.install(context, &self.path, &permissions)?;
             } else {

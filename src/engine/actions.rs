@@ -31,6 +31,7 @@ impl Attempt<'_> {
             Engine::Pause => Box::pin(self.pause(scope)).await,
             Engine::Reboot => Box::pin(self.reboot(scope)).await,
             Engine::WaitForConnection => Box::pin(self.wait_for_connection(scope)).await,
+            Engine::SetStats => self.set_stats(scope),
             Engine::ValidateArgumentSpec => self.validate_argument_spec(scope),
             Engine::IncludeRole | Engine::ImportRole | Engine::IncludeTasks | Engine::ImportTasks | Engine::Meta => {
                 Err(Problem::new(format!("'{}' cannot be done here", self.task.module_name)))
@@ -82,7 +83,7 @@ impl Attempt<'_> {
             // A template on its own may give the list.
             Json::String(text) if is_one_template(&text) => match to_json(&raw.evaluate(scope)?)? {
                 Json::Array(items) => (items, true),
-                one => (vec![one], true),
+                _ => (vec![Json::String(text)], false),
             },
             one => (vec![one], false),
         };
@@ -193,7 +194,7 @@ pub(crate) fn shown(value: &Json) -> String {
 }
 
 /// Letters, digits and underscores, not beginning with a digit.
-fn is_variable(text: &str) -> bool {
+pub(crate) fn is_variable(text: &str) -> bool {
     let is_inner = |character: char| character.is_alphanumeric() || character == '_';
     text.chars().all(is_inner) && text.starts_with(|first: char| !first.is_ascii_digit()) && !["true", "false", "none"].contains(&text)
 }

@@ -33,12 +33,12 @@ impl Attempt<'_> {
         }
         if !missing.is_empty() {
             missing.sort();
-            errors.insert(0, format!("not given: {}", missing.join(", ")));
+            errors.insert(0, format!("missing required arguments: {}", missing.join(", ")));
         }
         if errors.is_empty() {
-            return Ok(TaskResult::new(Ending::Ok).with("msg", "all arguments fit"));
+            return Ok(TaskResult::new(Ending::Ok).with("msg", "The arg spec validation passed"));
         }
-        let message = format!("the arguments do not fit: {}", errors.join("; "));
+        let message = format!("Validation of arguments failed:\n{}", errors.join("\n"));
         Ok(TaskResult::failed(message).with("argument_errors", errors))
     }
 }
@@ -55,14 +55,15 @@ fn misfit(name: &str, option: &Json, value: &Json) -> Option<String> {
         _ => true,
     };
     if !fits {
-        return Some(format!("'{name}' takes {kind}, not {}", type_name(value)));
+        let found = type_name(value);
+        return Some(format!("argument '{name}' is of type {found} and we were unable to convert to {kind}"));
     }
     let choices = option.get("choices").and_then(Json::as_array)?;
     let items = value.as_array().map_or_else(|| vec![value.clone()], Clone::clone);
     let shown = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let wrong = items.iter().find(|item| !choices.iter().any(|choice| shown(choice) == shown(item)))?;
     let listed: Vec<String> = choices.iter().map(shown).collect();
-    Some(format!("'{name}' is one of {}, not {}", listed.join(", "), shown(wrong)))
+    Some(format!("value of {name} must be one of: {}, got: {}", listed.join(", "), shown(wrong)))
 }
 
 fn type_name(value: &Json) -> &'static str {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::hosts::HostState;
 use crate::items::Items;
 use crate::play::{Playing, number, truth};
-use crate::redact::censored;
+use crate::redact::{censored, is_hidden};
 use crate::run::Run;
 use crate::{Ending, Event, TaskResult};
 
@@ -112,7 +112,7 @@ impl Attempt<'_> {
 
     /// What of a result may be told.
     fn shown(&self, scope: &Scope, result: &TaskResult) -> TaskResult {
-        if self.hides(scope) { censored(result) } else { self.run.options.redactor.result(result) }
+        if self.hides(scope) || is_hidden(result) { censored(result) } else { self.run.options.redactor.result(result) }
     }
 
     fn hides(&self, scope: &Scope) -> bool {

@@ -197,10 +197,12 @@ impl Attempt<'_> {
     fn environment(&self, scope: &Scope) -> Result<Vec<(String, String)>, Problem> {
         let mut environment: Vec<(String, String)> = Vec::new();
         for raw in &self.task.settings.environment {
-            let given = match raw.evaluate(scope) {
-                // What facts it needs are not known while they are gathered.
-                Err(problem) if problem.is_undefined() && self.task.module.name == "setup" => continue,
-                given => given?,
+            let given = match raw {
+                Raw::Map(entries) => {
+                    environment_of(entries, scope, &mut environment)?;
+                    continue;
+                }
+                raw => raw.evaluate(scope)?,
             };
             if is_omit(&given) {
                 continue;
@@ -208,8 +210,7 @@ impl Attempt<'_> {
             match to_json(&given)? {
                 Value::Object(map) => {
                     for (name, value) in map {
-                        environment.retain(|(known, _)| *known != name);
-                        environment.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+                        set_variable(&mut environment, name, &value);
                     }
                 }
                 Value::Null => {}
@@ -279,4 +280,23 @@ fn name_of(value: &pgfleet_template::Value) -> Result<String, Problem> {
             Err(Problem::new(format!("Invalid variable name '{value}' of type '{kind}'.")))
         }
     }
+}
+
+/// The variables of a mapping. One that needs the host's own environment is left out while that is not known.
+fn environment_of(entries: &[(Raw, Raw)], scope: &Scope, environment: &mut Vec<(String, String)>) -> Result<(), Problem> {
+    for (name, raw) in entries {
+        let value = match raw.evaluate(scope) {
+            Err(problem) if problem.is_undefined() && problem.message.contains("'ansible_env") => continue,
+            value => value?,
+        };
+        if !is_omit(&value) {
+            set_variable(environment, name.evaluate(scope)?.to_string(), &to_json(&value)?);
+        }
+    }
+    Ok(())
+}
+
+fn set_variable(environment: &mut Vec<(String, String)>, name: String, value: &Value) {
+    environment.retain(|(known, _)| *known != name);
+    environment.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
 }

@@ -28,6 +28,7 @@ mod run;
 mod scopes;
 mod script;
 mod stack;
+mod stats;
 mod steps;
 mod task;
 mod transfer;

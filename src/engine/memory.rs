@@ -76,7 +76,7 @@ impl Attempt<'_> {
         let name = name.ok_or_else(|| Problem::new("name, host or hostname needs to be provided"))?;
         let (name, port) = address(&name);
         if let Some(port) = port {
-            own.insert("ansible_port".to_owned(), Json::from(port));
+            own.insert("ansible_ssh_port".to_owned(), Json::from(port));
         }
         let mut distinct: Vec<String> = Vec::new();
         for group in groups.iter().map(|group| group.trim().to_owned()).filter(|group| !group.is_empty()) {

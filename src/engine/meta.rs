@@ -6,11 +6,11 @@ use pgfleet_inventory::Inventory;
 use pgfleet_playbook::{Arguments, Task};
 use pgfleet_template::Problem;
 
-use crate::TaskResult;
 use crate::attempt::{Attempt, all_hold};
 use crate::hosts::{Fate, HostState};
 use crate::play::Playing;
 use crate::run::Run;
+use crate::{Event, TaskResult};
 
 const KNOWN: [&str; 10] = [
     "clear_facts",
@@ -51,6 +51,12 @@ impl Run {
         if chosen.is_empty() {
             return Ok(());
         }
+        for host in &chosen {
+            self.say(number, || done(&wish, host));
+            if !OF_HOSTS.contains(&wish.as_str()) {
+                break;
+            }
+        }
         match wish.as_str() {
             "flush_handlers" => self.flush_handlers(playing, &chosen).await?,
             "end_play" => playing.end(true),
@@ -67,6 +73,13 @@ impl Run {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Tells what was done to whoever wants to know much.
+    fn say(&self, number: usize, text: impl FnOnce() -> String) {
+        if self.options.verbosity > 1 {
+            self.tell(&Event::Said { task: number, text: format!("META: {}", text()) });
+        }
     }
 
     /// The hosts for which the conditions hold; the others are told to skip it.
@@ -90,7 +103,8 @@ impl Run {
             match all_hold(&task.settings.when, &scope) {
                 Ok(true) => chosen.push(host.clone()),
                 Ok(false) => {
-                    let reason = format!("{wish} conditional evaluated to False");
+                    let reason = format!("{wish} conditional evaluated to False{}", going_on(wish, host));
+                    self.say(number, || reason.clone());
                     self.conclude(playing, task, number, host, TaskResult::skipped(&reason), std::time::Instant::now())?;
                 }
                 Err(problem) => {
@@ -127,5 +141,33 @@ impl Run {
             self.fleet.reset(&attempt.contact(&scope, None)?).await;
         }
         Ok(())
+    }
+}
+
+/// What a wish did, in the real tool's words.
+fn done(wish: &str, host: &HostState) -> String {
+    match wish {
+        "flush_handlers" => format!("triggered running handlers for {}", host.name),
+        "end_host" => format!("ending play for {}", host.name),
+        "end_play" => "ending play".to_owned(),
+        "end_batch" => "ending batch".to_owned(),
+        "clear_facts" => "facts cleared".to_owned(),
+        "clear_host_errors" => "cleared host errors".to_owned(),
+        "refresh_inventory" => "inventory successfully refreshed".to_owned(),
+        "reset_connection" => "reset connection".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// What goes on where a wish was not fulfilled, since its condition does not hold.
+fn going_on(wish: &str, host: &HostState) -> String {
+    match wish {
+        "flush_handlers" => format!(", not running handlers for {}", host.name),
+        "end_host" => format!(", continuing execution for {}", host.name),
+        "end_play" => ", continuing play".to_owned(),
+        "end_batch" => ", continuing current batch".to_owned(),
+        "clear_facts" => format!(", not clearing facts and fact cache for {}", host.name),
+        "clear_host_errors" => format!(", not clearing host error state for {}", host.name),
+        _ => String::new(),
     }
 }

@@ -16,7 +16,7 @@ use crate::Event;
 use crate::hosts::{Fate, HostState};
 use crate::roles::Roles;
 use crate::run::Run;
-use crate::scopes::vars;
+use crate::scopes::{Found, vars};
 
 /// A batch of a play while it runs.
 pub(crate) struct Playing {
@@ -34,7 +34,7 @@ pub(crate) struct Playing {
     vars_files: Mutex<BTreeMap<String, Vec<Arc<Vars>>>>,
     still: Mutex<Option<(usize, Arc<Vars>)>>,
     /// Where the last task looked for files, and what that depends on: the role and the folder of a task.
-    pub(crate) folders: Mutex<Option<(FoldersOf, Arc<[PathBuf]>)>>,
+    pub(crate) folders: Mutex<Option<(FoldersOf, Found)>>,
     /// Its roles and their handlers, those that were included meanwhile among them.
     pub(crate) roles: Roles,
     ended: AtomicBool,

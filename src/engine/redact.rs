@@ -56,6 +56,14 @@ impl Redactor {
     }
 }
 
+/// The entry of a result that is not to be shown, whatever the task says.
+pub(crate) const HIDDEN: &str = "_ansible_no_log";
+
+/// True for a result that says of itself that it is not to be shown.
+pub(crate) fn is_hidden(result: &TaskResult) -> bool {
+    result.data.get(HIDDEN).and_then(Value::as_bool).unwrap_or(false)
+}
+
 /// What remains of a result under `no_log`.
 pub(crate) fn censored(result: &TaskResult) -> TaskResult {
     let mut data = Map::new();

@@ -32,6 +32,14 @@ pub(crate) fn is_controller(name: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "::1")
 }
 
+/// Where a task's files are looked for.
+#[derive(Clone)]
+pub(crate) struct Found {
+    folders: Arc<[PathBuf]>,
+    /// The same as a variable.
+    search_path: Arc<Vars>,
+}
+
 impl Run {
     /// The scope of a task on a host, without the item of a loop.
     pub(crate) fn scope(self: &Arc<Self>, playing: &Playing, host: &HostState, task: Option<&Task>) -> Result<Scope, Problem> {
@@ -50,6 +58,7 @@ impl Run {
         layers.extend(task.into_iter().flat_map(|task| task.settings.parameters.iter().cloned()));
         layers.extend([self.options.extra.clone(), self.constants(), playing.magic.clone(), playing.roles.names()]);
         layers.extend(role.map(role_variables));
+        layers.extend(task.map(|task| self.found(playing, Some(task)).search_path));
         layers.extend([playing.still(self.fates()), self.own_variables(host)]);
         Ok(Scope::new(&self.options.language, self.folders(playing, task)).over_all(layers))
     }
@@ -67,14 +76,22 @@ impl Run {
 
     /// Folders in which a task looks for files: its roles', its own, the play's, the project's.
     pub(crate) fn folders(&self, playing: &Playing, task: Option<&Task>) -> Arc<[PathBuf]> {
+        self.found(playing, task).folders
+    }
+
+    fn found(&self, playing: &Playing, task: Option<&Task>) -> Found {
         let mut last = playing.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (task.and_then(|task| task.settings.role.clone()), task.map(|task| task.folder.clone()));
         match &*last {
-            Some((known, folders)) if is_same(&known.0, &key.0) && is_same(&known.1, &key.1) => folders.clone(),
+            Some((known, found)) if is_same(&known.0, &key.0) && is_same(&known.1, &key.1) => found.clone(),
             _ => {
-                let folders: Arc<[PathBuf]> = self.folders_of(playing, task).into();
-                *last = Some((key, folders.clone()));
-                folders
+                let folders = self.folders_of(playing, task);
+                let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
+                let written: Vec<String> = folders.iter().map(absolute).collect();
+                let search_path = Arc::new(vars([("ansible_search_path", Value::from(written))]));
+                let found = Found { folders: folders.into(), search_path };
+                *last = Some((key, found.clone()));
+                found
             }
         }
     }

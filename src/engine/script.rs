@@ -16,7 +16,7 @@ impl Attempt<'_> {
         let line = text("_raw_params").unwrap_or_default();
         let words = split_words(line.trim()).map_err(Problem::new)?;
         let Some(name) = words.first().map(|word| word.trim().trim_matches(['"', '\''])) else {
-            return Err(Problem::new("'script' names a file"));
+            return Ok(TaskResult::failed("one of the following is required: _raw_params, cmd"));
         };
         for (guard, wanted) in [("creates", true), ("removes", false)] {
             let Some(path) = text(guard) else { continue };

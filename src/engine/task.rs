@@ -13,7 +13,7 @@ use pgfleet_template::{Problem, Raw, Scope, from_json, to_json};
 use crate::attempt::{Attempt, hides, holds};
 use crate::hosts::{Fate, HostState};
 use crate::play::{Playing, active, number, text_of, truth};
-use crate::redact::censored;
+use crate::redact::{censored, is_hidden};
 use crate::run::{Run, milliseconds};
 use crate::{Ending, Event, TaskResult};
 
@@ -206,7 +206,7 @@ impl Run {
                 }))),
             );
         }
-        let hidden = hides(&task.settings.no_log, &scope);
+        let hidden = hides(&task.settings.no_log, &scope) || is_hidden(&result);
         let told = if hidden { censored(&result) } else { self.options.redactor.result(&result) };
         let Shown { number, delegate, looped, milliseconds } = shown;
         self.tell(&Event::HostDone {

@@ -55,7 +55,11 @@ impl Attempt<'_> {
         for host in self.owners(scope)? {
             host.include(vars.clone());
         }
-        Ok(TaskResult::new(Ending::Ok).with("ansible_facts", Json::Object(shown)).with("ansible_included_var_files", files))
+        let result = TaskResult::new(Ending::Ok).with("ansible_facts", Json::Object(shown)).with("ansible_included_var_files", files);
+        // What was encrypted is not shown, whatever else was read with it.
+        let loader = &self.run.options.loader;
+        let is_sealed = |path: &PathBuf| loader.files().read(path).is_ok_and(|bytes| bytes.starts_with(b"$ANSIBLE_VAULT;"));
+        Ok(if read.iter().any(is_sealed) { result.with(crate::redact::HIDDEN, true) } else { result })
     }
 
     fn read_included(&self, scope: &Scope, read: &mut Vec<PathBuf>) -> Result<Vars, Problem> {
@@ -109,7 +113,11 @@ impl Attempt<'_> {
     /// A folder is looked for beside the file of the task, or below `vars` there.
     fn vars_folder(&self, name: &str) -> Result<PathBuf, Problem> {
         let files = self.run.options.loader.files();
-        let candidates = [self.task.folder.join(name), self.task.folder.join("vars").join(name)].map(|path| absolute(&path));
+        let mut candidates = vec![self.task.folder.join(name), self.task.folder.join("vars").join(name)];
+        if let Some(role) = &self.task.settings.role {
+            candidates.extend([role.origin.path.join("vars").join(name), role.origin.path.join(name)]);
+        }
+        let candidates: Vec<PathBuf> = candidates.iter().map(|path| absolute(path)).collect();
         match candidates.iter().find(|path| files.is_folder(path)) {
             Some(path) => Ok(absolute(path)),
             None if files.is_file(&candidates[0]) => Err(Problem::new(format!("{} is not a directory", candidates[0].display()))),

@@ -87,7 +87,16 @@ impl Walk<'_> {
             if !is_known && !is_open {
                 let hint = did_you_mean(&name, known.iter().map(String::as_str));
                 let severity = if is_certain { Severity::Error } else { Severity::Warning };
-                self.with_hint(severity, "handler", &place, &name, format!("no handler of this play is called '{name}'"), hint);
+                self.with_hint(
+                    severity,
+                    "handler",
+                    &place,
+                    &name,
+                    format!(
+                        "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                    ),
+                    hint,
+                );
             }
             self.handlers.all_notified.push(short.to_owned());
         }

@@ -70,6 +70,8 @@ pub enum Engine {
     SetFact,
     /// Checks the arguments of a role.
     ValidateArgumentSpec,
+    /// Says something about the run as a whole.
+    SetStats,
 }
 
 /// The arguments of a module that hosts do not know, by their names; `!true` marks what must be there.
@@ -156,10 +158,14 @@ const OWN: &[(Kind, ModuleSpec)] = &[
     (
         Kind::Transfer(Transfer::Script),
         engine_spec!("script", "Runs a program of the controller on the host.", free Some("_raw_params"), [
-            "_raw_params" as "cmd" !true, "chdir", "creates", "executable", "removes"
+            "_raw_params" as "cmd", "chdir", "creates", "executable", "removes"
         ]),
     ),
     (Kind::Engine(Engine::SetFact), engine_spec!("set_fact", "Sets variables of a host.", free None, [])),
+    (
+        Kind::Engine(Engine::SetStats),
+        engine_spec!("set_stats", "Says something about the run that is shown at its end.", free None, ["data", "per_host", "aggregate"]),
+    ),
     (
         Kind::Engine(Engine::ValidateArgumentSpec),
         engine_spec!("validate_argument_spec", "Checks variables against a list of arguments.", free None, [

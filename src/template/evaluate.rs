@@ -102,6 +102,9 @@ pub(crate) fn write_value(output: &mut Output<'_>, state: &mut State<'_, '_>, va
         output.write_str(text)?;
         text.len()
     } else {
+        if has_undefined(value, 0) {
+            return Err(ErrorKind::UndefinedError.into());
+        }
         let text = crate::value::as_output(value)?;
         output.write_str(&text)?;
         text.len()
@@ -248,6 +251,9 @@ fn plain_message(error: &Error) -> String {
         (ErrorKind::UnknownFilter | ErrorKind::UnknownTest, Some(detail)) => {
             let (what, name) = detail.trim_end_matches(" is unknown").split_once(' ').unwrap_or(("name", detail));
             format!("there is no {what} '{name}'")
+        }
+        (ErrorKind::InvalidOperation, Some(detail)) if detail.starts_with("unable to calculate") && detail.ends_with(" 0") => {
+            "division by zero".to_owned()
         }
         (ErrorKind::InvalidOperation | ErrorKind::UnknownMethod | ErrorKind::TemplateNotFound, Some(detail)) => detail.to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),

@@ -22,6 +22,9 @@ pub(super) fn gather(source: &Source<'_>, folder: &str, timeout: Duration, facts
 
 /// One file's facts, or a sentence in their place that says why there are none, as Ansible has it.
 fn read(source: &Source<'_>, path: &str, timeout: Duration) -> Value {
+    if let Err(error) = source.system.stat(Path::new(path)) {
+        return json!(format!("Could not stat fact ({path}): {error}"));
+    }
     let is_program = source.system.stat(Path::new(path)).is_ok_and(|found| found.mode & 0o111 != 0)
         && source.system.access(Path::new(path), Access::Execute);
     let text = if is_program {

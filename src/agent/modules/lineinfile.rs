@@ -21,6 +21,7 @@ pub(crate) fn plan(arguments: &Lineinfile, context: &Context) -> Planned {
                 .said(message)
                 .with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes())
                 .plan(context)
+                .map(|plan| plan.with("backup", ""))
         }
         Presence::Absent => {
             if file.before.is_none() {
@@ -33,7 +34,7 @@ pub(crate) fn plan(arguments: &Lineinfile, context: &Context) -> Planned {
                 .said(message)
                 .with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes())
                 .plan(context);
-            planned.map(|plan| plan.with("found", found))
+            planned.map(|plan| plan.with("found", found).with("backup", ""))
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::module::{Failure, Plan, Planned};
 
 pub(crate) fn plan(arguments: &Ping) -> Planned {
     if arguments.data == "crash" {
-        return Err(Failure::new("boom"));
+        return Err(Failure::new("Task failed: Module failed: boom"));
     }
     Ok(Plan::Done(Outcome::unchanged().with("ping", arguments.data.as_str())))
 }

@@ -26,7 +26,9 @@ pub(crate) fn plan(arguments: &Replace, context: &Context) -> Planned {
         }
     };
     let regexp = python_regex::compile(&arguments.regexp, true, false)?;
-    let (new, count) = python_regex::replace_all(&regexp, &text[section.clone()], &Template::read(&arguments.replace)?)?;
+    let replaced =
+        Template::read(&arguments.replace).and_then(|replacement| python_regex::replace_all(&regexp, &text[section.clone()], &replacement));
+    let (new, count) = replaced.map_err(|failure| Failure::new(format!("Unable to process replace due to error: {}", failure.message)))?;
     let message = if count > 0 && new != text[section.clone()] { format!("{count} replacements made") } else { String::new() };
     let after = format!("{}{new}{}", &text[..section.start], &text[section.end..]);
     let replacement = file.replaced(after).said(message);

@@ -24,7 +24,7 @@ pub(crate) fn plan(arguments: &Tempfile, context: &Context) -> Planned {
     };
     for (what, given) in [("prefix", &arguments.prefix), ("suffix", &arguments.suffix)] {
         if given.contains('/') {
-            return Err(Failure::new(format!("{what} must not contain path separators: {given}")));
+            return Err(Failure::new(format!("{what} must be a valid file name component: {given}")));
         }
     }
     let (state, prefix, suffix) = (arguments.state, arguments.prefix.clone(), arguments.suffix.clone());

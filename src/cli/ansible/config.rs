@@ -45,6 +45,7 @@ const SETTINGS: &[Setting] = &[
     Setting("display_ok_hosts", "defaults", &["ANSIBLE_DISPLAY_OK_HOSTS"], Kind::Text),
     Setting("display_failed_stderr", "defaults", &["ANSIBLE_DISPLAY_FAILED_STDERR"], Kind::Text),
     Setting("check_mode_markers", "defaults", &["ANSIBLE_CHECK_MODE_MARKERS"], Kind::Text),
+    Setting("show_custom_stats", "defaults", &["ANSIBLE_SHOW_CUSTOM_STATS"], Kind::Text),
     Setting("show_task_path_on_failure", "defaults", &["ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"], Kind::Text),
     Setting("gathering", "defaults", &["ANSIBLE_GATHERING"], Kind::Text),
     Setting("force_handlers", "defaults", &["ANSIBLE_FORCE_HANDLERS"], Kind::Text),

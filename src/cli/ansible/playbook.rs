@@ -43,9 +43,13 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     let mut code = Code::Done;
     for playbook in &args.playbooks {
         let (read, _) = check_playbook(&wish, playbook)?;
+        let plays = read.plays.len();
         drop(read);
         if wish.verbosity > 0 {
             commands::lint::as_warnings(&wish, playbook);
+        }
+        if view.verbosity > 1 {
+            crate::report::ansible::opening(playbook, plays);
         }
         code = play(&wish, playbook, &view)?;
         if code != Code::Done {

@@ -102,6 +102,7 @@ pub(super) fn view(given: &Given, config: &Config) -> View {
         ok: config.flag("display_ok_hosts", callback != "actionable"),
         failed_to_stderr: config.flag("display_failed_stderr", false),
         check_markers: config.flag("check_mode_markers", false),
+        stats: config.flag("show_custom_stats", false),
         path_on_failure: config.flag("show_task_path_on_failure", false),
         context: config.number("diff_context").and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usual.context),
         check: given.has("check"),

@@ -87,6 +87,10 @@ impl Reading<'_> {
             all.extend(above.iter().map(|(name, raw)| (name.clone(), raw.clone())));
             Arc::new(all)
         });
+        let mut own = Settings { tags: std::mem::take(&mut settings.tags), ..Settings::default() };
+        self.render_tags(&mut own, &settings, &node.place);
+        settings.tags = own.tags;
+        let inherited = Settings { tags: settings.tags.clone(), ..inherited };
         self.collections = self.texts(node, "collections");
         self.includes = false;
         for list in [&mut self.role_handlers, &mut self.imported_handlers] {
@@ -159,7 +163,7 @@ impl Reading<'_> {
             }
         }
         for (place, name) in notified.iter().filter(|(_, name)| !known.contains(name)) {
-            let problem = Problem::new(format!("no handler of this play is called '{name}'")).at(place);
+            let problem = Problem::new(unheard(name)).at(place);
             self.problem(problem.did_you_mean(name, known.iter().map(String::as_str)));
         }
     }
@@ -201,4 +205,9 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// That nothing answers to a name that was notified.
+fn unheard(name: &str) -> String {
+    format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list")
 }

@@ -8,6 +8,8 @@ use crate::{Loop, LoopKind};
 /// What `with_` may stand before, with the number of values that it needs at least.
 const LOOKUPS: &[&str] = &[
     "cartesian",
+    "config",
+    "csvfile",
     "dict",
     "env",
     "file",
@@ -15,6 +17,7 @@ const LOOKUPS: &[&str] = &[
     "first_found",
     "flattened",
     "indexed_items",
+    "ini",
     "inventory_hostnames",
     "items",
     "lines",
@@ -27,6 +30,7 @@ const LOOKUPS: &[&str] = &[
     "subelements",
     "template",
     "together",
+    "unvault",
     "url",
     "varnames",
     "vars",

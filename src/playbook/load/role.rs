@@ -88,6 +88,7 @@ impl Reading<'_> {
         };
         let name = self.fixed_name(named, around, "a role's name")?;
         let mut own = self.settings(node);
+        self.render_tags(&mut own, around, &node.place);
         let given = own.vars.pop().unwrap_or_default();
         let mut parameters = Vars::new();
         for (key, value) in node.mapping().unwrap_or_default() {

@@ -216,7 +216,7 @@ impl Reading<'_> {
         let line = |text: &str| {
             let text = text.trim();
             let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-            (name.to_owned(), rest.to_owned())
+            (name.to_owned(), rest.trim_start().to_owned())
         };
         let scalar = |text: &str| Node {
             place: value.place.clone(),

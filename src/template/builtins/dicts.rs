@@ -173,6 +173,10 @@ pub(crate) fn elements_below(value: &Value, path: &[Value], skip_missing: bool) 
     for element in elements {
         let mut below = element.clone();
         for key in path {
+            if skip_missing && below.is_none() {
+                below = list(Vec::new());
+                break;
+            }
             if !python::is_mapping(&below) {
                 return Err(fail(format!("the key {} should point to a dictionary, got '{}'", text(key), text(&below))));
             }

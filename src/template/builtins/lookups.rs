@@ -101,6 +101,7 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
         "csvfile" => {
             let rows = terms.iter().map(|term| {
                 let term = Term::read(term, call);
+                term.check_key()?;
                 tables::csv(&term, &content_of(state, &term.option("file", "ansible.csv"))?)
             });
             Ok(rows.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
@@ -216,7 +217,8 @@ fn variable_names(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, 
         };
         let pattern = pattern.to_owned();
         for name in &names {
-            if regex::is_match(name, &pattern, regex::Flags::default())? {
+            let matches = regex::is_match(name, &pattern, regex::Flags::default());
+            if matches.map_err(|error| fail(format!("Unable to use \"{pattern}\" as a search parameter: {error}")))? {
                 found.push(Value::from(name.as_str()));
             }
         }
@@ -335,6 +337,9 @@ fn template(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value
     let path = find(state, name, "templates").ok_or_else(|| fail(format!("the template file {name} could not be found for the lookup")))?;
     let source = read(state, &path)?;
     let Some(mut scope) = scope_of(state) else { return Err(fail("the lookup 'template' needs variables")) };
+    if !scope.defines("ansible_managed") {
+        scope = scope.with("ansible_managed", Value::from("Ansible managed"));
+    }
     for (key, value) in variables.map_or_else(|| Ok(Vec::new()), |variables| pairs_of(&variables))? {
         scope = scope.with(&text(&key), value);
     }

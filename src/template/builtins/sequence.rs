@@ -29,7 +29,8 @@ pub(crate) fn generate(terms: &[Value], call: &Arguments) -> Result<Vec<Value>, 
         let term = text(term);
         if !term.is_empty() && !sequence.read_short(&term) {
             for word in term.split_whitespace() {
-                let (name, value) = word.split_once('=').ok_or_else(|| fail(format!("with_sequence cannot read '{term}'")))?;
+                let (name, value) =
+                    word.split_once('=').ok_or_else(|| fail(format!("the with_sequence term '{term}' has an invalid value")))?;
                 sequence.set(name, &Value::from(value.trim_matches(['"', '\''])))?;
             }
         }

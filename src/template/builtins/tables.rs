@@ -25,6 +25,14 @@ impl<'c> Term<'c> {
         Self { key: key.join(" "), own, call }
     }
 
+    /// What is looked for must be said.
+    pub(crate) fn check_key(&self) -> Result<(), Error> {
+        if self.key.is_empty() {
+            return Err(fail("Search key is required but was not found"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn option(&self, name: &str, default: &str) -> String {
         let own = self.own.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         own.or_else(|| self.call.keyword(name).map(text)).unwrap_or_else(|| default.to_owned())

@@ -6,6 +6,7 @@ use pgfleet_engine::{Counts, Ending, Event, Recap, TaskResult};
 use pgfleet_template::Files;
 
 use super::result::{Task, warnings};
+use super::stats::Stats;
 use super::{Said, View, origin, unified};
 use crate::report::{Reporter, words};
 use crate::screen;
@@ -18,6 +19,7 @@ pub(super) struct Default {
     files: Arc<dyn Files>,
     said: Said,
     task: Task,
+    stats: Stats,
     handler: bool,
     /// The headline of the running task is still to be shown.
     headline_due: bool,
@@ -25,7 +27,7 @@ pub(super) struct Default {
 
 impl Default {
     pub(super) fn new(view: View, files: Arc<dyn Files>) -> Self {
-        Self { view, files, said: Said::default(), task: Task::default(), handler: false, headline_due: false }
+        Self { view, files, said: Said::default(), task: Task::default(), stats: Stats::default(), handler: false, headline_due: false }
     }
 
     fn task_headline(&mut self) {
@@ -136,6 +138,9 @@ impl Reporter for Default {
             }
             Event::ItemDone { host, item, result, .. } => self.result(host, Some(item), result),
             Event::HostDone { host, result, ignored, delegate, looped, .. } => {
+                if self.view.stats {
+                    self.stats.take(host, result);
+                }
                 let skipped = result.ending == Ending::Skipped;
                 let delegate = delegate.as_ref().filter(|_| !skipped);
                 let host = delegate.map_or_else(|| host.clone(), |delegate| format!("{host} -> {delegate}"));
@@ -158,6 +163,12 @@ impl Reporter for Default {
                 headline("PLAY RECAP");
                 recap_lines(recap).iter().for_each(|line| screen::line(line));
                 screen::line("");
+                let stats = self.stats.lines();
+                if !stats.is_empty() {
+                    headline("CUSTOM STATS:");
+                    stats.iter().for_each(|line| screen::line(line));
+                    screen::line("");
+                }
                 if self.view.check && self.view.check_markers {
                     headline("DRY RUN");
                 }

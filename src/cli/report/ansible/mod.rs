@@ -5,6 +5,7 @@ mod default;
 mod dump;
 mod origin;
 mod result;
+mod stats;
 mod tasks;
 mod unified;
 
@@ -18,6 +19,13 @@ use crate::screen;
 
 pub(crate) use dump::{Format, json};
 pub(crate) use origin::error;
+
+/// Tells which playbook begins, for those who want to know much.
+pub(crate) fn opening(playbook: &std::path::Path, plays: usize) {
+    let name = playbook.file_name().unwrap_or_default().to_string_lossy();
+    default::headline(&format!("PLAYBOOK: {name}"));
+    crate::screen::line(&format!("{plays} plays in {}", playbook.display()));
+}
 
 /// Which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +62,8 @@ pub(crate) struct View {
     pub(crate) check_markers: bool,
     /// Say the task's path at a failure.
     pub(crate) path_on_failure: bool,
+    /// Show at the end what `set_stats` said.
+    pub(crate) stats: bool,
     /// Lines of context in differences.
     pub(crate) context: usize,
     /// The run is a check.
@@ -74,6 +84,7 @@ impl Default for View {
             failed_to_stderr: false,
             check_markers: false,
             path_on_failure: false,
+            stats: false,
             context: 3,
             check: false,
             adhoc: None,

@@ -73,3 +73,42 @@ fn arguments_that_a_template_gives_are_a_tasks_own() {
         "t: a failed (ignored) [{'that': '1 == 1'} ok, {'that': ['1 == 2'], 'fail_msg': 'bad'} failed (ignored) 'bad']",
     );
 }
+
+#[test]
+fn what_is_undefined_inside_of_a_list_is_not_written() {
+    one(
+        "a text with a list in it",
+        "- {name: t, debug: {msg: \"{{ [{'key': nope}] }} x\"}, ignore_errors: true, register: r}\n- {name: s, debug: {msg: \"{{ 'is undefined' in r.msg }}\"}}",
+        "t: a failed (ignored) 'play.yml:4:25: 'nope' is undefined'\n s: a ok true",
+    );
+}
+
+#[test]
+fn a_play_may_need_the_hosts_own_environment() {
+    let rig = Rig::new();
+    let play = "- hosts: a\n  gather_facts: false\n  environment: {A: '{{ ansible_env.PATH }}:/x', B: own}\n  tasks:\n  - {name: t, shell: 'echo $A $B', register: r}\n  - {name: s, debug: {msg: '{{ r.stdout }}'}}";
+    let text = rig.play(play).text();
+    assert!(text.contains("s: a ok \"own\""), "{text}");
+}
+
+#[test]
+fn stats_are_results() {
+    one(
+        "set_stats",
+        "- {name: t, set_stats: {data: {n: 1}, per_host: true}, register: r}\n- {name: s, debug: {msg: '{{ r.ansible_stats }}'}}\n- {name: u, set_stats: {data: [1]}, ignore_errors: true}",
+        "t: a ok\n s: a ok {\"data\":{\"n\":1},\"per_host\":true,\"aggregate\":true}\n u: a failed (ignored) 'The 'data' option needs to be a dictionary/hash'",
+    );
+}
+
+#[test]
+fn tags_and_handlers_are_found_by_what_templates_and_roles_say() {
+    let mut rig = Rig::new();
+    rig.tags = pgfleet_playbook::TagSelection::new(vec!["x".to_owned()], Vec::new());
+    let play = "- hosts: a\n  gather_facts: false\n  vars: {mine: [x, y]}\n  tasks:\n  - {name: t, debug: {msg: m}, tags: '{{ mine }}'}\n  - {name: s, debug: {msg: m}, tags: '{{ nope }}'}";
+    assert_lines("tags", &rig.play(play).text(), "PLAY a: a\n t: a ok \"m\"");
+    let rig = Rig::new();
+    rig.write("roles/r/handlers/main.yml", "- {name: h, listen: topic, debug: {msg: heard}}\n");
+    rig.write("roles/r/tasks/main.yml", "- {name: t, command: 'true', notify: 'r : topic'}\n");
+    let text = rig.play("- hosts: a\n  gather_facts: false\n  roles: [r]").text();
+    assert!(text.contains("h: a ok \"heard\""), "{text}");
+}

@@ -70,7 +70,7 @@ fn an_unknown_handler_is_a_failure_with_a_suggestion() {
         "unknown",
         "  vars: {which: frist}\n",
         "- {name: t, command: 'true', notify: '{{ which }}', when: inventory_hostname == 'a'}",
-        "PLAY db: a b\n t: a failed 'play.yml:5:7: no handler is called 'frist' (did you mean 'first'?)', b skipped",
+        "PLAY db: a b\n t: a failed 'play.yml:5:7: The requested handler 'frist' was not found in either the main handlers list nor in the listening handlers list (did you mean 'first'?)', b skipped",
     );
 }
 

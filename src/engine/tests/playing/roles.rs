@@ -220,7 +220,10 @@ fn a_role_checks_its_arguments() {
     let text = rig.play("- hosts: a\n  gather_facts: false\n  roles: [{role: r, n: '1', w: a}]").text();
     assert!(text.contains("r : Validating arguments against arg spec 'main' - a role: a ok") && text.contains("r : t: a ok"), "{text}");
     let text = rig.play("- hosts: a\n  gather_facts: false\n  roles: [{role: r, w: c}]").text();
-    assert!(text.contains("a failed 'play.yml") || text.contains("not given: n; 'w' is one of a, b, not c"), "{text}");
+    assert!(
+        text.contains("a failed 'play.yml") || text.contains("missing required arguments: n\\nvalue of w must be one of: a, b, got: c"),
+        "{text}"
+    );
 }
 
 #[test]
