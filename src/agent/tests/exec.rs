@@ -251,7 +251,7 @@ fn files_keep_what_nobody_asked_to_change() {
         let length = rustix::fs::getxattr(&path, "user.note", &mut value[..]).expect("there");
         assert_eq!(&value[..length], b"kept");
     }
-    let backup = outcome.data["backup_file"].as_str().expect("a copy");
+    let backup = outcome.data["backup"].as_str().expect("a copy");
     assert_eq!(fs::read_to_string(backup).expect("readable"), "a = 1\nb = 2\n");
     assert_eq!(controller.call("lineinfile", arguments).status, Status::Unchanged);
 

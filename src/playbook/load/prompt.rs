@@ -22,7 +22,7 @@ impl Reading<'_> {
             self.problem(problem);
             return None;
         }
-        self.refuse_unknown_keys(node, &[KEYS], "part of vars_prompt");
+        self.refuse_unknown_keys(node, &[KEYS], "valid part of vars_prompt");
         let Some(name) = node.get("name").and_then(Node::as_text).map(str::to_owned) else {
             let problem = node.problem("a prompt needs the 'name' of a variable");
             self.problem(problem);

@@ -64,7 +64,7 @@ impl Reading<'_> {
         }
         let control = node.get("loop_control").filter(|control| !control.is_null());
         if let Some(control) = control {
-            self.refuse_unknown_keys(control, &[CONTROL], "part of loop_control");
+            self.refuse_unknown_keys(control, &[CONTROL], "valid part of loop_control");
         }
         let text = |key: &str| control.and_then(|control| control.get(key)).and_then(Node::scalar_text).map(str::to_owned);
         let variable = text("loop_var").unwrap_or_else(|| "item".to_owned());

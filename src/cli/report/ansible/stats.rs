@@ -75,6 +75,6 @@ mod tests {
             stats.take("a", &TaskResult::new(Ending::Ok).with("ansible_stats", said));
         }
         assert_eq!(stats.lines(), ["\ta: { \"n\": 1, \"t\": \"x\"}", "", "\tRUN: { \"n\": 25, \"t\": \"xx\"}"]);
-        assert_eq!(Stats::default().lines(), [String::new(); 0]);
+        assert!(Stats::default().lines().is_empty());
     }
 }

@@ -79,7 +79,7 @@ fn what_is_undefined_inside_of_a_list_is_not_written() {
     one(
         "a text with a list in it",
         "- {name: t, debug: {msg: \"{{ [{'key': nope}] }} x\"}, ignore_errors: true, register: r}\n- {name: s, debug: {msg: \"{{ 'is undefined' in r.msg }}\"}}",
-        "t: a failed (ignored) 'play.yml:4:25: 'nope' is undefined'\n s: a ok true",
+        "t: a failed (ignored) 'play.yml:4:30: 'nope' is undefined'\n s: a ok true",
     );
 }
 

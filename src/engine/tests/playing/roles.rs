@@ -221,7 +221,7 @@ fn a_role_checks_its_arguments() {
     assert!(text.contains("r : Validating arguments against arg spec 'main' - a role: a ok") && text.contains("r : t: a ok"), "{text}");
     let text = rig.play("- hosts: a\n  gather_facts: false\n  roles: [{role: r, w: c}]").text();
     assert!(
-        text.contains("a failed 'play.yml") || text.contains("missing required arguments: n\\nvalue of w must be one of: a, b, got: c"),
+        text.contains("a failed 'play.yml") || text.contains("missing required arguments: n\nvalue of w must be one of: a, b, got: c"),
         "{text}"
     );
 }
