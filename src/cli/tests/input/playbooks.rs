@@ -139,7 +139,7 @@ fn undefined_variables_and_circles_fail_the_task_and_show_the_line() {
         "hint: did you mean 'greeting'?",
         "recursive loop detected in variable 'a': a -> b -> c -> a",
         "at play.yml:",
-        "unable to calculate 1 / 0",
+        "division by zero",
         "the output has been hidden",
     ]);
 }
