@@ -2,10 +2,14 @@
 
 use minijinja::{Error, ErrorKind};
 
+use crate::Problem;
+
 /// Bytes of a text that an expression makes.
 pub(crate) const LONGEST_TEXT: usize = 32 * 1024 * 1024;
 /// Items of a list that a filter makes of fewer.
 const MOST_ITEMS: usize = 2_000_000;
+/// Values inside of one value, however often the same one is part of it: lists that hold each other double with each.
+const MOST_VALUES: usize = 2_000_000;
 /// Steps of one evaluation. A loop over a hundred thousand lines needs about a million.
 pub(crate) const MOST_STEPS: u64 = 10_000_000;
 /// Templates that call each other.
@@ -35,6 +39,21 @@ pub(crate) fn items(rows: usize, columns: usize) -> Result<(), Error> {
     match rows.saturating_mul(columns) > MOST_ITEMS {
         true => Err(refused(format!("this makes a list of more than {MOST_ITEMS} items"))),
         false => Ok(()),
+    }
+}
+
+/// Counts the values inside of one.
+pub(crate) struct Values(usize);
+
+impl Values {
+    pub(crate) fn new() -> Self {
+        Self(MOST_VALUES)
+    }
+
+    /// Counts one more, and refuses the one that is too many.
+    pub(crate) fn one(&mut self) -> Result<(), Problem> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| Problem::new(format!("this makes a value of more than {MOST_VALUES} parts")))?;
+        Ok(())
     }
 }
 

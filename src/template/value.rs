@@ -9,6 +9,7 @@ use minijinja::value::{Object, ObjectRepr, ValueKind};
 
 use crate::access::valid;
 use crate::lazy::{ComputedMap, LazyMap};
+use crate::limits::Values;
 use crate::{Problem, Value};
 
 /// A value as JSON, everything lazy in it rendered. Infinite and undefined numbers become text.
@@ -16,19 +17,24 @@ use crate::{Problem, Value};
 /// # Errors
 /// When something in it is undefined, or rendering fails.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, Problem> {
+    part_to_json(value, &mut Values::new())
+}
+
+fn part_to_json(value: &Value, count: &mut Values) -> Result<serde_json::Value, Problem> {
+    count.one()?;
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(Problem::new("a value is undefined")),
         ValueKind::None => serde_json::Value::Null,
         ValueKind::Bool => serde_json::Value::Bool(value.is_true()),
         ValueKind::Number => number_to_json(value),
         ValueKind::Seq | ValueKind::Iterable => {
-            items(value)?.iter().filter(|item| !is_omit(item)).map(to_json).collect::<Result<_, _>>()?
+            items(value)?.iter().filter(|item| !is_omit(item)).map(|item| part_to_json(item, count)).collect::<Result<_, _>>()?
         }
         ValueKind::Map => {
             let mut map = serde_json::Map::new();
             for (key, value) in pairs(value)? {
                 if !is_omit(&value) {
-                    map.insert(key_text(&key), to_json(&value)?);
+                    map.insert(key_text(&key), part_to_json(&value, count)?);
                 }
             }
             serde_json::Value::Object(map)
@@ -102,24 +108,40 @@ fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Problem> {
 
 /// A value with everything lazy in it rendered. Computed mappings (`hostvars`) stay as they are.
 pub(crate) fn forced(value: Value) -> Result<Value, Problem> {
-    if !has_lazy(&value) {
+    rendered(value, &mut Values::new())
+}
+
+fn rendered(value: Value, count: &mut Values) -> Result<Value, Problem> {
+    count.one()?;
+    if !has_lazy(&value, &mut Values::new())? {
         return Ok(value);
     }
     if value.kind() == ValueKind::Map {
-        let pairs = pairs(&value)?.into_iter().map(|(key, value)| Ok((key, forced(value)?))).collect::<Result<Vec<_>, Problem>>()?;
-        return Ok(Value::from_pairs(pairs));
+        let pairs = pairs(&value)?.into_iter().map(|(key, value)| Ok((key, rendered(value, count)?)));
+        return Ok(Value::from_pairs(pairs.collect::<Result<Vec<_>, Problem>>()?));
     }
-    Ok(Value::from(items(&value)?.into_iter().map(forced).collect::<Result<Vec<_>, _>>()?))
+    Ok(Value::from(items(&value)?.into_iter().map(|item| rendered(item, count)).collect::<Result<Vec<_>, _>>()?))
 }
 
-fn has_lazy(value: &Value) -> bool {
+/// Whether something in it is still to be rendered. A value of too many parts is refused, since whatever is done to it has no end.
+fn has_lazy(value: &Value, count: &mut Values) -> Result<bool, Problem> {
+    count.one()?;
     if value.downcast_object_ref::<LazyMap>().is_some() {
-        return true;
+        return Ok(true);
     }
     if let Some(items) = value.downcast_object_ref::<Vec<Value>>() {
-        return items.iter().any(has_lazy);
+        return any_lazy(items.iter(), count);
     }
-    value.downcast_object_ref::<IndexMap<Value, Value>>().is_some_and(|map| map.values().any(has_lazy))
+    value.downcast_object_ref::<IndexMap<Value, Value>>().map_or(Ok(false), |map| any_lazy(map.values(), count))
+}
+
+fn any_lazy<'v>(values: impl Iterator<Item = &'v Value>, count: &mut Values) -> Result<bool, Problem> {
+    for value in values {
+        if has_lazy(value, count)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A value as it stands in text: Python's notation.

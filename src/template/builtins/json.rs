@@ -69,6 +69,7 @@ fn tojson(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
 }
 
 fn write_value(value: &Value, style: &Style, depth: usize, out: &mut String) -> Result<(), Error> {
+    crate::limits::text(out.len())?;
     match value.kind() {
         ValueKind::Undefined => return Err(undefined(value)),
         ValueKind::None => out.push_str("null"),

@@ -70,6 +70,10 @@ pub(crate) fn python_repr(value: &Value) -> String {
 }
 
 fn write_repr(value: &Value, output: bool, out: &mut String) {
+    // Nobody gets to see a text of that length; see the limits.
+    if out.len() > crate::limits::LONGEST_TEXT {
+        return;
+    }
     match value.kind() {
         ValueKind::Number if !value.is_integer() => out.push_str(&float_repr(as_float(value).unwrap_or(f64::NAN))),
         ValueKind::Seq | ValueKind::Iterable => {

@@ -98,6 +98,7 @@ struct Analysis {
 
 impl Emitter {
     fn node(&mut self, value: &Value, context: Context) -> Result<(), Error> {
+        crate::limits::text(self.out.len())?;
         match value.kind() {
             ValueKind::Undefined => Err(undefined(value)),
             ValueKind::Invalid => python::check(value),

@@ -178,6 +178,20 @@ fn deep_but_finite_chains_render_and_runaway_ones_end() {
     on_a_small_stack.expect("starts").join().expect("no overflow");
 }
 
+/// Each holds the one before twice: forty of them would have a million million parts.
+#[test]
+fn values_that_double_with_each_other_are_refused() {
+    let lists: String = (1..40).map(|at| format!("l{at}: ['{{{{ l{before} }}}}', '{{{{ l{before} }}}}']\n", before = at - 1)).collect();
+    let maps: String =
+        (1..40).map(|at| format!("m{at}: {{a: '{{{{ m{before} }}}}', b: '{{{{ m{before} }}}}'}}\n", before = at - 1)).collect();
+    let scope = scope(&format!("l0: [x]\nm0: {{a: x}}\n{lists}{maps}"));
+    assert_eq!(expression(&scope, "l3 | flatten | length"), "8");
+    for source in ["l39", "m39", "l39 | to_json"] {
+        let shown = expression(&scope, source);
+        assert!(shown.starts_with("error: this makes a "), "{source}: {}", shown.chars().take(80).collect::<String>());
+    }
+}
+
 #[test]
 fn lazy_mappings_act_like_plain_ones() {
     let scope = scope(
