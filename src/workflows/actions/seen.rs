@@ -12,8 +12,8 @@ use crate::nodes::Node;
 /// How long a question in SQL may take.
 pub(crate) const SQL: Duration = Duration::from_secs(10);
 
-/// What etcd's voters may take to agree on a leader among them, on a busy machine.
-const ELECTION: Duration = Duration::from_secs(5);
+/// What etcd's voters may take to agree on a leader among them, on a busy machine; a look takes seconds where a host is silent.
+const ELECTION: Duration = Duration::from_secs(12);
 
 /// The cluster at one moment.
 pub(crate) struct Seen {
