@@ -19,10 +19,12 @@ pub(super) fn plan(arguments: &Copy, source: &Path, dest: &Path, context: &Conte
     }
     let mut steps = Vec::new();
     walk(arguments, source, dest, context, &mut steps)?;
-    // Both as they were written where it is the folder's content that is copied.
+    // Both as they were written where it is the folder's content that is copied; a folder that is there is told with a slash.
     let contents_only = arguments.src.as_deref().filter(|src| src.ends_with('/'));
+    let is_there = context.system.stat_if_there(dest).ok().flatten().is_some_and(|found| found.is_directory());
+    let slash = if is_there && !arguments.dest.as_str().ends_with('/') { "/" } else { "" };
     let (told_source, told_dest) = match contents_only {
-        Some(src) => (src.into(), arguments.dest.as_str().into()),
+        Some(src) => (src.into(), format!("{}{slash}", arguments.dest.as_str()).into()),
         None => (source.to_string_lossy(), dest.to_string_lossy()),
     };
     let base = Outcome::changed_if(!steps.is_empty())
