@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pgfleet_playbook::{Engine, Kind, Step, Task};
 use pgfleet_protocol::{Outcome, Request, sha256};
-use pgfleet_template::Problem;
+use pgfleet_template::{Problem, without_effects};
 
 use crate::Contact;
 use crate::attempt::Attempt;
@@ -37,13 +37,21 @@ const MOST: usize = 24;
 /// The most bytes of theirs.
 const BYTES: usize = 1 << 20;
 
-/// A call as far as it matters whether it is the same as another one.
-fn digest(request: &Request) -> Option<String> {
-    serde_json::to_vec(request).ok().map(|bytes| sha256(&bytes))
+/// A call as far as it matters whether it is the same as another one, and its length in bytes.
+fn digest(request: &Request) -> Option<(String, usize)> {
+    serde_json::to_vec(request).ok().map(|bytes| (sha256(&bytes), bytes.len()))
+}
+
+/// What is known of a host before it is asked.
+#[derive(Default)]
+pub(crate) struct Foresight {
+    /// The last that was looked at had to be changed: what follows will have to be, too, so nothing is asked ahead.
+    changes: bool,
+    foreseen: Option<Foreseen>,
 }
 
 /// Answers of one host that are known before they are asked for.
-pub(crate) struct Foreseen {
+struct Foreseen {
     /// How many effects the run had had when they were asked for.
     effects: usize,
     asked: Instant,
@@ -58,7 +66,7 @@ impl Foreseen {
         if self.answers.is_empty() || self.effects != effects || self.contact != *contact || self.asked.elapsed() > FRESH {
             return None;
         }
-        let digest = digest(request)?;
+        let (digest, _) = digest(request)?;
         let at = self.answers.iter().position(|(known, _)| *known == digest)?;
         self.answers.drain(..=at).next_back().map(|(_, outcome)| outcome)
     }
@@ -86,30 +94,41 @@ impl Attempt<'_> {
         sink: Option<Box<dyn crate::Incoming>>,
     ) -> Result<Outcome, crate::Unreachable> {
         let (effects, asked) = (self.run.effects(), Instant::now());
-        if let Some(outcome) = self.host.foreseen().as_mut().and_then(|foreseen| foreseen.take(effects, contact, &request)) {
+        if let Some(outcome) = self.foreseen(|foreseen| foreseen.take(effects, contact, &request)) {
             return Ok(outcome);
         }
         if request.detached.is_some() {
             self.run.has_company();
         }
         let only_looks = looks(&request) && request.detached.is_none();
-        let ahead = if only_looks && contact.host == self.host.name && self.run.is_alone() { self.expected(contact) } else { Vec::new() };
-        let digests: Vec<String> = ahead.iter().filter_map(digest).collect();
+        let may_go_on = contact.host == self.host.name && self.run.is_alone() && !self.host.foresight().changes;
+        let (digests, ahead): (Vec<String>, Vec<Request>) =
+            if only_looks && may_go_on { self.expected(contact).into_iter().unzip() } else { Default::default() };
         let answer = self.run.fleet.call_ahead(contact, request, ahead, content, sink).await;
         let Ok((outcome, seen)) = answer else {
             self.run.had_effect();
             return answer.map(|(outcome, _)| outcome);
         };
-        if !(only_looks && outcome.is_without_effect()) {
+        let has_effect = !outcome.is_without_effect();
+        if has_effect || !only_looks {
             self.run.had_effect();
         }
         let answers: VecDeque<_> = digests.into_iter().zip(seen).collect();
-        *self.host.foreseen() = (!answers.is_empty()).then(|| Foreseen { effects, asked, contact: contact.clone(), answers });
+        let foreseen = (!answers.is_empty()).then(|| Foreseen { effects, asked, contact: contact.clone(), answers });
+        let mut foresight = self.host.foresight();
+        if only_looks {
+            foresight.changes = has_effect;
+        }
+        foresight.foreseen = foreseen;
         Ok(outcome)
     }
 
-    /// The calls that will probably follow on this host, until something cannot be told yet.
-    fn expected(&self, contact: &Contact) -> Vec<Request> {
+    fn foreseen<T>(&self, take: impl FnOnce(&mut Foreseen) -> Option<T>) -> Option<T> {
+        self.host.foresight().foreseen.as_mut().and_then(take)
+    }
+
+    /// The calls that will probably follow on this host, until something cannot be told yet, each with its digest.
+    fn expected(&self, contact: &Contact) -> Vec<(String, Request)> {
         let mut calls = Vec::new();
         let mut bytes = 0;
         for step in self.following {
@@ -117,16 +136,18 @@ impl Attempt<'_> {
             if !self.run.options.tags.selects(&task.settings.tags) {
                 continue;
             }
-            match self.foretold(task, contact) {
-                Ok(Next::Nothing) => {}
-                Ok(Next::Call(request)) => {
-                    bytes += serde_json::to_vec(&request).map_or(BYTES, |written| written.len());
+            // A lookup that has effects has them once, when it is the task's turn.
+            match without_effects(|| self.foretold(task, contact)) {
+                Some(Ok(Next::Nothing)) => {}
+                Some(Ok(Next::Call(request))) => {
+                    let Some((digest, length)) = digest(&request) else { break };
+                    bytes += length;
                     if bytes >= BYTES || calls.len() == MOST {
                         break;
                     }
-                    calls.push(request);
+                    calls.push((digest, request));
                 }
-                Ok(Next::Unknown) | Err(_) => break,
+                None | Some(Ok(Next::Unknown) | Err(_)) => break,
             }
         }
         calls

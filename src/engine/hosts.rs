@@ -8,7 +8,7 @@ use pgfleet_template::{Raw, Vars, from_json};
 use serde_json::Value;
 
 use crate::Counts;
-use crate::ahead::Foreseen;
+use crate::ahead::Foresight;
 use crate::stack::Stack;
 
 /// Whether a host goes on.
@@ -41,7 +41,7 @@ pub(crate) struct HostState {
     generation: AtomicUsize,
     /// Counts changes of any host's fate.
     fates: Arc<AtomicUsize>,
-    foreseen: Mutex<Option<Foreseen>>,
+    foresight: Mutex<Foresight>,
     fate: Mutex<Fate>,
     counts: Mutex<Counts>,
 }
@@ -66,15 +66,15 @@ impl HostState {
             own: Mutex::default(),
             generation: AtomicUsize::new(0),
             fates,
-            foreseen: Mutex::default(),
+            foresight: Mutex::default(),
             fate: Mutex::default(),
             counts: Mutex::default(),
         }
     }
 
-    /// Answers that are known before they are asked for.
-    pub(crate) fn foreseen(&self) -> MutexGuard<'_, Option<Foreseen>> {
-        locked(&self.foreseen)
+    /// What is known before it is asked for.
+    pub(crate) fn foresight(&self) -> MutexGuard<'_, Foresight> {
+        locked(&self.foresight)
     }
 
     pub(crate) fn fate(&self) -> Fate {

@@ -7,6 +7,7 @@ mod compile;
 mod evaluate;
 mod expression;
 mod files;
+mod harmless;
 mod inspect;
 mod lazy;
 mod limits;
@@ -26,6 +27,7 @@ mod yaml;
 
 pub use expression::{Condition, Expression, Text};
 pub use files::{Disk, Files, Opened, Overlay};
+pub use harmless::without_effects;
 pub use inspect::{Inspection, Malformed, Use, UseKind, is_known, known_names};
 pub use minijinja::Value;
 pub use minijinja::value::ValueKind;

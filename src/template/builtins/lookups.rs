@@ -85,6 +85,7 @@ pub(crate) fn with_files<T>(state: &State<'_, '_>, use_files: impl FnOnce(&dyn F
 fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error> {
     let name = text(&call.input()?);
     let name = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
+    crate::harmless::may_look_up(name)?;
     let terms = &call.positional[1..];
     let option = |key: &str| call.keyword(key).cloned();
     if !["env", "first_found"].contains(&name) {

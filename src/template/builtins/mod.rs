@@ -32,7 +32,7 @@ use minijinja::{Environment, Error, State, Value};
 
 use arguments::{Arguments, Builtin};
 pub(crate) use methods::unknown_method;
-pub(crate) use python::{compare, contains, python_output, python_str, subtract};
+pub(crate) use python::{compare, contains, fail, python_output, python_str, subtract};
 pub(crate) use time::{Moment, timestamp};
 
 type Table = &'static [(&'static str, Builtin)];

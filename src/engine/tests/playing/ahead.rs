@@ -69,3 +69,17 @@ fn a_call_that_turns_out_otherwise_is_asked_for_again() {
     assert!(played.recap().contains("changed=2"), "{}", played.recap());
     assert_eq!((rig.read("a/kind").as_deref(), rig.read("a/size").as_deref()), (Some("True"), Some("4")));
 }
+
+#[test]
+fn a_lookup_with_effects_is_done_once_and_not_before_its_time() {
+    let rig = Rig::new();
+    let tasks = "- copy: {content: 'one', dest: '{{ dir }}/one'}
+- copy: {content: \"{{ lookup('pipe', 'echo x >> ' ~ root ~ '/log; wc -l < ' ~ root ~ '/log') }}\", dest: '{{ dir }}/two'}
+- stat: {path: '{{ dir }}/one'}
+  when: lookup('pipe', 'echo y >> ' ~ root ~ '/log', errors='ignore') != 'never'
+";
+    rig.write("a/one", "one");
+    let played = rig.tasks("a", tasks);
+    assert_eq!(played.recap(), "a ok=3 changed=1");
+    assert_eq!((rig.read("a/two").as_deref(), rig.read("log").as_deref()), (Some("1"), Some("x\ny\n")));
+}
