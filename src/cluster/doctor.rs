@@ -184,6 +184,7 @@ impl Checks {
             self.add(node, text(0), result, text(2), "see the pre-flight checks of 'pgfleet deploy --check'");
         }
         self.clock(host, facts, kept);
+        self.certificate(host, facts);
         self.room(node, facts);
         self.upgrades(node, facts);
         self.etcd(node, facts);
@@ -235,6 +236,20 @@ impl Checks {
             format!("{off:.1} s off the controller's{synchronised}"),
             "let systemd-timesyncd or chrony set it",
         );
+    }
+
+    fn certificate(&mut self, host: &Examined, facts: &Facts) {
+        if !facts.lines.contains_key("certificate") {
+            return;
+        }
+        let todo = "'pgfleet deploy' signs a new one; PostgreSQL takes it up without a restart";
+        let Some(until) = facts.number("certificate") else {
+            return self.add(&host.node, "certificate", Outcome::Fail, "the node's certificate cannot be read", todo);
+        };
+        let days = ((until - host.asked.1) / 86_400.0).floor();
+        let seen = if days < 0.0 { "it has ended".to_owned() } else { format!("good for {days:.0} more days") };
+        // A day is left to act; a deploy of any month renews it long before.
+        self.add(&host.node, "certificate", level(-days, -20.0, -1.0), seen, todo);
     }
 
     fn room(&mut self, node: &str, facts: &Facts) {

@@ -7,6 +7,12 @@ use crate::catalog::engine_spec;
 /// Their names and arguments. `src/workflows/actions` does them.
 pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!(
+        "cluster_certificates",
+        "Lets the cluster's authority sign the keys of nodes whose certificates may not stay.",
+        free None,
+        ["nodes" !true, "ca_key" !true, "ca_certificate" !true, "days", "renew_days"]
+    ),
+    engine_spec!(
         "cluster_doctor",
         "Looks at every host and at the cluster, and tells what is wrong.",
         free None,

@@ -79,7 +79,7 @@ impl Secrets {
     /// # Errors
     /// When it cannot be read, sealed or stored.
     pub fn store_again(&self, name: &str, sealed: bool) -> Result<(), StateError> {
-        match self.read(name)? {
+        match self.read_document(name)? {
             Some(secret) => self.write(name, &secret, sealed),
             None => Ok(()),
         }
@@ -97,6 +97,18 @@ impl Secrets {
     /// When its file cannot be read, or is empty.
     pub fn read(&self, name: &str) -> Result<Option<Secret>, StateError> {
         let path = self.folder.join(name);
+        match self.read_document(name)? {
+            Some(text) if text.reveal().contains('\n') => Err(StateError::Secret { path, reason: "it has more than one line" }),
+            text => Ok(text),
+        }
+    }
+
+    /// A secret of any number of lines, if it was made; without the end of its last line.
+    ///
+    /// # Errors
+    /// When its file cannot be read, or is empty.
+    pub fn read_document(&self, name: &str) -> Result<Option<Secret>, StateError> {
+        let path = self.folder.join(name);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) if text.starts_with(SEALED) => match &self.seal {
                 None => return Err(StateError::Secret { path, reason: "it is sealed; open it with --vault-password-file FILE" }),
@@ -110,7 +122,6 @@ impl Secrets {
         };
         match text.reveal() {
             "" => Err(StateError::Secret { path, reason: "the file is empty" }),
-            text if text.contains('\n') => Err(StateError::Secret { path, reason: "it has more than one line" }),
             _ => Ok(Some(text)),
         }
     }
@@ -202,6 +213,14 @@ impl Secrets {
     /// When it cannot be stored.
     pub fn store(&self, name: &str, secret: &Secret) -> Result<(), StateError> {
         self.write(name, secret, self.is_sealed()?)
+    }
+
+    /// Stores a secret, sealed or not, whatever those beside it are.
+    ///
+    /// # Errors
+    /// When it cannot be sealed or stored.
+    pub fn store_as(&self, name: &str, secret: &Secret, sealed: bool) -> Result<(), StateError> {
+        self.write(name, secret, sealed)
     }
 
     fn write(&self, name: &str, secret: &Secret, sealed: bool) -> Result<(), StateError> {

@@ -8,6 +8,7 @@ use pgfleet_protocol::Mode;
 use pgfleet_state::{Lock, Secrets};
 use pgfleet_template::{Problem, Raw, Value};
 
+use crate::authority::add_authority;
 use crate::credentials::{self, Credentials};
 use crate::declared::declare;
 use crate::groups::{ClusterHosts, add_optional_groups};
@@ -65,6 +66,8 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     let mut additions = additions(credentials);
     additions.vars.extend(restore);
+    let cluster = prepared.global_text("postgresql_cluster_name")?.unwrap_or_default();
+    add_authority(wish, &folder, &store, &cluster, keep, &mut additions)?;
     declare(&prepared, &store, keep, &mut additions)?;
     run(wish, prepared, additions, report).await
 }

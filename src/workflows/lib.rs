@@ -2,6 +2,7 @@
 
 mod actions;
 mod adhoc;
+mod authority;
 mod backups;
 mod carried;
 mod connection;

@@ -8,6 +8,7 @@ use pgfleet_state::{Lock, Seal, Secrets, write};
 use pgfleet_template::{Problem, Vault};
 
 use crate::WorkflowError;
+use crate::authority;
 use crate::deploy::state_folder;
 use crate::play::{Wish, prepare_own};
 use crate::secrets::interrupted;
@@ -32,9 +33,13 @@ impl Seal for VaultSeal {
 
 /// The secrets in the folder of a cluster's state.
 pub(crate) fn secrets_in(wish: &Wish, folder: &Path) -> Secrets {
+    Secrets::in_folder(folder.join("secrets")).with_seal(sealing(wish))
+}
+
+/// What opens and seals secrets, where a person gave passwords of a vault.
+pub(crate) fn sealing(wish: &Wish) -> Option<Arc<dyn Seal>> {
     let passwords = wish.vault_passwords.clone();
-    let seal = (!passwords.is_empty()).then(|| Arc::new(VaultSeal(Vault::new(passwords))) as Arc<dyn Seal>);
-    Secrets::in_folder(folder.join("secrets")).with_seal(seal)
+    (!passwords.is_empty()).then(|| Arc::new(VaultSeal(Vault::new(passwords))) as Arc<dyn Seal>)
 }
 
 /// Keeps the application's password in a file of its own, unless the secrets are sealed.
@@ -67,13 +72,16 @@ pub fn seal_secrets(wish: &Wish, sealed: bool) -> Result<Vec<String>, WorkflowEr
         });
     }
     let names: Vec<String> = store.names()?.into_iter().map(|(name, _)| name).collect();
+    let keys = authority::keys_in(wish, &folder);
     // Each can be opened before the first one is written.
     for name in &names {
         store.read(name)?;
     }
+    keys.read_document(authority::KEY)?;
     for name in &names {
         store.store_again(name, sealed)?;
     }
+    keys.store_again(authority::KEY, sealed)?;
     match store.read("app")? {
         Some(_) if sealed => match std::fs::remove_file(folder.join(APP_PASSWORD)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

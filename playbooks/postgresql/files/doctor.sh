@@ -26,6 +26,10 @@ if has voter; then
   d etcd_alarms "$(etcd alarm list)"
   while IFS='=' read -r key value; do [ "$key" = ETCD_QUOTA_BACKEND_BYTES ] && d etcd_quota "${value//\"/}"; done < /etc/default/etcd
 fi
+if [ -r /etc/pgfleet/tls/node.crt ]; then
+  IFS='=' read -r _ until < <(openssl x509 -in /etc/pgfleet/tls/node.crt -noout -enddate 2>&-)
+  d certificate "$(date -d "$until" +%s 2>&-)"
+fi
 if has node; then
   read -r pid < "$PF_DATA_DIR/postmaster.pid"
   case $(readlink "/proc/$pid/exe") in *"(deleted)") d old_program yes ;; esac

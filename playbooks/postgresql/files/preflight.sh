@@ -43,6 +43,15 @@ version=0
 done < /usr/lib/python3/dist-packages/patroni/version.py
 raw patroni_major "${version%%.*}"
 
+# The node's certificate and the public half of its key; a key that is gone has none.
+pem() {  # pem FACT FILE
+  local lines= line
+  [ -s /etc/pgfleet/tls/node.key ] && [ -r "$2" ] && while read -r line; do lines+="${line//[^A-Za-z0-9+\/= -]/}\n"; done < "$2"
+  raw "$1" "\"$lines\""
+}
+pem tls_public /etc/pgfleet/tls/node.pub
+pem tls_certificate /etc/pgfleet/tls/node.crt
+
 # The units: state, and whether a file is newer than what the running service has read.
 declare -A active since
 needs_reload=() stale=()
@@ -63,12 +72,12 @@ done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReloa
 while read -r t file; do
   case $file in
     */etcd) unit=etcd ;;
-    */config.yml) unit=patroni ;;
+    */config.yml | */tls/*) unit=patroni ;;
     */haproxy.cfg) unit=haproxy ;;
     *) unit=pgfleet-agent ;;
   esac
   [[ ${active[$unit]} == active && " ${stale[*]} " != *"\"$unit\""* ]] && (( t > ${since[$unit]:-0} )) && stale+=("\"$unit\"")
-done < <(stat -L -c '%Y %n' /etc/default/etcd /etc/patroni/config.yml /etc/haproxy/haproxy.cfg \
+done < <(stat -L -c '%Y %n' /etc/default/etcd /etc/patroni/config.yml /etc/pgfleet/tls/{node,ca}.crt /etc/haproxy/haproxy.cfg \
   /etc/systemd/system/pgfleet-agent.service /usr/local/lib/pgfleet/pgfleet-agent 2>&-)
 for unit in etcd patroni haproxy; do fact "$unit" "${active[$unit]:-unknown}"; done
 list stale "${stale[@]}"
@@ -175,11 +184,12 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data=
+scope= bootstrap=null data= asks_for_tls=false
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/}; break ;; esac
+  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;; esac
 done < /etc/patroni/config.yml
 raw bootstrap "${bootstrap:-null}"
+raw asks_for_tls "$asks_for_tls"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crate may use which of ours. `docs/decisions/010-arrows-as-they-are.md` says why.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("protocol", &[]),
     ("agent", &["protocol"]),
     ("template", &["protocol"]),
@@ -15,9 +15,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("engine", &["playbook", "inventory", "template", "protocol"]),
     ("ssh", &["protocol"]),
     ("cluster", &[]),
+    ("pki", &["protocol"]),
     ("state", &["protocol"]),
     ("lab", &[]),
-    ("workflows", &["cluster", "engine", "inventory", "lint", "playbook", "protocol", "ssh", "state", "template"]),
+    ("workflows", &["cluster", "engine", "inventory", "lint", "pki", "playbook", "protocol", "ssh", "state", "template"]),
     ("cli", &["cluster", "engine", "inventory", "lab", "lint", "playbook", "protocol", "ssh", "state", "template", "workflows"]),
 ];
 
@@ -25,10 +26,12 @@ const ARROWS: [(&str, &[&str]); 13] = [
 const TEST_ARROWS: [(&str, &str); 1] = [("engine", "agent")];
 
 /// Libraries that one crate alone may use.
-const HOMES: [(&str, &str); 9] = [
+const HOMES: [(&str, &str); 11] = [
     ("minijinja", "template"),
     ("minijinja-contrib", "template"),
     ("saphyr-parser", "template"),
+    ("p256", "pki"),
+    ("x509-cert", "pki"),
     ("russh", "ssh"),
     ("clap", "cli"),
     ("indicatif", "cli"),

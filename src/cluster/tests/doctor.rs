@@ -74,6 +74,10 @@ fn each_number_has_its_bounds() {
         (vec![("unattended", "yes"), ("package_patroni", "4"), ("held", "patroni")], "unattended upgrades", Some(Pass)),
         (vec![("unattended", "yes"), ("package_postgresql", "17"), ("left_out", "postgresql")], "unattended upgrades", Some(Pass)),
         (vec![("reboot", "yes")], "reboot", Some(Warn)),
+        (vec![("certificate", "8640000")], "certificate", Some(Pass)),
+        (vec![("certificate", "864000")], "certificate", Some(Warn)),
+        (vec![("certificate", "-86400")], "certificate", Some(Fail)),
+        (vec![("certificate", "")], "certificate", Some(Fail)),
         (vec![("old_program", "yes")], "program", Some(Warn)),
     ] {
         assert_eq!(judged(&lines, name).map(|(result, _)| result), expect, "{lines:?}");

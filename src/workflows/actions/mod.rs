@@ -1,5 +1,6 @@
 //! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
 
+mod certificates;
 mod checkpoint;
 mod config;
 mod connection;
@@ -46,6 +47,7 @@ impl Controller for Actions {
                 Err(trouble) => return TaskResult::from(trouble),
             };
             let done = match module {
+                "cluster_certificates" => certificates::run(&work),
                 "cluster_leftovers" => leftovers::run(&work).await,
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,

@@ -12,6 +12,7 @@ mod rig;
 mod secrets;
 mod shape;
 mod sweep;
+mod tls;
 mod trouble;
 
 use rig::Rig;
@@ -55,6 +56,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("users and databases become as they are declared", secrets::declared),
     ("modules of PostgreSQL change what differs, on the leader alone", postgresql_modules::on_the_leader),
     ("what an earlier try left is told apart", secrets::leftovers),
+    ("TLS is switched off, on and required under load", tls::comes_and_goes),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),

@@ -1,0 +1,90 @@
+//! TLS: used between the nodes from the first deploy on, switched off, on and required while clients write, renewed without a restart.
+
+use crate::members::{begin_load, end_load};
+use crate::rig::{HOSTS, Rig, leader};
+
+const APP: &str = "-h db.postgres.host.uk.com -U app_user -d application -c";
+
+fn leads(rig: &Rig) -> String {
+    leader(&rig.status().1).expect("a leader")
+}
+
+/// As superuser on a node.
+fn sql(rig: &Rig, host: &str, query: &str) -> String {
+    rig.said(host, &format!("cd /; sudo -u postgres psql -X -A -t -d postgres -c \"{query}\""))
+}
+
+/// How many replicas stream encrypted, and how many in the clear.
+fn streams(rig: &Rig) -> String {
+    sql(
+        rig,
+        &leads(rig),
+        "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)",
+    )
+}
+
+/// What a client of the service name sees of its own session, or complains of.
+fn session(rig: &Rig, parameters: &str) -> String {
+    let script = format!(
+        "IFS= read -r PGPASSWORD; export PGPASSWORD; {parameters} psql -X -A -t {APP} 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()' 2>&1"
+    );
+    rig.on("builder.lan", &script, &format!("{}\n", rig.secret("app_password.txt"))).out.trim().to_owned()
+}
+
+fn started(rig: &Rig) -> Vec<String> {
+    HOSTS.iter().map(|(host, _)| sql(rig, host, "SELECT pg_postmaster_start_time()")).collect()
+}
+
+/// The number of the certificate that PostgreSQL shows, which must be that of the file.
+fn shown(rig: &Rig, host: &str) -> String {
+    let show = "openssl x509 -noout -serial";
+    rig.said(
+        host,
+        &format!(
+            "file=$({show} -in /etc/pgfleet/tls/node.crt); for i in $(seq 100); do \
+             now=$(openssl s_client -starttls postgres -connect 127.0.0.1:5432 </dev/null 2>/dev/null | {show} 2>/dev/null); \
+             [ \"$now\" = \"$file\" ] && echo $now && exit 0; sleep 0.1; done; echo \"shown: $now, file: $file\" >&2; exit 1"
+        ),
+    )
+}
+
+pub(crate) fn comes_and_goes(rig: &Rig) {
+    let (by_name, plainly) = ("PGSSLMODE=verify-full PGSSLROOTCERT=/etc/pgfleet/tls/ca.crt", "PGSSLMODE=disable");
+    assert_eq!((streams(rig).as_str(), session(rig, by_name).as_str(), session(rig, plainly).as_str()), ("3|0", "t", "f"));
+    let authority = rig.project().join("state/postgresql/pki");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(authority.join("ca.key")).expect("a key").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    for (host, _) in HOSTS {
+        let keys =
+            rig.said(host, "stat -c '%U %G %a' /etc/pgfleet/tls/node.key; cd /; sudo -u nobody cat /etc/pgfleet/tls/node.key 2>&1 || true");
+        assert!(keys.starts_with("root postgres 640") && keys.contains("Permission denied"), "{keys}");
+        let trusted = rig.said(host, "cat /etc/pgfleet/tls/ca.crt");
+        assert_eq!(trusted, rig.secret("pki/ca.crt"), "{host}");
+    }
+    let before = started(rig);
+    begin_load(rig);
+
+    rig.deploy(&["-e", "postgresql_tls=off"]).expect(0);
+    assert_eq!((streams(rig).as_str(), session(rig, "PGSSLMODE=prefer").as_str()), ("0|3", "f"));
+    rig.deploy(&["-e", "postgresql_tls=off"]).expect(0).expect_unchanged();
+
+    rig.deploy(&["-e", "postgresql_tls=required"]).expect(0);
+    assert_eq!((streams(rig).as_str(), session(rig, by_name).as_str()), ("3|0", "t"));
+    let refused = session(rig, plainly);
+    assert!(refused.contains("no encryption"), "{refused}");
+    rig.deploy(&["-e", "postgresql_tls=required"]).expect(0).expect_unchanged();
+    rig.on_fleet("connection", &["--test"]).expect(0);
+
+    let shown_before: Vec<String> = HOSTS.iter().map(|(host, _)| shown(rig, host)).collect();
+    // More days than a certificate lasts: each is renewed.
+    rig.deploy(&["-e", "postgresql_tls_renew_days=1000"]).expect(0);
+    for ((host, _), before) in HOSTS.iter().zip(&shown_before) {
+        assert_ne!(&shown(rig, host), before, "{host}");
+    }
+    rig.deploy(&[]).expect(0).expect_unchanged();
+    assert_eq!((streams(rig).as_str(), session(rig, plainly).as_str()), ("3|0", "f"));
+    end_load(rig);
+    assert_eq!(started(rig), before, "no PostgreSQL was restarted");
+    let told = rig.on_fleet("doctor", &["--all", "-o", "json"]);
+    assert!(told.out.contains("good for 824 more days"), "{}", told.out);
+}
