@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod connection;
 mod doctor;
+mod drill;
 mod dump;
 mod failover;
 mod history;
@@ -46,6 +47,7 @@ impl Controller for Actions {
                 Err(trouble) => return TaskResult::from(trouble),
             };
             let done = match module {
+                "cluster_drill" => drill::run(&work).await,
                 "cluster_leftovers" => leftovers::run(&work).await,
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,
