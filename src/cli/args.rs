@@ -2,6 +2,7 @@
 
 mod adhoc;
 pub(crate) mod backup;
+mod drill;
 mod secrets;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use adhoc::*;
+pub(crate) use drill::*;
 pub(crate) use secrets::*;
 
 const EXAMPLES: &str = "\
@@ -55,6 +57,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  pgfleet failover -i inventory/dev --check\n  pgfleet failover -i inventory/dev --target app-server-2.lan\n  pgfleet failover -i inventory/dev --target app-server-2.lan --force"
     )]
     Failover(FailoverArgs),
+    /// Make a failure on purpose while clients write and read, and tell what they saw.
+    #[command(
+        after_help = "Examples:\n  pgfleet drill --list\n  pgfleet drill leader-killed -i inventory/dev --check\n  pgfleet drill leader-killed -i inventory/dev\n  pgfleet drill leader-partitioned -i inventory/dev --seconds 60 --yes"
+    )]
+    Drill(DrillArgs),
     /// Start the cluster, or one node: etcd, PostgreSQL under Patroni, HAProxy.
     #[command(after_help = "Examples:\n  pgfleet start -i inventory/dev\n  pgfleet start app-server-2.lan -i inventory/dev")]
     Start(StartArgs),

@@ -5,6 +5,7 @@
 mod answers;
 mod connection;
 mod doctor;
+mod drill;
 mod dynamic;
 mod failover;
 mod findings;
@@ -21,6 +22,7 @@ mod view;
 pub use answers::{NodeAnswer, Unit};
 pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
 pub use doctor::{Check, Examined, Kept, Outcome, doctor, worst};
+pub use drill::{Attempt, DRILLS, Drill, Event, Fault, Gap, Leaders, Reply, Track, Usage, broken, drill_named, two_leaders};
 pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patch_between, plain, read_assignment};
 pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};

@@ -18,6 +18,12 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         free None,
         ["script" !true, "passwords", "old_password", "interrupted", "clock_warn", "clock_fail"]
     ),
+    engine_spec!(
+        "cluster_drill",
+        "Makes a failure on purpose while clients write and read, and tells what they saw.",
+        free None,
+        ["name" !true, "seconds", "replica_port", "folder"]
+    ),
     engine_spec!("cluster_leave", "Takes a node out of the cluster for good.", free None, ["node" !true, "dead", "switchover", "look_only"]),
     engine_spec!(
         "cluster_leftovers",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::cluster::WriteProbe;
@@ -18,6 +18,8 @@ use crate::system::{Program, Running, System};
 const LOOK: Duration = Duration::from_millis(20);
 /// A write that has no answer for so long is given up, and the session with it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After a session that could not be opened: a client that tried at once again would take the time of what it waits for.
+const RETRY: Duration = Duration::from_millis(100);
 /// What the client prints behind each row's answer.
 const MARK: &str = "pgfleet-row-done";
 
@@ -27,6 +29,8 @@ struct Way {
     program: Program,
     table: String,
     interval: Duration,
+    reads: bool,
+    traced: bool,
     client: Mutex<Client>,
 }
 
@@ -43,9 +47,19 @@ struct Session {
     lines: BufReader<Box<dyn Read + Send>>,
 }
 
+/// How an attempt ended; the number stands in the trace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Acknowledged = 0,
+    Failed = 1,
+    /// It may have been done or not.
+    Unsure = 2,
+}
+
 /// What came of one way.
 #[derive(Default)]
 struct Tally {
+    trace: Option<Vec<(u64, u64, u8)>>,
     sent: u32,
     acknowledged: Vec<u32>,
     unsure: u32,
@@ -65,22 +79,24 @@ pub(crate) fn plan(arguments: &WriteProbe, context: &Context) -> Planned {
     }
     let until = PathBuf::from(arguments.until.as_str());
     let limit = Duration::from_secs(arguments.limit);
+    let traced = arguments.traced;
     Ok(Plan::change(Outcome::changed(), move |context, outcome| {
+        let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let told = write_all(&ways, &until, limit, context.system);
         // Nobody needs the sign any more; that it is gone already is as good.
         let _ = context.system.remove_file(&until);
-        Ok(outcome.with("ways", told))
+        let outcome = outcome.with("ways", told);
+        Ok(if traced { outcome.with("began", millis(began)) } else { outcome })
     }))
 }
 
 /// Writes through all ways until the sign is there, the time is over, or the controller is gone.
 fn write_all(ways: &[Way], until: &Path, limit: Duration, system: &dyn System) -> Map<String, Value> {
-    let end = Instant::now() + limit;
-    let over = AtomicBool::new(false);
+    let (begin, over) = (Instant::now(), AtomicBool::new(false));
     let tallies: Vec<Tally> = thread::scope(|scope| {
-        let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(system, &over))).collect();
+        let writers: Vec<_> = ways.iter().map(|way| scope.spawn(|| way.write(system, begin, &over))).collect();
         while writers.iter().any(|writer| !writer.is_finished()) {
-            if system.exists(until) || Instant::now() > end || system.is_alone() {
+            if system.exists(until) || begin.elapsed() > limit || system.is_alone() {
                 over.store(true, Ordering::SeqCst);
             }
             ways.iter().for_each(Way::end_if_stuck);
@@ -104,8 +120,16 @@ fn read(name: &str, way: &Value, arguments: &WriteProbe) -> Result<Way, Failure>
         .env("PGCONNECT_TIMEOUT", "5")
         .env("PGAPPNAME", "pgfleet write probe")
         .env("LC_ALL", "C.UTF-8");
-    let interval = Duration::from_millis(arguments.interval.max(1));
-    Ok(Way { name: name.to_owned(), program, table: arguments.table.clone(), interval, client: Mutex::default() })
+    let interval = Duration::from_millis(way["interval"].as_u64().unwrap_or(arguments.interval).max(1));
+    Ok(Way {
+        name: name.to_owned(),
+        program,
+        table: arguments.table.clone(),
+        interval,
+        reads: way["reads"].as_bool().unwrap_or(false),
+        traced: arguments.traced,
+        client: Mutex::default(),
+    })
 }
 
 impl Way {
@@ -114,8 +138,8 @@ impl Way {
     }
 
     /// Writes until it is over. A session that breaks is replaced at once.
-    fn write(&self, system: &dyn System, over: &AtomicBool) -> Tally {
-        let mut tally = Tally::default();
+    fn write(&self, system: &dyn System, begin: Instant, over: &AtomicBool) -> Tally {
+        let mut tally = Tally { trace: self.traced.then(Vec::new), ..Tally::default() };
         let mut session: Option<Session> = None;
         let mut next = Instant::now();
         loop {
@@ -124,11 +148,17 @@ impl Way {
             }
             if let Some(open) = &mut session {
                 tally.sent += 1;
-                let (row, text) = (tally.sent, self.ask(open, tally.sent));
+                let (row, asked, text) = (tally.sent, Instant::now(), self.ask(open, tally.sent));
                 let whole = text.is_ok();
-                tally.judge(row, &text.unwrap_or_else(|text| text));
+                let ending = tally.judge(row, &text.unwrap_or_else(|text| text), whole);
+                if let Some(trace) = &mut tally.trace {
+                    trace.push((millis(asked.duration_since(begin)), millis(asked.elapsed()), ending as u8));
+                }
                 if !whole {
                     session = None;
+                    if ending == Ending::Failed {
+                        next = next.max(Instant::now() + RETRY.saturating_sub(self.interval));
+                    }
                 }
             }
             next = (next + self.interval).max(Instant::now());
@@ -152,9 +182,14 @@ impl Way {
     fn ask(&self, session: &mut Session, row: u32) -> Result<Vec<String>, Vec<String>> {
         self.client().asked = Some(Instant::now());
         let name = self.name.replace('\'', "''");
-        let insert = format!("INSERT INTO {} VALUES ('{name}', {row}) RETURNING n;\n\\echo {MARK}\n", self.table);
+        let table = &self.table;
+        let sql = if self.reads {
+            format!("SELECT {row} + 0 * count(*) FROM (SELECT FROM {table} LIMIT 1) AS one;\n\\echo {MARK}\n")
+        } else {
+            format!("INSERT INTO {table} VALUES ('{name}', {row}) RETURNING n;\n\\echo {MARK}\n")
+        };
         // Why a client has ended stands in what it printed.
-        let _ = session.stdin.write_all(insert.as_bytes()).and_then(|()| session.stdin.flush());
+        let _ = session.stdin.write_all(sql.as_bytes()).and_then(|()| session.stdin.flush());
         let mut text = Vec::new();
         let mut line = String::new();
         while session.lines.read_line(&mut line).is_ok_and(|count| count > 0) {
@@ -181,16 +216,25 @@ impl Way {
 }
 
 impl Tally {
-    /// Judges a row by what the client printed.
-    fn judge(&mut self, row: u32, text: &[String]) {
+    /// Judges a row by what the client printed, and whether it printed all of it.
+    fn judge(&mut self, row: u32, text: &[String], whole: bool) -> Ending {
         let number = row.to_string();
+        // The server has refused it, or there was no session to send it in.
+        let refused = |line: &String| line.starts_with("ERROR:") || line.starts_with("psql: error: connection to server");
         if text.iter().any(|line| line.contains("canceling wait for synchronous replication")) {
             // The leader has it, but may be alone with it.
             self.unsure += 1;
+            Ending::Unsure
         } else if text.contains(&number) {
             self.acknowledge(row);
+            Ending::Acknowledged
         } else {
             self.fail(text.iter().find(|line| !line.is_empty()).map_or("the session ended", String::as_str));
+            if whole || text.iter().any(refused) {
+                return Ending::Failed;
+            }
+            self.unsure += 1;
+            Ending::Unsure
         }
     }
 
@@ -210,15 +254,23 @@ impl Tally {
     }
 
     fn told(&self) -> Value {
-        json!({
+        let mut told = json!({
             "sent": self.sent,
             "acknowledged": ranges(&self.acknowledged),
             "unsure": self.unsure,
             "errors": self.errors,
             "first_error": self.first_error,
-            "longest_gap_ms": u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX),
-        })
+            "longest_gap_ms": millis(self.longest),
+        });
+        if let Some(trace) = &self.trace {
+            told["trace"] = json!(trace);
+        }
+        told
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Rising numbers as ranges of neighbours, first and last of each.
@@ -235,7 +287,16 @@ fn ranges(numbers: &[u32]) -> Vec<[u32; 2]> {
 
 #[cfg(test)]
 mod tests {
-    use super::ranges;
+    use super::{Ending, Tally, ranges};
+
+    #[test]
+    fn a_session_that_breaks_leaves_its_row_unsure() {
+        let judged = |text: &str, whole| Tally::default().judge(7, &[text.to_owned()], whole) as u8;
+        assert_eq!(judged("server closed the connection unexpectedly", false), Ending::Unsure as u8);
+        assert_eq!(judged("psql: error: connection to server at \"127.0.0.1\", port 5000 failed: refused", false), Ending::Failed as u8);
+        assert_eq!(judged("ERROR:  cannot execute INSERT in a read-only transaction", true), Ending::Failed as u8);
+        assert_eq!(judged("7", true), Ending::Acknowledged as u8);
+    }
 
     #[test]
     fn neighbours_make_a_range() {

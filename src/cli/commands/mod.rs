@@ -9,6 +9,7 @@ mod connection;
 mod deploy;
 mod destroy;
 mod doctor;
+mod drill;
 mod failover;
 mod history;
 mod init;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Status(status) => with_runtime(status::run(project, status)),
         Command::Switchover(switchover) => with_runtime(switchover::run(project, switchover)),
         Command::Failover(failover) => with_runtime(failover::run(project, failover)),
+        Command::Drill(drill) => with_runtime(drill::run(project, drill)),
         Command::Start(start) => with_runtime(members::start(project, start)),
         Command::Stop(stop) => with_runtime(members::stop(project, stop)),
         Command::Restart(restart) => with_runtime(members::restart(project, restart)),

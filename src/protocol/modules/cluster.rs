@@ -38,7 +38,7 @@ arguments! {
 arguments! {
     /// Writes numbered rows through several ways at once until it is told to end, and says which were acknowledged and when.
     pub struct WriteProbe = "write_probe" {
-        /// The ways, by name: `{"leader port": {"host": "127.0.0.1", "port": 5000}}`.
+        /// The ways, by name: `{"leader port": {"host": "127.0.0.1", "port": 5000}}`. A way with `"reads": true` reads instead, and `"interval"` is its own.
         ways: Value;
         /// Who writes.
         user: String;
@@ -54,5 +54,7 @@ arguments! {
         until: HostPath;
         /// Seconds after which it ends all the same.
         limit: u64 = 120;
+        /// Tell of every attempt when it began, how long it took, and how it ended.
+        traced: bool = false;
     }
 }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod connection;
 mod doctor;
+mod drill;
 mod dump;
 mod failover;
 mod history;
@@ -48,6 +49,7 @@ impl Controller for Actions {
             };
             let done = match module {
                 "cluster_certificates" => certificates::run(&work),
+                "cluster_drill" => drill::run(&work).await,
                 "cluster_leftovers" => leftovers::run(&work).await,
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,

@@ -102,7 +102,7 @@ fn foretold(plan: &RestartPlan) -> String {
 }
 
 /// Restarts one, and waits until it runs, streams and has caught up.
-async fn restart(work: &Work, name: &str, pending: bool) -> Result<(), Trouble> {
+pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<(), Trouble> {
     let node = work.node(name)?;
     let before = work.look().await;
     let is_replica = before.view.member(name).is_some_and(|member| !member.is_leader() && member.is_well());

@@ -58,12 +58,12 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
             return Err(trouble);
         }
     };
-    let witnesses = writes.compare(work, &told?, candidate).await?;
+    let witnesses = writes.compare(work, told, candidate).await?;
     judged(candidate, timeline, seconds, &witnesses)
 }
 
 /// Asks for it and waits until the cluster says that it is done; seconds from the request until the candidate led.
-async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<f64, Trouble> {
+pub(super) async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<f64, Trouble> {
     let begin = Instant::now();
     let body = json!({"leader": leader.name, "candidate": candidate.name});
     let request = work.nodes.patroni(leader, "POST", "/switchover", &body, REQUEST);

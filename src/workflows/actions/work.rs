@@ -93,6 +93,12 @@ impl Trouble {
     }
 }
 
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
 impl From<String> for Trouble {
     fn from(reason: String) -> Self {
         Self::failed(reason)

@@ -1,8 +1,9 @@
 //! Writes while a cluster changes hands: a client's view of it, and whether anything acknowledged was lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use pgfleet_protocol::Map;
 use serde_json::{Value, json};
 
@@ -10,19 +11,50 @@ use super::{Trouble, Work};
 use crate::nodes::Node;
 use crate::sql::ident;
 
-/// Where the rows go. Only one run at a time works on a cluster.
+/// Where the rows of a switchover go. Only one run at a time works on a cluster.
 const TABLE: &str = "pgfleet.write_probe";
+/// Where those of a drill go; nothing keeps a row from being there twice.
+const DRILL_TABLE: &str = "pgfleet.drill";
 /// What ends the writing; in a folder that a reboot empties.
 const UNTIL: &str = "/run/pgfleet-write-probe.end";
 /// Of statements that take no time.
 const LIMIT: Duration = Duration::from_secs(20);
 /// The longest that is written, should nobody end it: seconds.
 const LONGEST: u64 = 300;
+/// The lane of calls that last as long as the writing.
+const LANE: u8 = 3;
+/// Milliseconds between two rows of a client that writes to its own host.
+const LOCAL_INTERVAL: u64 = 100;
 
-/// A client on one node that writes through all ways to the leader.
+/// The way of whoever writes to the PostgreSQL of its own host begins so; its host's name follows.
+pub(super) const LOCAL: &str = "local ";
+/// The way of whoever reads from replicas.
+pub(super) const READS: &str = "replica port";
+
+/// A client on one node.
+struct Client {
+    node: Node,
+    ways: Map,
+}
+
+/// What a client tells.
+pub(super) struct Told {
+    /// Its host.
+    pub(super) node: String,
+    /// What it saw, by way.
+    pub(super) ways: Map,
+    /// When it began by its host's clock: milliseconds since 1970.
+    pub(super) began: Option<u64>,
+}
+
+/// Clients that write, and the table that they write to.
 pub(super) struct Writes {
-    observer: Node,
+    table: &'static str,
+    clients: Vec<Client>,
+    /// Ways whose rows must arrive before anything is done.
     ways: Vec<&'static str>,
+    traced: bool,
+    longest: u64,
 }
 
 /// What the client saw on one way.
@@ -37,45 +69,76 @@ pub(super) struct Witness {
 }
 
 impl Writes {
-    /// Makes the table on the leader. The client will be on a node that is neither the old nor the new leader, where there is one.
+    /// For a switchover: makes the table on the leader. The client will be on a node that is neither the old nor the new leader, where there is one.
     pub(super) async fn prepare(work: &Work, leader: &Node, candidate: &Node) -> Result<Self, Trouble> {
         let others = work.nodes.databases().find(|node| node.name != leader.name && node.name != candidate.name);
-        let observer = others.unwrap_or(candidate).clone();
-        let user = ident(&observer.app_user);
-        let sql = format!(
-            "SET client_min_messages = warning;\nCREATE SCHEMA IF NOT EXISTS pgfleet;\nDROP TABLE IF EXISTS {TABLE};\n\
-             CREATE TABLE {TABLE} (way text, n int, PRIMARY KEY (way, n));\n\
-             GRANT USAGE ON SCHEMA pgfleet TO {user};\nGRANT SELECT, INSERT ON {TABLE} TO {user};"
-        );
-        work.nodes.sql(leader, "postgres", &sql, LIMIT).await?;
-        work.nodes.run(&observer, &["rm", "-f", UNTIL], "", LIMIT).await?;
-        Ok(Self { observer, ways: vec!["leader port", "service name"] })
+        let node = others.unwrap_or(candidate).clone();
+        let clients = vec![Client { ways: routed(&node), node }];
+        let writes = Self { table: TABLE, clients, ways: vec!["leader port", "service name"], traced: false, longest: LONGEST };
+        writes.make(work, leader, "PRIMARY KEY (way, n)").await?;
+        Ok(writes)
     }
 
-    /// Writes until it is ended; gives what the client tells.
-    pub(super) async fn go(&self, work: &Work) -> Result<Map, String> {
-        let node = &self.observer;
+    /// For a drill: the same client, one that reads from replicas, and one on each database host that writes to its own PostgreSQL.
+    pub(super) async fn everywhere(work: &Work, leader: &Node, observer: &Node, replica_port: u16, longest: u64) -> Result<Self, Trouble> {
+        let client = |node: &Node| {
+            let mut ways = if node.name == observer.name { routed(node) } else { Map::new() };
+            if node.name == observer.name {
+                ways.insert(READS.to_owned(), json!({"host": "127.0.0.1", "port": replica_port, "reads": true}));
+            }
+            let own = json!({"host": "127.0.0.1", "port": node.port, "interval": LOCAL_INTERVAL});
+            ways.insert(format!("{LOCAL}{}", node.name), own);
+            Client { node: node.clone(), ways }
+        };
+        let clients = work.nodes.databases().map(client).collect();
+        let writes = Self { table: DRILL_TABLE, clients, ways: vec!["leader port", "service name"], traced: true, longest };
+        writes.make(work, leader, "CHECK (n > 0)").await?;
+        Ok(writes)
+    }
+
+    async fn make(&self, work: &Work, leader: &Node, constraint: &str) -> Result<(), Trouble> {
+        let (table, user) = (self.table, ident(&leader.app_user));
+        let sql = format!(
+            "SET client_min_messages = warning;\nCREATE SCHEMA IF NOT EXISTS pgfleet;\nDROP TABLE IF EXISTS {table};\n\
+             CREATE TABLE {table} (way text, n int, {constraint});\n\
+             GRANT USAGE ON SCHEMA pgfleet TO {user};\nGRANT SELECT, INSERT ON {table} TO {user};"
+        );
+        work.nodes.sql(leader, "postgres", &sql, LIMIT).await?;
+        for Client { node, .. } in &self.clients {
+            work.nodes.run(node, &["rm", "-f", UNTIL], "", LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes until it is ended; gives what each client tells, or why it tells nothing.
+    pub(super) async fn go(&self, work: &Work) -> Vec<Result<Told, String>> {
+        join_all(self.clients.iter().map(|client| self.write(work, client))).await
+    }
+
+    async fn write(&self, work: &Work, Client { node, ways }: &Client) -> Result<Told, String> {
         let arguments = json!({
-            "ways": {
-                "leader port": {"host": "127.0.0.1", "port": node.leader_port},
-                "service name": {"host": node.service_address, "port": node.port},
-            },
+            "ways": ways,
             "user": node.app_user,
             "password": node.app_password,
-            "table": TABLE,
+            "table": self.table,
             "until": UNTIL,
-            "limit": LONGEST,
+            "limit": self.longest,
+            "traced": self.traced,
         });
-        let outcome = work.nodes.call_with(node, 3, "write_probe", arguments, None, None).await.map_err(|error| error.message)?;
+        let outcome = work.nodes.call_with(node, LANE, "write_probe", arguments, None, None).await.map_err(|error| error.message)?;
         match outcome.data.get("ways") {
-            Some(Value::Object(ways)) => Ok(ways.clone()),
+            Some(Value::Object(ways)) => {
+                let began = outcome.data.get("began").and_then(Value::as_u64);
+                Ok(Told { node: node.name.clone(), ways: ways.clone(), began })
+            }
             _ => Err(format!("{}: {}", node.name, outcome.message)),
         }
     }
 
     /// Waits until rows arrive through every way.
     pub(super) async fn begun(&self, work: &Work, leader: &Node) -> Result<(), Trouble> {
-        let query = format!("SELECT count(DISTINCT way) FROM {TABLE};");
+        let ways = self.ways.iter().map(|way| format!("'{way}'")).collect::<Vec<_>>().join(", ");
+        let query = format!("SELECT count(DISTINCT way) FROM {} WHERE way IN ({ways});", self.table);
         work.until("rows arrive through every way", LIMIT, || async {
             let count = work.nodes.sql(leader, "postgres", &query, LIMIT).await?;
             if count == self.ways.len().to_string() { Ok(()) } else { Err(format!("{count} of {} so far", self.ways.len())) }
@@ -85,22 +148,30 @@ impl Writes {
 
     /// Ends the writing.
     pub(super) async fn end(&self, work: &Work) {
-        if let Err(reason) = work.nodes.run(&self.observer, &["touch", UNTIL], "", LIMIT).await {
-            work.teller.say(&format!("the writing goes on for at most {LONGEST} s: {reason}"));
+        let ended = self.clients.iter().map(|client| work.nodes.run(&client.node, &["touch", UNTIL], "", LIMIT));
+        for reason in join_all(ended).await.into_iter().filter_map(Result::err) {
+            work.teller.say(&format!("the writing goes on for at most {} s: {reason}", self.longest));
         }
     }
 
-    /// Compares what was acknowledged with what is there, and takes the table away.
-    pub(super) async fn compare(&self, work: &Work, told: &Map, leader: &Node) -> Result<Vec<Witness>, Trouble> {
-        let query = format!("SELECT way, json_agg(n) AS rows FROM {TABLE} GROUP BY way");
+    /// The rows that are there, by way.
+    pub(super) async fn rows(&self, work: &Work, leader: &Node) -> Result<BTreeMap<String, Vec<u64>>, Trouble> {
+        let query = format!("SELECT way, json_agg(n) AS rows FROM {} GROUP BY way", self.table);
         let rows = work.nodes.rows(leader, "postgres", &query, LIMIT).await?;
-        let there = |way: &str| -> BTreeSet<u64> {
-            let row = rows.iter().find(|row| row.get("way").and_then(Value::as_str) == Some(way));
-            row.and_then(|row| row.get("rows")?.as_array()).into_iter().flatten().filter_map(Value::as_u64).collect()
+        let row = |row: &Map| {
+            let numbers = row.get("rows")?.as_array()?.iter().filter_map(Value::as_u64).collect();
+            Some((row.get("way")?.as_str()?.to_owned(), numbers))
         };
+        Ok(rows.iter().filter_map(row).collect())
+    }
+
+    /// Compares what was acknowledged with what is there, and takes the table away.
+    pub(super) async fn compare(&self, work: &Work, told: Vec<Result<Told, String>>, leader: &Node) -> Result<Vec<Witness>, Trouble> {
+        let told = told.into_iter().collect::<Result<Vec<Told>, String>>()?;
+        let rows = self.rows(work, leader).await?;
         let witness = |(way, told): (&String, &Value)| {
             let acknowledged = numbers(&told["acknowledged"]);
-            let there = there(way);
+            let there: BTreeSet<u64> = rows.get(way).into_iter().flatten().copied().collect();
             Witness {
                 way: way.clone(),
                 missing: acknowledged.difference(&there).count(),
@@ -111,21 +182,29 @@ impl Writes {
                 longest_gap_ms: told["longest_gap_ms"].as_u64().unwrap_or_default(),
             }
         };
-        let witnesses = told.iter().map(witness).collect();
+        let witnesses = told.iter().flat_map(|told| &told.ways).map(witness).collect();
         self.clear(work, leader).await;
         Ok(witnesses)
     }
 
     /// Takes the table away.
     pub(super) async fn clear(&self, work: &Work, leader: &Node) {
-        if let Err(reason) = work.nodes.sql(leader, "postgres", &format!("DROP TABLE IF EXISTS {TABLE};"), LIMIT).await {
-            work.teller.say(&format!("the table {TABLE} in the database postgres is left over: {reason}"));
+        if let Err(reason) = work.nodes.sql(leader, "postgres", &format!("DROP TABLE IF EXISTS {};", self.table), LIMIT).await {
+            work.teller.say(&format!("the table {} in the database postgres is left over: {reason}", self.table));
         }
     }
 }
 
+/// The ways through the routers of a node.
+fn routed(node: &Node) -> Map {
+    Map::from_iter([
+        ("leader port".to_owned(), json!({"host": "127.0.0.1", "port": node.leader_port})),
+        ("service name".to_owned(), json!({"host": node.service_address, "port": node.port})),
+    ])
+}
+
 /// Numbers from their ranges.
-fn numbers(ranges: &Value) -> BTreeSet<u64> {
+pub(super) fn numbers(ranges: &Value) -> BTreeSet<u64> {
     let range = |range: &Value| Some(range.get(0)?.as_u64()?..=range.get(1)?.as_u64()?);
     ranges.as_array().into_iter().flatten().filter_map(range).flatten().collect()
 }
