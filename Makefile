@@ -10,9 +10,11 @@ DEV         := -i inventory/dev
 # What the lab and its tests are made of.
 PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server sudo debian-archive-keyring python3 python3-venv
 
+BENCH       := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME"
+
 export PGFLEET_AGENT := $(AGENT)
 
-.PHONY: build agent check test test-lab soak bench clean packages
+.PHONY: build agent check test test-lab soak bench bench-hosts bench-lab bench-peers clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
 .PHONY: dev-postgresql-switchover dev-postgresql-failover dev-postgresql-restore patroni-status patroni-switchover
 
@@ -40,11 +42,21 @@ test-lab: packages agent
 soak: packages agent
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) tests/lab.sh story
 
-bench: packages build
+# Our side: on this machine, over simulated hosts, and last on the lab. 'make bench-hosts' and 'make bench-lab' are its halves.
+bench: bench-hosts bench-lab
+
+bench-hosts: packages build
+	cargo build --release --package pgfleet-ssh --examples
 	tests/bench/controller.py $(PGFLEET)
-	cargo build --release --package pgfleet-ssh --example floor
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/fanout.py $(PGFLEET) $(TARGET_DIR)/release/examples/floor
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" tests/bench/run.sh $(PGFLEET)
+	for part in fanout converge push streams distance; do \
+		$(BENCH) tests/bench/$$part.py $(PGFLEET) $(TARGET_DIR)/release/examples || exit 1; done
+
+bench-lab: packages build
+	$(BENCH) tests/bench/run.sh $(PGFLEET)
+
+# Beside Ansible, mitogen, pyinfra and OpenSSH, over simulated hosts; pip brings them.
+bench-peers: packages build
+	$(BENCH) tests/bench/peers.py $(PGFLEET)
 
 packages:
 	@missing=$$(for package in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^ii' || echo $$package; done); \

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use sha2::Digest;
+use sha2::digest::Update;
 
 /// A checksum algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,55 +56,78 @@ fn drain<D: Digest>(reader: &mut dyn Read) -> io::Result<String> {
     }
 }
 
-/// A writer that passes bytes on and keeps their SHA-256.
-pub(crate) struct Sha256Writer<'a> {
-    sink: &'a mut dyn Write,
-    digest: sha2::Sha256,
+/// The checksums that results tell of a file, of one reading.
+#[derive(Default)]
+pub(crate) struct Sums {
+    md5: md5::Md5,
+    sha1: sha1::Sha1,
+    sha256: sha2::Sha256,
 }
 
-impl<'a> Sha256Writer<'a> {
-    pub(crate) fn new(sink: &'a mut dyn Write) -> Self {
-        Self { sink, digest: sha2::Sha256::new() }
+impl Sums {
+    /// Of all that a reader yields.
+    pub(crate) fn of_reader(reader: &mut dyn Read) -> io::Result<Self> {
+        let mut summed = Summed::<_, Self>::new(io::sink());
+        io::copy(reader, &mut summed)?;
+        Ok(summed.sum)
     }
 
-    pub(crate) fn finish(self) -> String {
-        hex(&self.digest.finalize())
+    pub(crate) fn md5(&self) -> String {
+        hex(&self.md5.clone().finalize())
+    }
+
+    pub(crate) fn sha1(&self) -> String {
+        hex(&self.sha1.clone().finalize())
+    }
+
+    pub(crate) fn sha256(&self) -> String {
+        hex(&self.sha256.clone().finalize())
     }
 }
 
-impl Write for Sha256Writer<'_> {
+impl Update for Sums {
+    fn update(&mut self, bytes: &[u8]) {
+        Digest::update(&mut self.md5, bytes);
+        Digest::update(&mut self.sha1, bytes);
+        Digest::update(&mut self.sha256, bytes);
+    }
+}
+
+/// A reader or writer that passes bytes on and keeps a sum of them.
+pub(crate) struct Summed<S, D> {
+    stream: S,
+    pub(crate) sum: D,
+}
+
+impl<S, D: Default> Summed<S, D> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, sum: D::default() }
+    }
+}
+
+impl<S> Summed<S, sha2::Sha256> {
+    pub(crate) fn sha256(self) -> String {
+        hex(&self.sum.finalize())
+    }
+}
+
+impl<S: Read, D: Update> Read for Summed<S, D> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(bytes)?;
+        self.sum.update(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+impl<S: Write, D: Update> Write for Summed<S, D> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.sink.write(bytes)?;
-        self.digest.update(&bytes[..count]);
+        let count = self.stream.write(bytes)?;
+        self.sum.update(&bytes[..count]);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-}
-
-/// A reader that passes bytes on and keeps their SHA-256.
-pub(crate) struct Sha256Reader<R> {
-    source: R,
-    digest: sha2::Sha256,
-}
-
-impl<R: Read> Sha256Reader<R> {
-    pub(crate) fn new(source: R) -> Self {
-        Self { source, digest: sha2::Sha256::new() }
-    }
-
-    pub(crate) fn finish(self) -> String {
-        hex(&self.digest.finalize())
-    }
-}
-
-impl<R: Read> Read for Sha256Reader<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(bytes)?;
-        self.digest.update(&bytes[..count]);
-        Ok(count)
+        self.stream.flush()
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
-use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Outcome, Request, ToAgent, VERSION, encode};
+use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Outcome, Request, ToAgent, VERSION, encode, only_reads};
 
 use crate::defect::{self, Doing};
 use crate::module::{Channel, Context};
@@ -49,7 +49,8 @@ fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn Syst
             Some(detached) => crate::detached::start(&request, detached, system),
         };
         defect::note(Doing::Nothing);
-        let goes_on = outcome.is_without_effect() && request.detached.is_none();
+        let has_effect = !outcome.is_without_effect() && !only_reads(&request.module, &request.arguments);
+        let goes_on = !has_effect && request.detached.is_none();
         stream.borrow_mut().done(request.id, outcome)?;
         if !ahead.is_empty() {
             let outcomes = if goes_on { look_ahead(&ahead, system) } else { Vec::new() };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pgfleet_protocol::{Call, Map, Outcome};
+use pgfleet_protocol::{Call, Map, Outcome, Status, only_reads};
 
 use crate::module::{Context, Failure, Plan, Planned};
 use crate::modules;
@@ -20,8 +20,11 @@ fn is_given(arguments: &Map, name: &str) -> bool {
     arguments.get(name).is_some_and(|value| !value.is_null())
 }
 
-/// The outcome of a call that would change nothing; `None` for one that would, or that fails. Nothing is applied.
+/// The outcome of a call that would change nothing; `None` for one that would, or that fails. Nothing is applied but what only reads.
 pub(crate) fn look(module: &str, arguments: &Map, context: &Context) -> Option<Outcome> {
+    if only_reads(module, arguments) {
+        return attempt(module, arguments, context).ok().filter(|outcome| outcome.status != Status::Failed);
+    }
     match planned(module, arguments, context) {
         Ok(Plan::Done(mut outcome)) if outcome.is_without_effect() => {
             outcome.diff.clear();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pgfleet_playbook::{Engine, Kind, Step, Task};
-use pgfleet_protocol::{Outcome, Request, sha256};
+use pgfleet_protocol::{Outcome, Request, only_reads, sha256};
 use pgfleet_template::{Problem, without_effects};
 
 use crate::Contact;
@@ -80,7 +80,7 @@ fn looks(request: &Request) -> bool {
             let gets = request.arguments.get("method").and_then(serde_json::Value::as_str).is_none_or(|method| method == "GET");
             gets && !["dest", "body", "src", "creates", "removes"].into_iter().any(given)
         }
-        module => LOOKS.contains(&module),
+        module => LOOKS.contains(&module) || only_reads(module, &request.arguments),
     }
 }
 
@@ -101,6 +101,7 @@ impl Attempt<'_> {
             self.run.has_company();
         }
         let only_looks = looks(&request) && request.detached.is_none();
+        let reads = only_looks && only_reads(&request.module, &request.arguments);
         let may_go_on = contact.host == self.host.name && self.run.is_alone() && !self.host.foresight().changes;
         let (digests, ahead): (Vec<String>, Vec<Request>) =
             if only_looks && may_go_on { self.expected(contact).into_iter().unzip() } else { Default::default() };
@@ -109,7 +110,7 @@ impl Attempt<'_> {
             self.run.had_effect();
             return answer.map(|(outcome, _)| outcome);
         };
-        let has_effect = !outcome.is_without_effect();
+        let has_effect = !outcome.is_without_effect() && !reads;
         if has_effect || !only_looks {
             self.run.had_effect();
         }

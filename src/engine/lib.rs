@@ -27,6 +27,7 @@ mod roles;
 mod run;
 mod scopes;
 mod script;
+mod shipment;
 mod stack;
 mod stats;
 mod steps;

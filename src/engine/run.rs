@@ -13,6 +13,7 @@ use pgfleet_template::{Language, Problem, Vars};
 
 use crate::hosts::{Fate, HostState};
 use crate::memory::Addition;
+use crate::shipment::Shipments;
 use crate::{Asker, Controller, Event, Fleet, Local, Recap, Redactor, Report, TaskResult};
 
 /// Asks a run to end after the tasks that are running.
@@ -129,6 +130,8 @@ pub struct Run {
     effects: AtomicUsize,
     /// A job was begun that goes on beside the run.
     company: AtomicBool,
+    /// Files that are sent to hosts.
+    pub(crate) shipments: Shipments,
     verdict: Mutex<Option<Verdict>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
@@ -153,6 +156,7 @@ impl Run {
             fates: Arc::default(),
             effects: AtomicUsize::new(0),
             company: AtomicBool::new(false),
+            shipments: Shipments::default(),
             verdict: Mutex::default(),
             begun,
             report,

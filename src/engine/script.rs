@@ -8,7 +8,8 @@ use pgfleet_template::{Problem, Scope};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
-use crate::{Contact, Content, Ending, TaskResult};
+use crate::shipment::Vaults;
+use crate::{Contact, Ending, TaskResult};
 
 impl Attempt<'_> {
     pub(crate) async fn script(&self, arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
@@ -31,17 +32,17 @@ impl Attempt<'_> {
         if self.mode(scope)?.is_check() {
             return Ok(TaskResult::new(Ending::Changed));
         }
-        let bytes = self.opened(&path)?;
+        let shipment = self.shipment(&path, Vaults::Opened)?;
         let basename = Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let there = format!("/tmp/.pgfleet-script-{}-{basename}", crate::detached::new_job());
         let mut copy = Map::new();
         copy.insert("dest".to_owned(), Value::from(there.clone()));
         copy.insert("mode".to_owned(), Value::from("0700"));
-        copy.insert("_sha256".to_owned(), Value::from(pgfleet_protocol::sha256(&bytes)));
-        copy.insert("_size".to_owned(), Value::from(bytes.len()));
+        copy.insert("_sha256".to_owned(), Value::from(shipment.sha256()));
+        copy.insert("_size".to_owned(), Value::from(shipment.size()));
         copy.insert("_mode".to_owned(), Value::from(0o700));
         copy.insert("_basename".to_owned(), Value::from(basename));
-        let brought = self.send("copy", copy, contact, scope, Some(Content::Bytes(bytes.into())), None).await?;
+        let brought = self.send("copy", copy, contact, scope, Some(shipment.content()), None).await?;
         if brought.is_bad() {
             return Ok(brought);
         }

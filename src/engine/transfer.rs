@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgfleet_protocol::Map;
-use pgfleet_template::{Files, Opened, Problem, Raw, Scope, TemplateOptions, from_json};
+use pgfleet_template::{Problem, Raw, Scope, TemplateOptions, from_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
-use crate::{Contact, Content, Ending, Incoming, TaskResult};
+use crate::shipment::{Shipment, Vaults};
+use crate::{Contact, Ending, Incoming, TaskResult};
 
 /// What a template may know of its file and of the controller; found out only where one asks.
 const ABOUT_TEMPLATES: &[(&str, &str)] = &[
@@ -189,28 +190,21 @@ impl Attempt<'_> {
         contact: &Contact,
         scope: &Scope,
     ) -> Result<TaskResult, Problem> {
-        let (arguments, bytes) = self.file_arguments(arguments, path, basename)?;
-        self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+        let (arguments, shipment) = self.file_arguments(arguments, path, basename)?;
+        self.send("copy", arguments, contact, scope, Some(shipment.content()), None).await
     }
 
     /// The arguments for the copy of a file of the controller, and its content.
-    fn file_arguments(&self, mut arguments: Map, path: &Path, basename: &str) -> Result<(Map, Vec<u8>), Problem> {
-        let files = self.run.options.loader.files();
+    fn file_arguments(&self, mut arguments: Map, path: &Path, basename: &str) -> Result<(Map, Arc<Shipment>), Problem> {
         let decrypt = arguments.shift_remove("decrypt");
         let opens = decrypt.is_none_or(|decrypt| pgfleet_protocol::Argument::read(&decrypt).unwrap_or(true));
-        let bytes = if opens { self.opened(path)? } else { read(&**files, path)? };
+        let shipment = self.shipment(path, if opens { Vaults::Opened } else { Vaults::AsTheyAre })?;
         arguments.shift_remove("src");
-        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
-        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
-        arguments.insert("_mode".to_owned(), Value::from(files.permissions(path).unwrap_or(0o644)));
+        arguments.insert("_sha256".to_owned(), Value::from(shipment.sha256()));
+        arguments.insert("_size".to_owned(), Value::from(shipment.size()));
+        arguments.insert("_mode".to_owned(), Value::from(self.run.options.loader.files().permissions(path).unwrap_or(0o644)));
         arguments.insert("_basename".to_owned(), Value::from(basename));
-        Ok((arguments, bytes))
-    }
-
-    /// A file of the controller; what a vault holds is opened.
-    pub(crate) fn opened(&self, path: &Path) -> Result<Vec<u8>, Problem> {
-        let loader = &self.run.options.loader;
-        read(&Opened::new(loader.files().clone(), loader.vault().clone()), path)
+        Ok((arguments, shipment))
     }
 
     pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
@@ -222,10 +216,10 @@ impl Attempt<'_> {
             return self.send("unarchive", arguments, contact, scope, None, None).await;
         }
         let path = self.find("files", &source)?;
-        let bytes = self.opened(&path)?;
-        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
-        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
-        self.send("unarchive", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await
+        let shipment = self.shipment(&path, Vaults::Opened)?;
+        arguments.insert("_sha256".to_owned(), Value::from(shipment.sha256()));
+        arguments.insert("_size".to_owned(), Value::from(shipment.size()));
+        self.send("unarchive", arguments, contact, scope, Some(shipment.content()), None).await
     }
 
     pub(crate) async fn fetch(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
@@ -316,12 +310,4 @@ fn below(files: &dyn pgfleet_template::Files, folder: &Path) -> (Vec<PathBuf>, V
         }
     }
     (folders, contents)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    pgfleet_protocol::sha256(bytes)
-}
-
-fn read(files: &dyn Files, path: &Path) -> Result<Vec<u8>, Problem> {
-    files.read(path).map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))
 }

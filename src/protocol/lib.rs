@@ -11,6 +11,7 @@ mod mode;
 pub mod modules;
 mod options;
 mod outcome;
+mod reading;
 mod secret;
 
 pub use arguments::{Argument, ArgumentProblem, ArgumentSpec, Arguments, Kind, ModuleSpec, Rule};
@@ -21,6 +22,7 @@ pub use frame::{Chunk, Decoder, Detached, Frame, FrameError, FromAgent, MAX_FRAM
 pub use mode::{FileAttributes, FileMode, ModeError};
 pub use options::Options;
 pub use outcome::{Diff, Outcome, Status};
+pub use reading::only_reads;
 pub use secret::Secret;
 
 /// A JSON object whose keys keep their order: arguments on their way out, results on their way back.

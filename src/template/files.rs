@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::{Shelf, Vault};
 
@@ -28,11 +29,27 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// As the operating system says.
     fn permissions(&self, path: &Path) -> io::Result<u32>;
+    /// What tells a file as it is now from what may be in its place later; nothing where that cannot be told.
+    fn identity(&self, _: &Path) -> Option<FileIdentity> {
+        None
+    }
     /// Where documents are kept that were parsed already, if anywhere.
     fn shelf(&self) -> Option<Arc<Shelf>> {
         None
     }
 }
+
+/// A file in one state: its place on the disk, its length and when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+    length: u64,
+    written: SystemTime,
+}
+
+/// Within this time of each other two states of a file may bear the same time.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The disk itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +77,14 @@ impl Files for Disk {
     fn permissions(&self, path: &Path) -> io::Result<u32> {
         use std::os::unix::fs::PermissionsExt;
         Ok(std::fs::metadata(path)?.permissions().mode() & 0o7777)
+    }
+
+    fn identity(&self, path: &Path) -> Option<FileIdentity> {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(path).ok()?;
+        let written = found.modified().ok()?;
+        let rests = SystemTime::now().duration_since(written).is_ok_and(|age| age > TICK);
+        rests.then(|| FileIdentity { device: found.dev(), inode: found.ino(), length: found.len(), written })
     }
 }
 
@@ -175,6 +200,10 @@ impl Files for Overlay {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.carried(path).is_some() => Ok(0o644),
             other => other,
         }
+    }
+
+    fn identity(&self, path: &Path) -> Option<FileIdentity> {
+        Disk.identity(path)
     }
 
     fn shelf(&self) -> Option<Arc<Shelf>> {

@@ -26,7 +26,7 @@ mod vault;
 mod yaml;
 
 pub use expression::{Condition, Expression, Text};
-pub use files::{Disk, Files, Opened, Overlay};
+pub use files::{Disk, FileIdentity, Files, Opened, Overlay};
 pub use harmless::without_effects;
 pub use inspect::{Inspection, Malformed, Use, UseKind, is_known, known_names};
 pub use minijinja::Value;

@@ -11,7 +11,7 @@ use pgfleet_engine::{Contact, Content, Finished, Fleet, Incoming, RawOutput, Rep
 use pgfleet_inventory::Inventory;
 use pgfleet_protocol::{Outcome, Request};
 use pgfleet_ssh::{ExitStatus, Spoken};
-use pgfleet_template::Files;
+use pgfleet_template::{FileIdentity, Files};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
@@ -123,6 +123,10 @@ impl Files for WithPlaybook {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.files.list(folder)
+    }
+
+    fn identity(&self, path: &Path) -> Option<FileIdentity> {
+        if path == self.path { None } else { self.files.identity(path) }
     }
 
     fn permissions(&self, path: &Path) -> io::Result<u32> {

@@ -10,6 +10,7 @@ use pgfleet_protocol::{Argument, Outcome, Request, Secret};
 use pgfleet_ssh::{
     AgentBinary, Arguments, Connector, Conversation, Exit, Means, Method, Options, Session, Size, SshConfig, SshError, Target, Wish,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -70,6 +71,7 @@ impl SshFleet {
     pub(crate) fn new(options: Options, habits: SshHabits) -> Result<Self, WorkflowError> {
         let agent = crate::carried_agent().ok_or(WorkflowError::NoAgent)?;
         let config = SshConfig::standard().map_err(|error| WorkflowError::Ssh { message: said(&error), hint: error.hint() })?;
+        allow_connections();
         let (sessions, channels) = (Slots::default(), Slots::default());
         Ok(Self { connector: Connector::new(options), config, agent, habits, notes: None, sessions, channels })
     }
@@ -261,6 +263,19 @@ impl Fleet for SshFleet {
 
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
         Box::pin(self.do_reset(contact))
+    }
+}
+
+/// Connections that there shall be room for: far more would slow down programs that close all files that they might have.
+const FILES: u64 = 65_536;
+
+/// A fleet may have more hosts than a process usually may have files (1024).
+fn allow_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES, |maximum| maximum.min(FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Without it a run ends where it would have ended anyway.
+        let _unchanged = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
     }
 }
 

@@ -9,9 +9,17 @@ import sys
 import time
 from dataclasses import dataclass
 
+# No command of a benchmark may take longer, in seconds.
+LIMIT = 900
 
-# Whoever ends a benchmark finds everything cleaned up.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+def stop(number, _):
+    """Whoever ends a benchmark finds everything cleaned up."""
+    sys.exit(f"bench: no end after {LIMIT} s" if number == signal.SIGALRM else 128 + number)
+
+
+for interruption in [signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]:
+    signal.signal(interruption, stop)
 
 
 @dataclass
@@ -27,13 +35,17 @@ def run(command, log, expected=0, **options):
     """Runs a command with its output in a file. Programs smaller than this one show this one's memory (about 10 MB)."""
     with open(log, "wb") as output:
         began = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, **streams, **options, start_new_session=True)
         try:
+            signal.alarm(LIMIT)
             _, status, usage = os.wait4(process.pid, 0)
+            clock = time.monotonic() - began
+            signal.alarm(0)
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
-        clock = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != expected:
         with open(log, errors="replace") as output:
@@ -51,24 +63,38 @@ def noise():
     return processor * 1000, (time.monotonic() - began) * 1000
 
 
+def ratios(ours, theirs):
+    """How many times as long ours took as theirs, round by round."""
+    return [one.clock / other.clock for one, other in zip(ours, theirs)]
+
+
 class Table:
-    """Rows of a Markdown table, with a verdict where there is a goal."""
+    """Rows of a Markdown table, with a verdict where there is a goal; below it, how busy the machine was."""
 
     def __init__(self):
         self.rows = [("what", "goal", "least", "median", "most", "", "")]
+        self.busy = []
 
-    def add(self, what, values, unit, goal=None, digits=2):
-        """A row; the median is held against the goal."""
+    def note(self):
+        """Looks how busy the machine is."""
+        self.busy.append(noise())
+
+    def add(self, what, values, unit, goal=None, digits=2, *, more=False):
+        """A row; the median is held against the goal: it shall be less, or `more`."""
         middle = statistics.median(values)
         shown = [f"{value:.{digits}f}" for value in (min(values), middle, max(values))]
-        verdict = "" if goal is None else "met" if middle < goal else "missed"
-        self.rows.append((what, "" if goal is None else f"< {goal:g}", *shown, unit, verdict))
+        met = goal is not None and (middle > goal if more else middle < goal)
+        verdict = "" if goal is None else "met" if met else "missed"
+        self.rows.append((what, "" if goal is None else f"{'>' if more else '<'} {goal:g}", *shown, unit, verdict))
 
     def print(self):
         """Prints all rows."""
+        for number, clock in enumerate(["processor", "wall"]):
+            if self.busy:
+                self.add(f"(noise: a fixed piece of work, {clock})", [times[number] for times in self.busy], "ms")
         widths = [max(len(row[column]) for row in self.rows) for column in range(len(self.rows[0]))]
         for number, row in enumerate(self.rows):
             print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
             if number == 0:
                 print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
-        sys.stdout.flush()
+        print(f"\n{os.cpu_count()} processors, load {os.getloadavg()[0]:.2f} at the end.", flush=True)

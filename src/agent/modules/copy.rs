@@ -9,7 +9,7 @@ use pgfleet_protocol::modules::files::Copy;
 use pgfleet_protocol::{FileAttributes, FileMode, Map, Outcome};
 
 use crate::attributes::{Difference, attribute_diff, with_info, with_path_info};
-use crate::digest::{Algorithm, Sha256Writer};
+use crate::digest::{Summed, Sums};
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 use crate::replacement::{SHOWN, Staged, back_up, content_diff};
@@ -85,43 +85,46 @@ impl Source {
         }
     }
 
-    /// Whether a file of the host holds just this.
-    fn is_in(&self, path: &Path, found: &Metadata, context: &Context) -> Result<bool, Failure> {
-        let digest = |algorithm: Algorithm, path: &Path| {
-            let sum = context.system.open_file(path).and_then(|mut file| algorithm.of_reader(&mut file));
-            sum.context(format_args!("cannot read {}", path.display()))
-        };
-        match self {
+    /// The sums of a file of the host that holds just this; `None` for one that holds something else.
+    fn sums_in(&self, path: &Path, found: &Metadata, context: &Context) -> Result<Option<Sums>, Failure> {
+        let same = match self {
             Self::Bytes(bytes) => {
                 let same_size = found.size == bytes.len() as u64;
-                Ok(same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes)
+                let same = same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes;
+                same.then(|| Sums::of_reader(&mut bytes.as_slice())).transpose()?
             }
-            Self::Controller { sha256, .. } => Ok(digest(Algorithm::Sha256, path)? == *sha256),
+            Self::Controller { sha256, size } if found.size == *size => {
+                Some(sums_of(path, context)?).filter(|sums| sums.sha256() == *sha256)
+            }
+            Self::Controller { .. } => None,
             Self::Host(other) | Self::Tree(other) => {
                 let size = context.system.stat(other).context(format_args!("cannot look at {}", other.display()))?.size;
-                Ok(size == found.size && digest(Algorithm::Sha256, path)? == digest(Algorithm::Sha256, other)?)
+                let both =
+                    (size == found.size).then(|| Ok::<_, Failure>((sums_of(path, context)?, sums_of(other, context)?))).transpose()?;
+                both.filter(|(there, wanted)| there.sha256() == wanted.sha256()).map(|(there, _)| there)
             }
-        }
+        };
+        Ok(same)
     }
 
     /// Writes the content; what the controller sends is checked.
-    fn write(&self, context: &Context, sink: &mut dyn Write) -> Result<(), Failure> {
+    fn write(&self, context: &Context, sink: &mut dyn Write) -> Result<Sums, Failure> {
+        let mut sink = Summed::<_, Sums>::new(sink);
         match self {
-            Self::Bytes(bytes) => sink.write_all(bytes).map_err(Failure::from),
+            Self::Bytes(bytes) => sink.write_all(bytes)?,
             Self::Controller { sha256, .. } => {
-                let mut writer = Sha256Writer::new(sink);
-                context.channel.receive(&mut writer)?;
-                let received = writer.finish();
-                if received == *sha256 {
-                    return Ok(());
+                context.channel.receive(&mut sink)?;
+                let received = sink.sum.sha256();
+                if received != *sha256 {
+                    return Err(Failure::new(format!("the controller's content has SHA-256 {received}, not {sha256} as announced")));
                 }
-                Err(Failure::new(format!("the controller's content has SHA-256 {received}, not {sha256} as announced")))
             }
             Self::Host(path) | Self::Tree(path) => {
                 let mut file = context.system.open_file(path).context(format_args!("cannot read {}", path.display()))?;
-                std::io::copy(&mut file, sink).map(drop).map_err(Failure::from)
+                std::io::copy(&mut file, &mut sink)?;
             }
         }
+        Ok(sink.sum)
     }
 
     /// The same as bytes, for a diff, unless there is too much to show.
@@ -193,18 +196,17 @@ impl FileCopy {
             return Ok(Plan::Done(with_info(base.saying("file already exists"), context.system, found)));
         }
         // A link is replaced by the file itself.
-        let same = match &self.found {
-            Some(found) if found.is_file() => self.source.is_in(&self.dest, found, context)?,
-            _ => false,
+        let there = match &self.found {
+            Some(found) if found.is_file() => self.source.sums_in(&self.dest, found, context)?,
+            _ => None,
         };
         let difference = Difference::find(context.system, &self.attributes, self.found.as_ref().filter(|it| it.is_file()), false)?;
-        if same && difference.is_none() {
-            let outcome = with_sums(base, context, &self.dest)?;
-            return Ok(Plan::Done(with_path_info(outcome, context, &self.dest)));
+        if let (Some(sums), true) = (&there, difference.is_none()) {
+            return Ok(Plan::Done(with_path_info(with_sums(base, sums), context, &self.dest)));
         }
         let mut outcome = Outcome { status: pgfleet_protocol::Status::Changed, ..base };
         if context.diff {
-            if !same {
+            if there.is_none() {
                 self.source = self.source.small(context)?;
                 let before = context.system.read_if_there(&self.dest).context(format_args!("cannot read {}", self.dest.display()))?;
                 let named = match &self.source {
@@ -221,25 +223,27 @@ impl FileCopy {
             }
         }
         Ok(Plan::change(outcome, move |context, outcome| {
-            let outcome = if same {
-                difference.apply(context.system, &self.dest).map(|()| outcome)?
-            } else {
-                self.write(context, outcome, &difference)?
+            let outcome = match there {
+                Some(sums) => difference.apply(context.system, &self.dest).map(|()| with_sums(outcome, &sums))?,
+                None => self.write(context, outcome, &difference)?,
             };
-            Ok(with_path_info(with_sums(outcome, context, &self.dest)?, context, &self.dest))
+            Ok(with_path_info(outcome, context, &self.dest))
         }))
     }
 
     fn write(&self, context: &Context, outcome: Outcome, difference: &Difference) -> Result<Outcome, Failure> {
         let permissions = difference.permissions().map_err(|failure| failure.with("path", self.dest.to_string_lossy()))?;
         self.make_folder(context)?;
+        let mut sums = Sums::default();
         let staged = Staged::with(context, &self.dest, |file| {
-            self.source
+            sums = self
+                .source
                 .write(context, file)
-                .map_err(|failure| Failure { message: format!("cannot write {}: {}", self.dest.display(), failure.message), ..failure })
+                .map_err(|failure| Failure { message: format!("cannot write {}: {}", self.dest.display(), failure.message), ..failure })?;
+            Ok(())
         })?;
         if let Some(expected) = &self.checksum {
-            let found = context.system.open_file(&staged.path).and_then(|mut file| Algorithm::Sha1.of_reader(&mut file))?;
+            let found = sums.sha1();
             if found != *expected {
                 return Err(Failure::new("Copied file does not match the expected checksum. Transfer failed.")
                     .with("checksum", found)
@@ -254,7 +258,7 @@ impl FileCopy {
             false => outcome,
         };
         staged.install(context, &self.dest, &permissions)?;
-        Ok(outcome)
+        Ok(with_sums(outcome, &sums))
     }
 
     fn make_folder(&self, context: &Context) -> Result<(), Failure> {
@@ -273,10 +277,11 @@ impl FileCopy {
 }
 
 /// Adds the content's checksums.
-fn with_sums(outcome: Outcome, context: &Context, path: &Path) -> Result<Outcome, Failure> {
-    let sum = |algorithm: Algorithm| {
-        let sum = context.system.open_file(path).and_then(|mut file| algorithm.of_reader(&mut file));
-        sum.context(format_args!("cannot read {}", path.display()))
-    };
-    Ok(outcome.with("checksum", sum(Algorithm::Sha1)?).with("md5sum", sum(Algorithm::Md5)?))
+fn with_sums(outcome: Outcome, sums: &Sums) -> Outcome {
+    outcome.with("checksum", sums.sha1()).with("md5sum", sums.md5())
+}
+
+fn sums_of(path: &Path, context: &Context) -> Result<Sums, Failure> {
+    let sums = context.system.open_file(path).and_then(|mut file| Sums::of_reader(&mut file));
+    sums.context(format_args!("cannot read {}", path.display()))
 }

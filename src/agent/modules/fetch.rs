@@ -1,10 +1,13 @@
 //! `fetch`: sends a file to the controller, unless it has the same already.
 
+use std::io::Read;
+use std::path::PathBuf;
+
 use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::files::Fetch;
 
 use crate::attributes::octal;
-use crate::digest::Algorithm;
+use crate::digest::{Summed, Sums};
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 
@@ -22,26 +25,45 @@ pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
     if found.is_directory() {
         return Err(Failure::new(format!("remote file is a directory, fetch cannot work on directories: {}", path.display())));
     }
-    let sum = |algorithm: Algorithm| context.system.open_file(&path).and_then(|mut file| algorithm.of_reader(&mut file)).context(&reading);
-    let sha256 = sum(Algorithm::Sha256)?;
-    let result = |outcome: Outcome| -> Result<Outcome, Failure> {
-        Ok(outcome
-            .with("src", path.to_string_lossy())
-            .with("checksum", sum(Algorithm::Sha1)?)
-            .with("remote_checksum", sum(Algorithm::Sha1)?)
-            .with("remote_md5sum", serde_json::Value::Null)
-            .with("md5sum", sum(Algorithm::Md5)?)
-            .with("sha256", sha256.as_str())
-            .with("size", found.size)
-            .with("mode", octal(found.mode)))
+    let file = HostFile { path, size: found.size, mode: found.mode };
+    // Read beforehand only where perhaps nothing has to be sent.
+    let known = match arguments._sha256.is_some() || context.mode.is_check() {
+        true => Some(Sums::of_reader(&mut *file.open(context)?).context(&reading)?),
+        false => None,
     };
-    if arguments._sha256.as_ref() == Some(&sha256) {
-        return result(Outcome::unchanged()).map(Plan::Done);
+    let same = known.as_ref().is_some_and(|sums| arguments._sha256.as_ref() == Some(&sums.sha256()));
+    let foretold = known.iter().fold(Outcome::changed_if(!same), |outcome, sums| file.told(outcome, sums));
+    if same {
+        return Ok(Plan::Done(foretold));
     }
-    let outcome = result(Outcome::changed())?;
-    Ok(Plan::change(outcome, move |context, outcome| {
-        let mut file = context.system.open_file(&path).context(&reading)?;
-        context.channel.send(&mut file).context(&reading)?;
-        Ok(outcome)
+    Ok(Plan::change(foretold, move |context, outcome| {
+        let mut sent = Summed::<_, Sums>::new(file.open(context)?);
+        context.channel.send(&mut sent).context(&reading)?;
+        Ok(file.told(outcome, &sent.sum))
     }))
+}
+
+/// What is fetched.
+struct HostFile {
+    path: PathBuf,
+    size: u64,
+    mode: u32,
+}
+
+impl HostFile {
+    fn open(&self, context: &Context) -> Result<Box<dyn Read>, Failure> {
+        context.system.open_file(&self.path).context(format_args!("cannot read {}", self.path.display()))
+    }
+
+    fn told(&self, outcome: Outcome, sums: &Sums) -> Outcome {
+        outcome
+            .with("src", self.path.to_string_lossy())
+            .with("checksum", sums.sha1())
+            .with("remote_checksum", sums.sha1())
+            .with("remote_md5sum", serde_json::Value::Null)
+            .with("md5sum", sums.md5())
+            .with("sha256", sums.sha256())
+            .with("size", self.size)
+            .with("mode", octal(self.mode))
+    }
 }

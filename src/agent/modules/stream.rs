@@ -7,8 +7,9 @@ use std::thread;
 
 use pgfleet_protocol::modules::stream::{StreamIn, StreamOut};
 use pgfleet_protocol::{HostPath, Outcome};
+use sha2::Sha256;
 
-use crate::digest::{Sha256Reader, Sha256Writer};
+use crate::digest::Summed;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::system::{Program, Running};
 
@@ -23,7 +24,7 @@ pub(crate) fn plan_out(arguments: &StreamOut) -> Planned {
         let mut running = start(program, context)?;
         let (stdin, stderr) = (running.stdin(), running.stderr());
         let stdout = running.stdout().ok_or_else(|| Failure::new("the program has no output"))?;
-        let mut source = Sha256Reader::new(stdout);
+        let mut source = Summed::<_, Sha256>::new(stdout);
         let (sent, stderr) = thread::scope(|scope| {
             let said = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || last_words(stderr));
             let fed = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
@@ -39,7 +40,7 @@ pub(crate) fn plan_out(arguments: &StreamOut) -> Planned {
         });
         let bytes = sent.context("what the program prints cannot be sent")?;
         let rc = running.wait().context("the program cannot be waited for")?;
-        Ok(ended(rc).with("stderr", stderr).with("bytes", bytes).with("sha256", source.finish()))
+        Ok(ended(rc).with("stderr", stderr).with("bytes", bytes).with("sha256", source.sha256()))
     }))
 }
 
@@ -52,13 +53,13 @@ pub(crate) fn plan_in(arguments: &StreamIn) -> Planned {
         let (received, stdout, stderr) = thread::scope(|scope| {
             let printed = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || last_words(stdout));
             let said = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || last_words(stderr));
-            let mut sink = Sha256Writer::new(&mut feed);
+            let mut sink = Summed::<_, Sha256>::new(&mut feed);
             let received = if printed.is_ok() && said.is_ok() {
                 context.channel.receive(&mut sink)
             } else {
                 Err(io::Error::other("no room for a thread"))
             };
-            let received = received.map(|bytes| (bytes, sink.finish()));
+            let received = received.map(|bytes| (bytes, sink.sha256()));
             feed.stdin = None;
             if received.is_err() {
                 running.end();

@@ -1,8 +1,9 @@
-//! The floor under a fan-out: a bare client that connects, logs in and runs one command on each address, and does nothing else.
-//! usage: floor KEY USER AT_ONCE COMMAND, with one `address:port` a line on standard input
+//! The floor under what pgfleet does: a bare client that connects, logs in and runs one command on each address, and does nothing else.
+//! usage: floor KEY USER AT_ONCE COMMAND [INPUT [OUTPUT]], with one `address:port name` a line on standard input
+//! In USER, COMMAND and the paths of the files that it reads and writes, `{}` is the name.
 
 use std::error::Error;
-use std::io::{Error as IoError, read_to_string, stdin};
+use std::io::{Error as IoError, Read, Write, read_to_string, stdin};
 use std::sync::Arc;
 
 use russh::client::{self, Handler, Msg};
@@ -12,6 +13,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Bytes of the input that are sent at a time.
+const BLOCK: u64 = 256 * 1024;
 
 /// Takes any host for the right one.
 struct Trusting;
@@ -30,6 +34,8 @@ struct Work {
     key: PrivateKeyWithHashAlg,
     user: String,
     command: String,
+    input: Option<String>,
+    output: Option<String>,
     places: Semaphore,
 }
 
@@ -39,17 +45,22 @@ fn main() -> Outcome<()> {
 
 async fn fan_out() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [key, user, at_once, command] = words.as_slice() else { return Err("usage: floor KEY USER AT_ONCE COMMAND".into()) };
+    let [key, user, at_once, command, files @ ..] = words.as_slice() else {
+        return Err("usage: floor KEY USER AT_ONCE COMMAND [INPUT [OUTPUT]]".into());
+    };
     let work = Arc::new(Work {
         config: Arc::new(client::Config { nodelay: true, ..client::Config::default() }),
         key: PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(key, None)?), None),
         user: user.clone(),
         command: command.clone(),
+        input: files.first().filter(|path| !path.is_empty()).cloned(),
+        output: files.get(1).cloned(),
         places: Semaphore::new(at_once.parse()?),
     });
     let mut running = JoinSet::new();
-    for address in read_to_string(stdin())?.lines() {
-        running.spawn(visit(work.clone(), address.to_owned()));
+    for line in read_to_string(stdin())?.lines() {
+        let (address, name) = line.split_once(' ').unwrap_or((line, line));
+        running.spawn(visit(work.clone(), address.to_owned(), name.to_owned()));
     }
     while let Some(done) = running.join_next().await {
         done??;
@@ -57,30 +68,44 @@ async fn fan_out() -> Outcome<()> {
     Ok(())
 }
 
-async fn visit(work: Arc<Work>, address: String) -> Outcome<()> {
+async fn visit(work: Arc<Work>, address: String, name: String) -> Outcome<()> {
     let _place = work.places.acquire().await?;
+    let named = |text: &String| text.replace("{}", &name);
     let stream = tokio::net::TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut handle = client::connect_stream(work.config.clone(), stream, Trusting).await?;
-    if !handle.authenticate_publickey(&work.user, work.key.clone()).await?.success() {
+    if !handle.authenticate_publickey(named(&work.user), work.key.clone()).await?.success() {
         return Err(IoError::other(format!("{address}: the key is refused")).into());
     }
     let channel = handle.channel_open_session().await?;
-    channel.exec(true, work.command.as_str()).await?;
-    match status(channel).await {
+    channel.exec(true, named(&work.command)).await?;
+    if let Some(path) = work.input.as_ref().map(named) {
+        let mut file = std::fs::File::open(path)?;
+        loop {
+            let mut block = Vec::new();
+            if Read::take(&mut file, BLOCK).read_to_end(&mut block)? == 0 {
+                break;
+            }
+            channel.data_bytes(block).await?;
+        }
+        channel.eof().await?;
+    }
+    match status(channel, work.output.as_ref().map(named)).await? {
         Some(0) => Ok(handle.disconnect(Disconnect::ByApplication, "", "").await?),
         other => Err(IoError::other(format!("{address}: {} ended with {other:?}", work.command)).into()),
     }
 }
 
-async fn status(mut channel: Channel<Msg>) -> Option<u32> {
+async fn status(mut channel: Channel<Msg>, output: Option<String>) -> Outcome<Option<u32>> {
+    let mut file = output.map(std::fs::File::create).transpose()?;
     let mut status = None;
     while let Some(message) = channel.wait().await {
-        match message {
-            ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
-            ChannelMsg::Close => break,
+        match (message, &mut file) {
+            (ChannelMsg::Data { data }, Some(file)) => file.write_all(&data)?,
+            (ChannelMsg::ExitStatus { exit_status }, _) => status = Some(exit_status),
+            (ChannelMsg::Close, _) => break,
             _ => {}
         }
     }
-    status
+    Ok(status)
 }

@@ -38,6 +38,20 @@ fn a_run_without_changes_takes_two_round_trips_a_host() {
 }
 
 #[test]
+fn programs_that_only_read_are_run_ahead() {
+    let rig = Rig::new();
+    rig.write("a/x", "1");
+    let check = |more: &str| format!("- command: test -f {{{{ dir }}}}/x{more}\n  changed_when: false\n");
+    let tasks = format!("- stat: {{path: '{{{{ dir }}}}'}}\n{}- command: cat {{{{ dir }}}}/x\n  register: said\n", check("").repeat(9));
+    assert_eq!(rig.tasks("a", &format!("{tasks}- assert: {{that: said.stdout == '1'}}\n")).recap(), "a ok=12 changed=1");
+    assert_eq!(asked(&rig), [("a".to_owned(), 1)]);
+    // One that fails is run when it is its turn, and what follows it not before.
+    let played = rig.tasks("a", &format!("{}{}  ignore_errors: true\n{}", check(""), check("y"), check("").repeat(3)));
+    assert_eq!(played.recap(), "a ok=5 ignored=1");
+    assert_eq!(asked(&rig), [("a".to_owned(), 2)]);
+}
+
+#[test]
 fn nothing_is_believed_after_an_effect_anywhere() {
     let rig = Rig::new();
     rig.write("t.j2", "{{ inventory_hostname }}\n");
