@@ -94,6 +94,9 @@ pub(crate) fn no_secret_is_told(rig: &Rig) {
         let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().expect("its mode").permissions());
         assert_eq!(mode & 0o777, 0o600, "{}", entry.path().display());
     }
+    let key = rig.secret("pki/ca.key");
+    let line = key.lines().nth(1).expect("a line of the authority's key");
+    assert!(!told.contains(line), "the authority's key was told");
 }
 
 pub(crate) fn status_agrees(rig: &Rig) {
