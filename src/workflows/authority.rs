@@ -1,6 +1,6 @@
 //! The cluster's certificate authority: made once, its key kept in state as the passwords are, given to the deploy as variables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pgfleet_pki::Authority;
@@ -22,6 +22,11 @@ pub(crate) fn keys_in(wish: &Wish, folder: &Path) -> Secrets {
     Secrets::in_folder(folder.join(FOLDER)).with_seal(sealing(wish))
 }
 
+/// The authority's certificate, for everybody who shall trust the nodes.
+pub(crate) fn certificate_in(folder: &Path) -> PathBuf {
+    folder.join(FOLDER).join(CERTIFICATE)
+}
+
 /// Gives the playbook the authority. A new one is kept only when `keep` says so: a check leaves nothing.
 pub(crate) fn add_authority(
     wish: &Wish,
@@ -32,7 +37,7 @@ pub(crate) fn add_authority(
     additions: &mut Additions,
 ) -> Result<(), WorkflowError> {
     let store = keys_in(wish, folder);
-    let path = store.folder().join(CERTIFICATE);
+    let path = certificate_in(folder);
     let failed = |what: String| WorkflowError::Failed(what);
     let kept = match std::fs::read_to_string(&path) {
         Ok(certificate) => Some(certificate),

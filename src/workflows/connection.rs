@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::WorkflowError;
+use crate::authority;
 use crate::fleet::SshFleet;
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet};
@@ -28,6 +29,8 @@ pub struct Connection {
     pub endpoints: Endpoints,
     /// Where the password of its user is, and the password itself.
     pub password: Option<(PathBuf, Secret)>,
+    /// The certificate of the authority that has signed the nodes' keys, where there is one.
+    pub authority: Option<PathBuf>,
     /// What each way led to, where that was asked for.
     pub tried: Vec<Tried>,
 }
@@ -57,12 +60,13 @@ pub async fn connection(wish: &Wish, test: bool) -> Result<Connection, WorkflowE
     let variables = Map::from_iter([("connection_test".to_owned(), Value::from(test))]);
     let operation = Operation { name: "connection", variables, looks_only: true };
     let ready = ready(wish, &operation)?;
+    let authority = Some(authority::certificate_in(&ready.folder)).filter(|path| path.is_file());
     let (folder, store) = (ready.folder.join("secrets"), secrets_in(wish, &ready.folder));
     let answer = ask(Arc::new(fleet(wish)?), wish, ready, "postgresql_connection").await?;
     let endpoints: Endpoints = read(&answer, "endpoints")?;
     let tried = if test { read(&answer, "tried")? } else { Vec::new() };
     let password = store.read("app")?.map(|password| (folder.join("app"), password));
-    Ok(Connection { endpoints, password, tried })
+    Ok(Connection { endpoints, password, authority, tried })
 }
 
 /// What a person wants of psql.

@@ -71,6 +71,12 @@ fn show(connection: &Connection, ways: &[Way], args: &WaysArgs) {
     screen::line(
         "The service name works on every node and on hosts of postgresql_clients; the others from every host that reaches the nodes.",
     );
+    if let Some(file) = &connection.authority {
+        screen::line(&format!(
+            "To be certain whom it talks to, a client adds sslmode=verify-full (JDBC, libpq) and trusts {}.",
+            file.display()
+        ));
+    }
     if let (false, Some((file, _))) = (args.show_password, &connection.password) {
         screen::line(&format!("The password is in {}; --show-password writes it into the connections.", file.display()));
     }
@@ -104,7 +110,7 @@ fn json(connection: &Connection, ways: &[Way], tried: &[&Tried], args: &WaysArgs
             rows.push(row);
         }
     }
-    json!({"user": connection.endpoints.user, "database": connection.endpoints.database, "connections": rows})
+    json!({"user": connection.endpoints.user, "database": connection.endpoints.database, "authority": connection.authority, "connections": rows})
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -16,7 +16,8 @@ pub(crate) fn connections(rig: &Rig) {
     }
     let password = std::fs::read_to_string(rig.project().join("state/postgresql/secrets/app")).expect("a password");
     assert!(!ran.out.contains(password.trim()), "the password is told unasked");
-    assert!(rig.on_fleet("connection", &["--show-password"]).expect(0).out.contains(password.trim()));
+    let told = rig.on_fleet("connection", &["--show-password"]).expect(0).out;
+    assert!(told.contains(password.trim()) && told.contains("state/postgresql/pki/ca.crt"), "{told}");
     for (role, user, expect) in [("leader", "app_user", "f"), ("replica", "app_readonly", "t"), ("any", "postgres", "f")] {
         let arguments = ["--role", role, "-U", user, "-c", "SELECT pg_is_in_recovery(), current_user", "--", "-A", "-t"];
         let ran = rig.on_fleet("connect", &arguments).expect(0);
