@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pgfleet_template::{Condition, Place, Problem, Raw, Vars};
 
+use crate::catalog::UNKNOWN;
 use crate::{Role, Settings, Step, TagSelection, Task};
 
 /// A playbook: its plays, those of imported playbooks among them.
@@ -111,7 +112,7 @@ pub struct Play {
 }
 
 impl Play {
-    /// True where a task that cannot be done runs for certain once the play has hosts: it is chosen, has no condition, and nothing
+    /// True where a task whose module is not known runs for certain once the play has hosts: it is chosen, has no condition, and nothing
     /// before it may end the play.
     #[must_use]
     pub fn fails_for_certain(&self, tags: &TagSelection) -> bool {
@@ -127,6 +128,9 @@ fn certainty(steps: &[Step], tags: &TagSelection) -> Option<bool> {
         Step::Block(block) => certainty(&block.block, tags),
         Step::Task(task) if !tags.selects(&task.settings.tags) || task.settings.ignore_errors.is_some() => None,
         Step::Task(task) if task.module.name == "meta" => Some(false),
-        Step::Task(task) => (task.refused.is_some() && task.settings.when.is_empty() && task.repeat.is_none()).then_some(true),
+        Step::Task(task) => {
+            (task.refused.is_some() && task.module.name == UNKNOWN.name && task.settings.when.is_empty() && task.repeat.is_none())
+                .then_some(true)
+        }
     })
 }

@@ -7,6 +7,7 @@ mod local;
 mod mounts;
 mod network;
 mod platform;
+mod python;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -70,6 +71,7 @@ const GATHERERS: &[(&[&str], Gatherer)] = &[
     (&["cmdline", "min"], platform::command_line),
     (&["is_chroot", "loadavg", "min"], platform::surroundings),
     (&["ssh_pub_keys", "min"], platform::host_keys),
+    (&["python", "min"], python::gather),
     (&["dns", "min"], network::dns),
     (&["hardware", "processor", "memory", "devices", "uptime"], hardware::gather),
     (&["mounts", "hardware"], mounts::gather),
@@ -83,7 +85,6 @@ const OTHERS: &[&str] = &[
     "env",
     "date_time",
     "local",
-    "python",
     "caps",
     "system_capabilities",
     "facter",
