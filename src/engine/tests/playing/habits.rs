@@ -14,7 +14,7 @@ fn the_name_of_a_module_may_be_a_template() {
             "another one for each host",
             "- name: t\n  action: {module: \"{{ 'debug' if inventory_hostname == 'a' else 'assert' }}\", that: true}\n  ignore_errors: true\n  register: r\n- {name: u, debug: {msg: '{{ r is failed }}'}}",
             "PLAY db: a b
-             t: a failed (ignored) 'play.yml:5:5: Unsupported parameters for (debug) module: that', b ok \"All assertions passed\"
+             t: a failed (ignored) 'play.yml:5:84: Unsupported parameters for (debug) module: that', b ok \"All assertions passed\"
              u: a ok true, b ok false",
         ),
         (
