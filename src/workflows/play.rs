@@ -367,7 +367,8 @@ fn fails_for_certain(playbook: &Playbook, inventory: &Inventory, wish: &Wish) ->
         let selection = pattern(play).map(|pattern| inventory.select(&pattern));
         selection.is_none_or(|selection| selection.is_ok_and(|selection| !selection.hosts.is_empty()) || inventory.hosts().next().is_none())
     };
-    !playbook.deferred.is_empty() && playbook.plays.iter().filter(has_hosts).any(|play| play.fails_for_certain(&wish.tags))
+    !playbook.deferred.is_empty()
+        && playbook.plays.iter().filter(has_hosts).any(|play| play.fails_for_certain(&wish.tags, wish.strictness == Strictness::Lenient))
 }
 
 /// Passwords and the like that came with `-e`.

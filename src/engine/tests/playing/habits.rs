@@ -21,7 +21,7 @@ fn the_name_of_a_module_may_be_a_template() {
             "one that does not exist fails its task",
             "- {name: t, local_action: \"{{ 'no_such' }} x=1\", ignore_errors: true}",
             "PLAY db: a b
-             t: a -> localhost failed (ignored) 'play.yml:4:12: no module is called 'no_such'', b -> localhost failed (ignored) 'play.yml:4:12: no module is called 'no_such''",
+             t: a failed (ignored) 'play.yml:4:17: no module is called 'no_such'', b failed (ignored) 'play.yml:4:17: no module is called 'no_such''",
         ),
     ]);
 }
