@@ -215,7 +215,8 @@ impl Attempt<'_> {
         if flag("remote_src", true) {
             return self.send("assemble", arguments, contact, scope, None, None).await;
         }
-        let (decrypts, hides) = (flag("decrypt", true), flag("ignore_hidden", false));
+        let vaults = if flag("decrypt", true) { Vaults::Opened } else { Vaults::AsTheyAre };
+        let hides = flag("ignore_hidden", false);
         let source = text(&arguments, "src").unwrap_or_default();
         let folder = self.find("files", &source)?;
         let files = self.run.options.loader.files().clone();
@@ -228,18 +229,18 @@ impl Attempt<'_> {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let is_chosen = pattern.as_ref().map_or(Ok(true), |pattern| crate::variables::has(&name, pattern, scope, &self.task.place))?;
             if is_chosen && files.is_file(&path) && !(hides && name.starts_with('.')) {
-                fragments.push(if decrypts { self.opened(&path)? } else { read(&*files, &path)? });
+                fragments.push(self.shipment(&path, vaults)?.bytes().to_vec());
             }
         }
-        let bytes = pgfleet_protocol::joined(&fragments, text(&arguments, "delimiter").as_deref());
+        let shipment = Shipment::new(pgfleet_protocol::joined(&fragments, text(&arguments, "delimiter").as_deref()));
         for own in ["src", "remote_src", "delimiter", "regexp", "ignore_hidden", "decrypt"] {
             arguments.shift_remove(own);
         }
-        arguments.insert("_sha256".to_owned(), Value::from(sha256(&bytes)));
-        arguments.insert("_size".to_owned(), Value::from(bytes.len()));
+        arguments.insert("_sha256".to_owned(), Value::from(shipment.sha256()));
+        arguments.insert("_size".to_owned(), Value::from(shipment.size()));
         arguments.insert("_mode".to_owned(), Value::from(0o644));
         arguments.insert("_basename".to_owned(), Value::from("src"));
-        let result = self.send("copy", arguments, contact, scope, Some(Content::Bytes(bytes.into())), None).await?;
+        let result = self.send("copy", arguments, contact, scope, Some(shipment.content()), None).await?;
         Ok(result.with("src", source))
     }
 
