@@ -59,9 +59,9 @@ impl Exit {
         } else if finished.interrupted {
             // What fails because a person broke it off is no failure of a host.
             Self::Interrupted
-        } else if finished.recap.failed_hosts().next().is_some() {
+        } else if finished.failed_hosts().next().is_some() {
             Self::HostFailed
-        } else if finished.recap.unreachable_hosts().next().is_some() {
+        } else if finished.unreachable_hosts().next().is_some() {
             Self::Unreachable
         } else if tell_changes && finished.recap.changed() > 0 {
             Self::ChangesPending

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Engine, Task};
 use pgfleet_protocol::{Argument, Map};
-use pgfleet_template::{Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, from_json, to_json};
+use pgfleet_template::{
+    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_unsafe, to_json,
+};
 use serde_json::Value as Json;
 
 use crate::attempt::Attempt;
@@ -76,25 +78,27 @@ impl Attempt<'_> {
     }
 
     fn assert(&self, scope: &Scope) -> Result<TaskResult, Problem> {
-        let Some(raw) = self.raw_argument("that") else { return Err(Problem::new("module 'assert' needs the argument 'that'")) };
+        let Some(raw) = self.raw_argument("that") else { return Err(Problem::new("module 'assert': missing required arguments: that")) };
         let quiet = self.raw_argument("quiet").map_or(Ok(false), |raw| truth(raw, scope))?;
-        let (conditions, rendered) = match to_json(&raw.as_written())? {
-            Json::Array(items) => (items, false),
+        let written = raw.as_written();
+        let (conditions, rendered) = match (items_of(&written), written.as_str()) {
+            (Some(items), _) => (items, false),
             // A template on its own may give the list.
-            Json::String(text) if is_one_template(&text) => match to_json(&raw.evaluate(scope)?)? {
-                Json::Array(items) => (items, true),
-                _ => (vec![Json::String(text)], false),
+            (None, Some(text)) if is_one_template(text) => match items_of(&raw.evaluate(scope)?) {
+                Some(items) => (items, true),
+                None => (vec![written.clone()], false),
             },
-            one => (vec![one], false),
+            (None, _) => (vec![written.clone()], false),
         };
-        for written in conditions {
-            if let (Some(text), true) = (written.as_str(), rendered) {
-                Expression::parse_rendered(text, &self.task.place)?;
+        for value in conditions {
+            if value.as_str().is_some() && rendered {
+                Expression::parse_given(&value, &self.task.place)?;
             }
+            let written = to_json(&value)?;
             let condition = Condition::read(&Node {
                 place: self.task.place.clone(),
                 tag: None,
-                kind: NodeKind::Scalar { text: shown(&written), value: from_json(&written) },
+                kind: NodeKind::Scalar { text: shown(&written), value },
             })?;
             if !condition.holds(scope)? {
                 let message = match self.raw_argument("fail_msg") {
@@ -139,11 +143,16 @@ impl Attempt<'_> {
         let written = raw.evaluate(scope)?;
         let name = match written.as_str() {
             Some(name) => name.to_owned(),
+            None if matches!(raw, Raw::List(_) | Raw::Map(_))
+                || matches!(raw, Raw::Value(value) if items_of(value).is_some() || value.kind() == ValueKind::Map) =>
+            {
+                return Ok(TaskResult::failed(format!("argument 'var': '{written}' is not a string and conversion is not allowed")));
+            }
             None => return Ok(TaskResult::new(Ending::Ok).with("var", to_json(&written)?)),
         };
         let parsed = match raw {
-            Raw::Value(_) => Expression::parse(&name, &self.task.place),
-            _ => Expression::parse_rendered(&name, &self.task.place),
+            Raw::Value(_) if !is_unsafe(&written) => Expression::parse(&name, &self.task.place),
+            _ => Expression::parse_given(&written, &self.task.place),
         };
         let value = match parsed?.evaluate(scope) {
             Ok(value) => to_json(&value)?,
@@ -166,6 +175,7 @@ impl Attempt<'_> {
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));
         }
+        self.run.warn_of_reserved(facts.keys().map(String::as_str), &self.task.place);
         for host in self.owners(scope)? {
             for (name, value) in &facts {
                 host.set_variable(name, Raw::from(from_json(value)));
@@ -197,6 +207,12 @@ pub(crate) fn shown(value: &Json) -> String {
 pub(crate) fn is_variable(text: &str) -> bool {
     let is_inner = |character: char| character.is_alphanumeric() || character == '_';
     text.chars().all(is_inner) && text.starts_with(|first: char| !first.is_ascii_digit()) && !["true", "false", "none"].contains(&text)
+}
+
+/// The items of a list; `None` for anything else.
+fn items_of(value: &Value) -> Option<Vec<Value>> {
+    let is_list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+    value.try_iter().ok().filter(|_| is_list).map(Iterator::collect)
 }
 
 fn is_one_template(text: &str) -> bool {

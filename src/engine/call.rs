@@ -32,6 +32,7 @@ impl Attempt<'_> {
         let contact = self.contact(scope, delegate)?;
         match kind {
             Kind::Raw => self.raw(&contact, &arguments, scope).await,
+            Kind::Host if self.task.module.name == "assemble" => self.assemble(arguments, &contact, scope).await,
             Kind::Host => self.send(self.task.module.name, arguments, &contact, scope, None, None).await,
             Kind::Transfer(_) if self.task.module.name == "template" => self.template(arguments, &contact, scope).await,
             Kind::Transfer(_) if self.task.module.name == "fetch" => self.fetch(arguments, &contact, scope).await,
@@ -66,7 +67,9 @@ impl Attempt<'_> {
         let mut variables = Map::new();
         for (first, others) in CONNECTION {
             for variable in std::iter::once(first).chain(others.iter()) {
-                if let Some(value) = there.get(variable)? {
+                if there.says(variable)
+                    && let Some(value) = there.get(variable)?
+                {
                     variables.insert((*first).to_owned(), to_json(&value)?);
                     break;
                 }

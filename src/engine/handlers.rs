@@ -53,7 +53,7 @@ impl Run {
         }
     }
 
-    /// Handlers that answer to a name: of several that are called so the last; of those that listen, the last of each name.
+    /// Handlers that answer to a name: of several that are called so the first of the last list that has one, and of those that listen so one of each name.
     fn handlers_called(self: &Arc<Self>, playing: &Playing, name: &str) -> Vec<usize> {
         let handlers = playing.roles.handlers();
         let names: Vec<Option<String>> = handlers.iter().map(|handler| self.handler_name(playing, handler)).collect();
@@ -62,9 +62,11 @@ impl Run {
             let role = handlers[*index].settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
             own == name || role.into_iter().any(|role| format!("{role} : {own}") == name)
         };
-        let mut wanted: Vec<usize> = (0..handlers.len()).rev().find(is_called).into_iter().collect();
+        let order = by_list(&handlers);
+        let mut wanted: Vec<usize> = order.iter().copied().find(is_called).into_iter().collect();
         let mut seen = std::collections::BTreeSet::new();
-        for (index, handler) in handlers.iter().enumerate().rev() {
+        for index in order {
+            let handler = &handlers[index];
             let role = || handler.settings.role.iter().flat_map(|role| [&role.origin.name, &role.origin.short]);
             let listens = |topic: &String| topic == name || role().any(|role| format!("{role} : {topic}") == name);
             if handler.listen.iter().any(listens) && (names[index].is_none() || seen.insert(&names[index])) {
@@ -100,4 +102,16 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// The numbers of handlers, those of the list that was read last first, each list in its own order.
+fn by_list(handlers: &[Arc<Task>]) -> Vec<usize> {
+    let of_one_list = |(_, one): &(usize, &Arc<Task>), (_, next): &(usize, &Arc<Task>)| {
+        let role = |task: &Task| task.settings.role.as_ref().map(|role| role.identity.clone());
+        let goes_on = one.place.file != next.place.file || one.place.line < next.place.line;
+        role(one) == role(next) && goes_on
+    };
+    let all: Vec<(usize, &Arc<Task>)> = handlers.iter().enumerate().collect();
+    let lists: Vec<&[(usize, &Arc<Task>)]> = all.chunk_by(of_one_list).collect();
+    lists.into_iter().rev().flatten().map(|(index, _)| *index).collect()
 }

@@ -1,6 +1,6 @@
 //! What a run knows of each host.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pgfleet_protocol::Map;
@@ -37,12 +37,16 @@ pub(crate) struct HostState {
     set: Mutex<Stack>,
     /// Variables about the host itself, until the inventory changes.
     own: Mutex<Option<Arc<Vars>>>,
+    /// How it is reached where nothing says, until the inventory changes.
+    assumed: Mutex<Option<Arc<Vars>>>,
     /// Counts changes of the variables above, so that a scope knows when it is old.
     generation: AtomicUsize,
     /// Counts changes of any host's fate.
     fates: Arc<AtomicUsize>,
     foresight: Mutex<Foresight>,
     fate: Mutex<Fate>,
+    /// Its errors were cleared once.
+    pardoned: AtomicBool,
     counts: Mutex<Counts>,
 }
 
@@ -64,10 +68,12 @@ impl HostState {
             included: Mutex::default(),
             set: Mutex::default(),
             own: Mutex::default(),
+            assumed: Mutex::default(),
             generation: AtomicUsize::new(0),
             fates,
             foresight: Mutex::default(),
             fate: Mutex::default(),
+            pardoned: AtomicBool::new(false),
             counts: Mutex::default(),
         }
     }
@@ -86,6 +92,17 @@ impl HostState {
         self.fates.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Lets it go on after it failed or was not reached.
+    pub(crate) fn pardon(&self) {
+        self.pardoned.store(true, Ordering::SeqCst);
+        self.meet(Fate::Active);
+    }
+
+    /// True once its errors were cleared.
+    pub(crate) fn was_pardoned(&self) -> bool {
+        self.pardoned.load(Ordering::SeqCst)
+    }
+
     /// Another number after each change of the host's variables.
     pub(crate) fn generation(&self) -> usize {
         self.generation.load(Ordering::SeqCst)
@@ -98,6 +115,12 @@ impl HostState {
     /// Variables about the host itself, made when first asked for.
     pub(crate) fn own(&self, make: impl FnOnce() -> Vars) -> Arc<Vars> {
         locked(&self.own).get_or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    /// How it is reached where nothing says, made of the inventory's variables when first asked for.
+    pub(crate) fn assumed(&self, make: impl FnOnce(&[Arc<Vars>]) -> Vars) -> Arc<Vars> {
+        let layers = self.layers();
+        locked(&self.assumed).get_or_insert_with(|| Arc::new(make(&layers))).clone()
     }
 
     /// True once it failed or could not be reached.
@@ -113,6 +136,7 @@ impl HostState {
     pub(crate) fn relayer(&self, layers: Vec<Arc<Vars>>) {
         *locked(&self.layers) = layers;
         *locked(&self.own) = None;
+        *locked(&self.assumed) = None;
         self.renewed();
     }
 

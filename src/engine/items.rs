@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgfleet_playbook::{Loop, LoopKind};
-use pgfleet_template::{Expression, Problem, Raw, Scope, Value, Vars, mapping, to_json};
+use pgfleet_template::{Expression, Problem, Raw, Scope, Text, Value, Vars, mapping, to_json};
 use serde_json::Value as Json;
 
 use crate::attempt::all_hold;
@@ -13,6 +13,8 @@ use crate::run::Run;
 /// What a task is repeated over, ready to be.
 pub(crate) struct Items<'a> {
     repeat: &'a Loop,
+    /// The name of the item's variable.
+    variable: String,
     items: Vec<Value>,
     extended: bool,
     with_all: bool,
@@ -25,7 +27,11 @@ impl<'a> Items<'a> {
         let items = expand(repeat, &value, scope, run).map_err(|problem| problem.at(&repeat.place))?;
         let switch = |raw: &Option<Raw>, otherwise| raw.as_ref().map_or(Ok(otherwise), |raw| truth(raw, scope));
         let (extended, with_all) = (switch(&repeat.extended, false)?, switch(&repeat.extended_allitems, true)?);
-        Ok(Self { repeat, items, extended, with_all })
+        let variable = match Text::is_template(&repeat.variable) {
+            true => Text::parse(&repeat.variable, &repeat.place)?.evaluate(scope).map_err(|problem| problem.at(&repeat.place))?.to_string(),
+            false => repeat.variable.clone(),
+        };
+        Ok(Self { repeat, variable, items, extended, with_all })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,8 +59,8 @@ impl<'a> Items<'a> {
     pub(crate) fn variables(&self, index: usize) -> Vars {
         let item = self.item(index);
         let mut vars = Vars::new();
-        vars.insert(self.repeat.variable.clone(), Raw::from(item));
-        vars.insert("ansible_loop_var".to_owned(), Raw::from(Value::from(self.repeat.variable.clone())));
+        vars.insert(self.variable.clone(), Raw::from(item));
+        vars.insert("ansible_loop_var".to_owned(), Raw::from(Value::from(self.variable.clone())));
         if let Some(name) = &self.repeat.index_variable {
             vars.insert(name.clone(), Raw::from(Value::from(index)));
             vars.insert("ansible_index_var".to_owned(), Raw::from(Value::from(name.clone())));
@@ -68,10 +74,8 @@ impl<'a> Items<'a> {
     /// The names that a result keeps of its item, with their values.
     pub(crate) fn remembered(&self, index: usize) -> Vec<(String, Json)> {
         let json = |value: &Value| to_json(value).unwrap_or(Json::Null);
-        let mut entries = vec![
-            (self.repeat.variable.clone(), json(&self.item(index))),
-            ("ansible_loop_var".to_owned(), Json::from(self.repeat.variable.clone())),
-        ];
+        let mut entries =
+            vec![(self.variable.clone(), json(&self.item(index))), ("ansible_loop_var".to_owned(), Json::from(self.variable.clone()))];
         if let Some(name) = &self.repeat.index_variable {
             entries.extend([(name.clone(), Json::from(index)), ("ansible_index_var".to_owned(), Json::from(name.clone()))]);
         }

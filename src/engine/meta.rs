@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use pgfleet_inventory::Inventory;
+use pgfleet_playbook::keywords::META;
 use pgfleet_playbook::{Arguments, Task};
 use pgfleet_template::Problem;
 
@@ -12,23 +13,10 @@ use crate::play::Playing;
 use crate::run::Run;
 use crate::{Event, TaskResult};
 
-const KNOWN: [&str; 10] = [
-    "clear_facts",
-    "clear_host_errors",
-    "end_batch",
-    "end_host",
-    "end_play",
-    "end_role",
-    "flush_handlers",
-    "noop",
-    "refresh_inventory",
-    "reset_connection",
-];
-
 /// Wishes that take no condition.
 const UNCONDITIONAL: [&str; 3] = ["noop", "refresh_inventory", "reset_connection"];
 /// Wishes that each host has for itself; the others are judged by the first host and hold for all.
-const OF_HOSTS: [&str; 5] = ["noop", "reset_connection", "end_host", "flush_handlers", "end_role"];
+const OF_HOSTS: [&str; 6] = ["noop", "reset_connection", "end_host", "flush_handlers", "end_role", "role_complete"];
 
 impl Run {
     pub(crate) async fn meta(
@@ -43,8 +31,8 @@ impl Run {
             Arguments::Whole(..) => None,
         };
         let wish = written.unwrap_or_default();
-        if !KNOWN.contains(&wish.as_str()) {
-            return Err(Problem::new(format!("'meta: {wish}' is not known")).at(&task.place).did_you_mean(&wish, KNOWN));
+        if !META.contains(&wish.as_str()) {
+            return Err(Problem::new(format!("'meta: {wish}' is not known")).at(&task.place).did_you_mean(&wish, META.iter().copied()));
         }
         let asked = if OF_HOSTS.contains(&wish.as_str()) || playing.is_free() { hosts } else { &hosts[..hosts.len().min(1)] };
         let chosen = self.wishing(playing, task, number, asked, &wish)?;
@@ -127,7 +115,8 @@ impl Run {
         );
         let mut inventory = loaded.map_err(|problems| problems.into_iter().next().unwrap_or_else(|| Problem::new("no inventory")))?;
         for addition in self.additions.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            addition.make(&mut inventory)?;
+            // A host that the inventory has no more is in no group either.
+            drop(addition.make(&mut inventory));
         }
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = inventory;
         self.renew(None)

@@ -12,6 +12,8 @@ use pgfleet_playbook::keywords::{ORDERS, STRATEGIES};
 use pgfleet_playbook::{Arguments, Gather, Kind, Play, Role, Settings, Task, lookup_module};
 use pgfleet_template::{Place, Problem, Raw, Scope, Text, Value, Vars, to_json};
 
+use tokio::sync::Semaphore;
+
 use crate::Event;
 use crate::hosts::{Fate, HostState};
 use crate::roles::Roles;
@@ -42,6 +44,8 @@ pub(crate) struct Playing {
     /// How many blocks with a rescue stand around the task that is running.
     rescues: AtomicIsize,
     pardons: AtomicUsize,
+    /// How many hosts may be at a task at a time, for those tasks that say so, by where the task is in memory.
+    gates: Mutex<HashMap<usize, Arc<Semaphore>>>,
 }
 
 type FoldersOf = (Option<Arc<Role>>, Option<Arc<PathBuf>>);
@@ -68,6 +72,12 @@ impl Playing {
         self.play.strategy.as_deref().is_some_and(|strategy| !strategy.ends_with("linear"))
     }
 
+    /// Lets so many hosts at a time through to a task.
+    pub(crate) fn gate(&self, task: &Arc<Task>, limit: usize) -> Arc<Semaphore> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.entry(Arc::as_ptr(task) as usize).or_insert_with(|| Arc::new(Semaphore::new(limit))).clone()
+    }
+
     /// The hosts of the play, whatever became of them.
     pub(crate) fn hosts(&self) -> &[Arc<HostState>] {
         &self.all
@@ -76,7 +86,8 @@ impl Playing {
     /// Lets all hosts go on that have failed or were lost.
     pub(crate) fn pardon(&self) {
         self.pardons.fetch_add(1, Ordering::SeqCst);
-        self.all.iter().filter(|host| host.is_lost()).for_each(|host| host.meet(Fate::Active));
+        // One that failed in the block around this, whose `always` this stands in, is active meanwhile.
+        self.all.iter().filter(|host| host.is_lost() || host.counts().failed > 0).for_each(|host| host.pardon());
     }
 
     /// How often hosts were let go on.
@@ -114,6 +125,7 @@ impl Run {
         if self.options.stop.is_asked() {
             return Ok(false);
         }
+        self.warn_of_reserved(prompted.vars.keys().map(String::as_str), &prompted.place);
         let scope = self.play_scope(&prompted.folder, &prompted.vars);
         prompted.strategy = word(prompted.strategy, "strategy", STRATEGIES, &scope).map_err(|problem| problem.at(&prompted.place))?;
         prompted.order = word(prompted.order, "order", ORDERS, &scope).map_err(|problem| problem.at(&prompted.place))?;
@@ -259,6 +271,7 @@ impl Run {
             changed_when: None,
             failed_when: None,
             refused: None,
+            late: None,
             included: None,
             folder: play.folder.clone(),
         };
@@ -289,6 +302,7 @@ impl Run {
             play_ended: AtomicBool::new(false),
             rescues: AtomicIsize::new(0),
             pardons: AtomicUsize::new(0),
+            gates: Mutex::default(),
         };
         self.read_all_vars_files(&playing, false)?;
         Ok(playing)

@@ -1,5 +1,6 @@
 //! One run of a playbook: what it needs, what it keeps, and its plays in order.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -7,9 +8,10 @@ use std::time::Instant;
 
 use indexmap::IndexMap;
 use pgfleet_inventory::Inventory;
+use pgfleet_playbook::keywords::is_reserved;
 use pgfleet_playbook::{Loader, Playbook, TagSelection, Task};
 use pgfleet_protocol::{Map, Mode, Secret};
-use pgfleet_template::{Language, Problem, Vars};
+use pgfleet_template::{Language, Place, Problem, Vars};
 
 use crate::hosts::{Fate, HostState};
 use crate::memory::Addition;
@@ -44,6 +46,12 @@ pub struct Habits {
     pub force_handlers: bool,
     /// Gather facts only where a play says so.
     pub explicit_facts: bool,
+    /// Merge mappings of one name over all places that give it one.
+    pub merge_mappings: bool,
+    /// Say so where a variable has a name that the language uses itself.
+    pub warn_of_reserved: bool,
+    /// Refuse keys that stand twice in one mapping.
+    pub refuse_duplicates: bool,
 }
 
 /// What a run is given.
@@ -108,8 +116,22 @@ pub struct Finished {
     pub recap: Recap,
     /// What the first failure means, where it means more than a failure.
     pub verdict: Option<Verdict>,
+    /// Hosts that failed or were not reached, and went on all the same: a task cleared their errors.
+    pub pardoned: Vec<String>,
     /// It was asked to stop before its end.
     pub interrupted: bool,
+}
+
+impl Finished {
+    /// Hosts that failed in the end.
+    pub fn failed_hosts(&self) -> impl Iterator<Item = &str> {
+        self.recap.failed_hosts().filter(|host| !self.pardoned.iter().any(|name| name == host))
+    }
+
+    /// Hosts that could not be reached in the end.
+    pub fn unreachable_hosts(&self) -> impl Iterator<Item = &str> {
+        self.recap.unreachable_hosts().filter(|host| !self.pardoned.iter().any(|name| name == host))
+    }
 }
 
 /// A run.
@@ -133,6 +155,8 @@ pub struct Run {
     /// Files that are sent to hosts.
     pub(crate) shipments: Shipments,
     verdict: Mutex<Option<Verdict>>,
+    /// Names that the language uses itself and variables have; each was told.
+    reserved: Mutex<BTreeSet<String>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
     report: Report,
@@ -158,6 +182,7 @@ impl Run {
             company: AtomicBool::new(false),
             shipments: Shipments::default(),
             verdict: Mutex::default(),
+            reserved: Mutex::default(),
             begun,
             report,
         })
@@ -185,7 +210,9 @@ impl Run {
         }
         let recap = self.recap();
         self.tell(&Event::Finished { recap: recap.clone(), milliseconds: milliseconds(begin) });
-        Ok(Finished { recap, verdict: *self.verdict.lock().unwrap_or_else(PoisonError::into_inner), interrupted })
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
+        let pardoned = hosts.values().filter(|host| host.was_pardoned() && !host.is_lost()).map(|host| host.name.clone()).collect();
+        Ok(Finished { recap, pardoned, verdict: *self.verdict.lock().unwrap_or_else(PoisonError::into_inner), interrupted })
     }
 
     /// What was done so far.
@@ -231,6 +258,18 @@ impl Run {
 
     pub(crate) fn warn(&self, message: impl Into<String>) {
         self.tell(&Event::Warning { message: message.into() });
+    }
+
+    /// Says which variables have names that the language uses itself, where that is wished; each once.
+    pub(crate) fn warn_of_reserved<'n>(&self, names: impl Iterator<Item = &'n str>, place: &Place) {
+        if !self.options.habits.warn_of_reserved {
+            return;
+        }
+        for name in names.filter(|name| is_reserved(name)) {
+            if self.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
+                self.warn(format!("Found variable using reserved name '{name}'.\nOrigin: {place}\n"));
+            }
+        }
     }
 
     /// Another number after each change of any host's fate.

@@ -60,7 +60,42 @@ impl Run {
         layers.extend(role.map(role_variables));
         layers.extend(task.map(|task| self.found(playing, Some(task)).search_path));
         layers.extend([playing.still(self.fates()), self.own_variables(host)]);
-        Ok(Scope::new(&self.options.language, self.folders(playing, task)).over_all(layers))
+        Ok(Scope::new(&self.options.language, self.folders(playing, task)).assuming(self.assumed(host, task)).over_all(layers))
+    }
+
+    /// How a host is reached where nothing says: tasks see that as variables, other hosts do not.
+    fn assumed(&self, host: &HostState, task: Option<&Task>) -> Arc<Vars> {
+        let always = host.assumed(|layers| {
+            let says = |name: &str| layers.iter().any(|vars| vars.contains_key(name));
+            let fallback = |name: &str| self.options.habits.fallbacks.get(name).and_then(serde_json::Value::as_str);
+            let connection = if is_controller(&host.name) { "local" } else { fallback("ansible_connection").unwrap_or("ssh") };
+            let mut assumed = vars([("ansible_connection", Value::from(connection))]);
+            let user = self.options.remote_user.as_deref().map(Value::from);
+            for (name, other, value) in
+                [("ansible_host", "ansible_ssh_host", Some(Value::from(host.name.as_str()))), ("ansible_user", "ansible_ssh_user", user)]
+            {
+                for (name, other) in [(name, other), (other, name)] {
+                    let place = pgfleet_template::Place::new("connection", 1, 1);
+                    let raw = match (says(other), &value) {
+                        (true, _) => Raw::from_text(&format!("{{{{ {other} }}}}"), &place).ok(),
+                        (false, value) => value.clone().map(Raw::from),
+                    };
+                    assumed.extend(raw.map(|raw| (name.to_owned(), raw)));
+                }
+            }
+            assumed
+        });
+        let settings = task.map(|task| &task.settings);
+        let said = [
+            ("ansible_connection", settings.and_then(|own| own.connection.as_ref())),
+            ("ansible_user", settings.and_then(|own| own.remote_user.as_ref())),
+        ];
+        if said.iter().all(|(_, raw)| raw.is_none()) {
+            return always;
+        }
+        let mut assumed = (*always).clone();
+        assumed.extend(said.into_iter().filter_map(|(name, raw)| Some((name.to_owned(), raw?.clone()))));
+        Arc::new(assumed)
     }
 
     /// The scope in which names of handlers are rendered: no host, since they are the same for all.

@@ -19,12 +19,16 @@ pub(crate) struct Shipment {
 }
 
 impl Shipment {
-    fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { sha256: pgfleet_protocol::sha256(&bytes), bytes: bytes.into() }
     }
 
     pub(crate) fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub(crate) fn size(&self) -> usize {

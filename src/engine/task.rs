@@ -35,6 +35,11 @@ impl Run {
         handler: bool,
     ) -> Result<usize, Problem> {
         let number = self.next_number();
+        if self.options.habits.warn_of_reserved {
+            for vars in &task.settings.vars {
+                self.warn_of_reserved(vars.keys().map(String::as_str), &task.place);
+            }
+        }
         let name = match (&task.name, hosts.first()) {
             (Some(raw), Some(host)) => text_of(raw, &self.scope(playing, host, Some(task))?).unwrap_or_default(),
             _ => unnamed(task),
@@ -44,7 +49,9 @@ impl Run {
             Some(role) if task.kind != Kind::Engine(Engine::IncludeRole) => format!("{} : {name}", role.origin.name),
             _ => name,
         };
-        let module = task.module.name.to_owned();
+        let late = task.late.as_ref().zip(hosts.first()).map(|(late, host)| Ok((late, self.scope(playing, host, Some(task))?)));
+        let late = late.transpose()?.and_then(|(late, scope)| late.name.evaluate(&scope).ok()?.as_str().map(str::to_owned));
+        let module = late.unwrap_or_else(|| task.module.name.to_owned());
         self.tell(&Event::TaskStarted {
             task: number,
             name: self.options.redactor.text(&name),
@@ -95,6 +102,8 @@ impl Run {
             .flatten()
             .map_or(0, |limit| limit.max(0.0) as usize);
         let at_once = if throttle > 0 { throttle.min(self.options.forks) } else { self.options.forks }.max(1);
+        // Hosts that do not wait for each other come here one by one.
+        let gate = (throttle > 0 && playing.is_free()).then(|| playing.gate(task, throttle));
         let mut waiting = chosen.iter();
         let mut running: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
         let mut failed = false;
@@ -102,7 +111,15 @@ impl Run {
             while running.len() < at_once
                 && let Some(host) = waiting.next()
             {
-                running.push(Box::pin(self.on_host(playing, task, number_of_task, host, following)));
+                let gate = gate.clone();
+                running.push(Box::pin(async move {
+                    // It is never closed.
+                    let _pass = match gate {
+                        Some(gate) => gate.acquire_owned().await.ok(),
+                        None => None,
+                    };
+                    self.on_host(playing, task, number_of_task, host, following).await
+                }));
             }
             let Some(done) = running.next().await else { break };
             let (host, result): (&Arc<HostState>, TaskResult) = done?;
@@ -116,6 +133,17 @@ impl Run {
             active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
         }
         Ok(())
+    }
+
+    /// The task itself, or the one that it becomes on a host when the name of its module is a template.
+    fn named(self: &Arc<Self>, playing: &Playing, task: &Arc<Task>, host: &HostState) -> Result<Arc<Task>, Problem> {
+        let Some(late) = &task.late else { return Ok(task.clone()) };
+        let name = late.name.evaluate(&self.scope(playing, host, Some(task))?)?;
+        let Some(name) = name.as_str() else { return Err(Problem::new(format!("the name of a module is text, not {name}"))) };
+        self.options.loader.named(late, name.trim(), &playing.play).map_err(|problems| {
+            let first = problems.into_iter().next();
+            first.unwrap_or_else(|| Problem::new(format!("no module is called '{name}'")))
+        })
     }
 
     /// Gives a result that was had once to the other hosts.
@@ -135,8 +163,10 @@ impl Run {
     ) -> Result<(&'h Arc<HostState>, TaskResult), Problem> {
         let begin = Instant::now();
         self.tell(&Event::HostStarted { task: number, host: host.name.clone() });
-        let attempt = Attempt { run: self, playing, task, number, host, following };
-        let (result, delegate) = attempt.run_all().await;
+        let (result, delegate) = match self.named(playing, task, host) {
+            Ok(task) => Attempt { run: self, playing, task: &task, number, host, following }.run_all().await,
+            Err(problem) => (TaskResult::from(problem.at(&task.place)), None),
+        };
         let looped = task.repeat.is_some() && result.data.contains_key("results");
         if let (Some(role), false) = (&task.settings.role, matches!(result.ending, Ending::Skipped | Ending::Unreachable)) {
             playing.roles.note_run(role, host);

@@ -35,7 +35,7 @@ impl Attempt<'_> {
 
     /// The arguments of the copy that a template ends in, and the template's path.
     pub(crate) fn template_arguments(&self, mut arguments: Map, scope: &Scope) -> Result<(Map, PathBuf), Problem> {
-        let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template' needs the argument 'src'"))?;
+        let source = text(&arguments, "src").ok_or_else(|| Problem::new("module 'template': missing required arguments: src"))?;
         let path = self.find("templates", &source)?;
         let bytes = self.opened(&path)?;
         let template = String::from_utf8(bytes).map_err(|_| Problem::new(format!("{} is not UTF-8 text", path.display())))?;
@@ -205,6 +205,43 @@ impl Attempt<'_> {
         arguments.insert("_mode".to_owned(), Value::from(self.run.options.loader.files().permissions(path).unwrap_or(0o644)));
         arguments.insert("_basename".to_owned(), Value::from(basename));
         Ok((arguments, shipment))
+    }
+
+    /// Fragments of the controller are put together here; the host's are by its agent.
+    pub(crate) async fn assemble(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
+        let flag = |name: &str, otherwise| {
+            arguments.get(name).map_or(otherwise, |value| pgfleet_protocol::Argument::read(value).unwrap_or(otherwise))
+        };
+        if flag("remote_src", true) {
+            return self.send("assemble", arguments, contact, scope, None, None).await;
+        }
+        let vaults = if flag("decrypt", true) { Vaults::Opened } else { Vaults::AsTheyAre };
+        let hides = flag("ignore_hidden", false);
+        let source = text(&arguments, "src").unwrap_or_default();
+        let folder = self.find("files", &source)?;
+        let files = self.run.options.loader.files().clone();
+        if !files.is_folder(&folder) {
+            return Ok(TaskResult::failed(format!("Source ({}) is not a directory", folder.display())));
+        }
+        let pattern = text(&arguments, "regexp");
+        let mut fragments = Vec::new();
+        for path in files.list(&folder).map_err(|error| Problem::new(format!("cannot read {}: {error}", folder.display())))? {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let is_chosen = pattern.as_ref().map_or(Ok(true), |pattern| crate::variables::has(&name, pattern, scope, &self.task.place))?;
+            if is_chosen && files.is_file(&path) && !(hides && name.starts_with('.')) {
+                fragments.push(self.shipment(&path, vaults)?.bytes().to_vec());
+            }
+        }
+        let shipment = Shipment::new(pgfleet_protocol::joined(&fragments, text(&arguments, "delimiter").as_deref()));
+        for own in ["src", "remote_src", "delimiter", "regexp", "ignore_hidden", "decrypt"] {
+            arguments.shift_remove(own);
+        }
+        arguments.insert("_sha256".to_owned(), Value::from(shipment.sha256()));
+        arguments.insert("_size".to_owned(), Value::from(shipment.size()));
+        arguments.insert("_mode".to_owned(), Value::from(0o644));
+        arguments.insert("_basename".to_owned(), Value::from("src"));
+        let result = self.send("copy", arguments, contact, scope, Some(shipment.content()), None).await?;
+        Ok(result.with("src", source))
     }
 
     pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {

@@ -52,6 +52,7 @@ impl Attempt<'_> {
         let written = |raw: &Raw| to_json(&raw.as_written()).unwrap_or(Json::Null);
         let rendered = |raw: &Raw| raw.evaluate(&inside).and_then(|value| to_json(&value)).unwrap_or_else(|_| written(raw));
         let shown: Map = vars.iter().map(|(name, raw)| (name.clone(), rendered(raw))).collect();
+        self.run.warn_of_reserved(vars.keys().map(String::as_str), &self.task.place);
         for host in self.owners(scope)? {
             host.include(vars.clone());
         }
@@ -132,12 +133,18 @@ impl Attempt<'_> {
         let found = candidates.into_iter().find(|path| files.is_file(path));
         found
             .map(|path| absolute(&path))
-            .ok_or_else(|| Problem::new(format!("there is no file of variables '{name}' in {}", self.task.folder.display())))
+            .ok_or_else(|| Problem::new(format!("Could not find file of variables '{name}' in {}", self.task.folder.display())))
     }
 }
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Whether a name has a regular expression in it.
+pub(crate) fn has(name: &str, pattern: &str, scope: &Scope, place: &pgfleet_template::Place) -> Result<bool, Problem> {
+    let scope = scope.with("pattern_of_names", Value::from(pattern)).with("name_of_file", Value::from(name));
+    Expression::parse("name_of_file is search(pattern_of_names)", place)?.evaluate(&scope).map(|value| value.is_true())
 }
 
 /// Files below a folder, folder by folder in the order of their names.
@@ -148,10 +155,7 @@ fn chosen_below(
     scope: &Scope,
     place: &pgfleet_template::Place,
 ) -> Result<Vec<PathBuf>, Problem> {
-    let matches = |pattern: &str, name: &str| -> Result<bool, Problem> {
-        let scope = scope.with("pattern_of_names", Value::from(pattern)).with("name_of_file", Value::from(name));
-        Expression::parse("name_of_file is search(pattern_of_names)", place)?.evaluate(&scope).map(|value| value.is_true())
-    };
+    let matches = |pattern: &str, name: &str| has(name, pattern, scope, place);
     let mut folders = vec![(root.to_owned(), 1)];
     let mut chosen = Vec::new();
     let mut next = 0;
@@ -175,7 +179,8 @@ fn chosen_below(
             for pattern in &choice.ignored {
                 ignored = ignored || matches(&format!("{pattern}$"), &name)?;
             }
-            let known = path.extension().is_some_and(|extension| choice.extensions.iter().any(|known| extension == known.as_str()));
+            let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+            let known = choice.extensions.contains(&extension);
             match (ignored, known) {
                 (true, _) => {}
                 (false, true) => chosen.push(path),

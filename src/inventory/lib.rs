@@ -1,6 +1,7 @@
 //! Hosts, groups, variables and patterns, as Ansible reads them from inventories.
 
 mod address;
+mod constructed;
 mod directory;
 mod ini;
 mod list;
@@ -23,6 +24,7 @@ use indexmap::{IndexMap, IndexSet};
 use pgfleet_template::{Files, Problem, Vars, Vault};
 
 pub use list::Listing;
+pub use load::expand_list;
 pub use name::{GroupName, HostName, NameError};
 pub use pattern::Selection;
 pub use variables::read_variables;
@@ -76,6 +78,8 @@ pub struct Inventory {
     beside_playbook: Option<Arc<VariableFolder>>,
     vault: Arc<Vault>,
     warnings: Vec<Problem>,
+    /// A mapping that several sources give a variable is merged of theirs.
+    merges: bool,
 }
 
 impl Inventory {
@@ -85,7 +89,20 @@ impl Inventory {
     /// # Errors
     /// Every problem found, with its place.
     pub fn load(files: &dyn Files, sources: &[String], playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Self, Vec<Problem>> {
-        load::load(files, sources, playbook_folder, vault)
+        load::load(files, sources, playbook_folder, vault, false)
+    }
+
+    /// The same; mappings that several sources give one variable are merged (`hash_behaviour = merge`).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_merging(
+        files: &dyn Files,
+        sources: &[String],
+        playbook_folder: Option<&Path>,
+        vault: &Arc<Vault>,
+    ) -> Result<Self, Vec<Problem>> {
+        load::load(files, sources, playbook_folder, vault, true)
     }
 
     /// What deserves a word but is no mistake.

@@ -16,6 +16,8 @@ pub(crate) struct Loader<'l> {
     pub(crate) inventory: Inventory,
     pub(crate) problems: Vec<Problem>,
     pub(crate) a_program_failed: bool,
+    /// The folders of the sources that were read, where variables may stand.
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 pub(crate) fn load(
@@ -23,19 +25,31 @@ pub(crate) fn load(
     sources: &[String],
     playbook_folder: Option<&Path>,
     vault: &Arc<Vault>,
+    merges: bool,
 ) -> Result<Inventory, Vec<Problem>> {
-    let inventory = Inventory { vault: vault.clone(), ..Inventory::default() };
-    let mut loader = Loader { files, vault, inventory, problems: Vec::new(), a_program_failed: false };
-    let mut folders = Vec::new();
+    let inventory = Inventory { vault: vault.clone(), merges, ..Inventory::default() };
+    let mut loader = Loader { files, vault, inventory, problems: Vec::new(), a_program_failed: false, folders: Vec::new() };
     for source in sources.iter().map(|source| source.trim()).filter(|source| !source.is_empty()) {
-        folders.extend(loader.source(source));
+        let folder = loader.source(source);
+        loader.folders.extend(folder);
     }
     if let Err(message) = loader.inventory.reconcile() {
         loader.problems.push(Problem::new(message));
     }
     loader.warn_of_ambiguous_names();
+    let folders = std::mem::take(&mut loader.folders);
     loader.variable_folders(&folders, playbook_folder);
     if loader.problems.is_empty() { Ok(loader.inventory) } else { Err(loader.problems) }
+}
+
+/// A list of hosts with every range in it written out: `a,b[1:3]` is `a,b1,b2,b3`.
+///
+/// # Errors
+/// What is wrong with a range.
+pub fn expand_list(list: &str) -> Result<String, String> {
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let expanded = entries.map(|entry| if entry.contains(['[', ']']) { range::expand(entry) } else { Ok(vec![entry.to_owned()]) });
+    Ok(expanded.collect::<Result<Vec<_>, _>>()?.concat().join(",") + ",")
 }
 
 impl Loader<'_> {
@@ -43,6 +57,9 @@ impl Loader<'_> {
     fn source(&mut self, source: &str) -> Option<PathBuf> {
         let path = expand_home(source);
         self.a_program_failed = false;
+        if path == Path::new("/dev/null") {
+            return None;
+        }
         if self.files.is_folder(&path) {
             self.directory(&path, 0);
             return Some(path);

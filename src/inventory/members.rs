@@ -30,6 +30,7 @@ impl Default for Inventory {
             beside_playbook: None,
             vault: Arc::new(Vault::none()),
             warnings: Vec::new(),
+            merges: false,
         }
     }
 }
@@ -198,7 +199,7 @@ impl Inventory {
 
     pub(crate) fn set_host_variable(&mut self, host: &HostName, name: &str, value: Raw) {
         if let Some(host) = self.hosts.get_mut(host) {
-            Arc::make_mut(&mut host.vars).insert(name.to_owned(), value);
+            put(&mut host.vars, name, value, self.merges);
         }
     }
 
@@ -213,7 +214,7 @@ impl Inventory {
             let number = i64::try_from(value.clone()).ok().or_else(|| value.as_str()?.trim().parse().ok());
             group.priority = number.ok_or_else(|| format!("{PRIORITY} is a whole number, not '{value}'"))?;
         } else {
-            Arc::make_mut(&mut group.vars).insert(name.to_owned(), value);
+            put(&mut group.vars, name, value, self.merges);
         }
         Ok(())
     }
@@ -302,4 +303,10 @@ impl Inventory {
         groups.sort_by(|left, right| (left.depth, left.priority, &left.name).cmp(&(right.depth, right.priority, &right.name)));
         groups
     }
+}
+
+/// Sets a variable; a mapping goes over the one that is there where mappings are merged.
+fn put(vars: &mut Arc<Vars>, name: &str, value: Raw, merges: bool) {
+    let merged = vars.get(name).filter(|_| merges).and_then(|below| below.merged_with(&value));
+    Arc::make_mut(vars).insert(name.to_owned(), merged.unwrap_or(value));
 }

@@ -29,7 +29,14 @@ impl Loader<'_> {
             return true;
         }
         let output = match run(path, &["--list"]) {
-            Ok(output) => output,
+            Ok(answer) => {
+                let shows = std::env::var("ANSIBLE_INVENTORY_PLUGIN_SCRIPT_STDERR")
+                    .map_or(true, |word| !["0", "false", "no"].contains(&word.to_lowercase().as_str()));
+                if shows && !answer.said.is_empty() {
+                    self.inventory.warnings.push(Problem::new(format!("the inventory program {name} says: {}", answer.said)));
+                }
+                answer.output
+            }
             Err(Failure::NoProgram) => return false,
             Err(Failure::Failed(message)) => {
                 self.a_program_failed = true;
@@ -66,11 +73,11 @@ fn gathered(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>>
     waiting
 }
 
-fn run(path: &Path, arguments: &[&str]) -> Result<String, Failure> {
+fn run(path: &Path, arguments: &[&str]) -> Result<Answer, Failure> {
     run_within(path, arguments, LIMIT)
 }
 
-fn run_within(path: &Path, arguments: &[&str], limit: Duration) -> Result<String, Failure> {
+fn run_within(path: &Path, arguments: &[&str], limit: Duration) -> Result<Answer, Failure> {
     let shown = format!("{} {}", path.display(), arguments.join(" "));
     let cannot = |error: io::Error| match error.raw_os_error() {
         Some(NO_PROGRAM) => Failure::NoProgram,
@@ -101,7 +108,15 @@ fn run_within(path: &Path, arguments: &[&str], limit: Duration) -> Result<String
         let said = said.trim().lines().last().unwrap_or("it printed no error");
         return Err(Failure::Failed(format!("the inventory program '{shown}' failed ({status}): {said}")));
     }
-    String::from_utf8(stdout).map_err(|_| Failure::Failed(format!("the inventory program '{shown}' printed something other than UTF-8")))
+    let not_text = |_| Failure::Failed(format!("the inventory program '{shown}' printed something other than UTF-8"));
+    Ok(Answer { output: String::from_utf8(stdout).map_err(not_text)?, said: String::from_utf8_lossy(&stderr).trim_end().to_owned() })
+}
+
+/// What a program printed that ended well.
+struct Answer {
+    output: String,
+    /// On its standard error.
+    said: String,
 }
 
 struct Reader<'r, 'l> {
@@ -126,8 +141,8 @@ impl Reader<'_, '_> {
             match listed {
                 Some(listed) => self.host_vars(&host, listed.get(host.as_str())),
                 None => match run(self.path, &["--host", host.as_str()]) {
-                    Ok(output) if output.trim().is_empty() => {}
-                    Ok(output) => match serde_json::from_str::<Json>(&output) {
+                    Ok(answer) if answer.output.trim().is_empty() => {}
+                    Ok(answer) => match serde_json::from_str::<Json>(&answer.output) {
                         Ok(vars) => self.host_vars(&host, Some(&vars)),
                         Err(error) => self.problem(format!("printed no JSON for --host {host}: {error}")),
                     },
@@ -252,6 +267,6 @@ mod tests {
         let outcome = run_within(Path::new("/bin/sleep"), &["60"], Duration::from_millis(50));
         assert!(matches!(outcome, Err(Failure::Failed(message)) if message.contains("gave no answer")));
         let outcome = run_within(Path::new("/bin/cat"), &[], Duration::from_secs(10));
-        assert!(matches!(outcome, Ok(text) if text.is_empty()));
+        assert!(matches!(outcome, Ok(answer) if answer.output.is_empty()));
     }
 }

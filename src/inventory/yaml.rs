@@ -19,6 +19,9 @@ impl Loader<'_> {
         };
         if let Some(plugin) = document.get("plugin") {
             let name = plugin.scalar_text().unwrap_or_default();
+            if self.plugin(name, source, document, origin) {
+                return;
+            }
             let problem = plugin.problem(format!("the inventory plugin '{name}' is not supported"));
             let hint = "write its result into a file: ansible-inventory --list --yaml > hosts.yml";
             return self.problems.push(source.explain(problem.with_hint(hint)));
@@ -102,7 +105,8 @@ impl Reader<'_, '_> {
     fn hosts(&mut self, group: &GroupName, section: &Node) {
         for (name, body) in self.entries("hosts", group, section) {
             let Some(entry) = name.as_text() else {
-                self.problem(name.problem("a host's name is text; write it in quotes"));
+                let message = format!("Host pattern {} must be a string", name.scalar_text().unwrap_or_default());
+                self.problem(name.problem(message).with_hint("write it in quotes"));
                 continue;
             };
             let vars = vars_of(&body, self.source, self.loader.vault, &mut self.loader.problems);

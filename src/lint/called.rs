@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use pgfleet_playbook::keywords::{SHARED, TASK};
-use pgfleet_playbook::{lookup_module, module_names, parse_pairs};
+use pgfleet_playbook::{first_word, lookup_module, module_names, parse_pairs};
 use pgfleet_template::{Node, NodeKind, Place, Value};
 
 use crate::Severity;
@@ -12,7 +12,7 @@ use crate::step::is_keyword;
 use crate::walk::Walk;
 
 /// Modules of `ansible.builtin` that pgfleet does not have: one of these is no slip of the pen for another.
-const ELSEWHERE: [&str; 8] = ["apt_key", "assemble", "expect", "mount_facts", "rpm_key", "set_stats", "subversion", "sysvinit"];
+const ELSEWHERE: [&str; 6] = ["apt_key", "expect", "mount_facts", "rpm_key", "subversion", "sysvinit"];
 
 /// A module as a task names it.
 pub(crate) struct Called<'n> {
@@ -97,7 +97,7 @@ pub(crate) fn scalar(place: &Place, text: &str) -> Node {
 
 /// `action: module arguments` or `action: {module: name, ...}`.
 fn old_action<'n>(key: &'n Node, value: &'n Node) -> Option<Called<'n>> {
-    let words = |text: &'n str| text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+    let words = |text: &'n str| first_word(text);
     if let Some(text) = value.as_text() {
         let (name, rest) = words(text);
         return Some(Called { name, key, value: Some(Cow::Owned(scalar(&value.place, rest))) });

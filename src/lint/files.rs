@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pgfleet_template::{Text, UseKind};
+use pgfleet_template::{Text, UseKind, tidy};
 
 use crate::Severity;
 use crate::context::Context;
-use crate::sources::tidy;
 use crate::walk::Walk;
 
 /// What a search for a file gave.

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pgfleet_template::{Node, Place};
+use pgfleet_template::{Node, Place, tidy};
 
 use crate::context::Context;
 use crate::finding::did_you_mean;
-use crate::sources::tidy;
 use crate::traps::is_secret;
 use crate::walk::Walk;
 use crate::{Finding, Severity};

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use pgfleet_playbook::keywords::{PLAY, SHARED};
-use pgfleet_template::{Node, Place, Text, closest};
+use pgfleet_template::{Node, Place, Text, closest, tidy};
 
 use crate::Severity;
 use crate::context::Context;
 use crate::finding::did_you_mean;
 use crate::hosts::is_controller;
-use crate::sources::{folder_of, tidy};
+use crate::sources::folder_of;
 use crate::walk::Walk;
 
 const IMPORT: [&str; 4] = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];

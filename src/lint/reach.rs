@@ -2,31 +2,17 @@
 
 use std::path::Path;
 
+use pgfleet_playbook::keywords::META;
 use pgfleet_playbook::{Engine, Kind, Transfer};
-use pgfleet_template::{Node, Text};
+use pgfleet_template::{Node, Text, tidy};
 
 use crate::arguments::Given;
 use crate::context::Context;
 use crate::files::Found;
 use crate::finding::did_you_mean;
 use crate::roles::Parts;
-use crate::sources::tidy;
 use crate::walk::Walk;
 use crate::{Finding, Severity};
-
-const META: [&str; 11] = [
-    "clear_facts",
-    "clear_host_errors",
-    "end_batch",
-    "end_host",
-    "end_play",
-    "end_role",
-    "flush_handlers",
-    "noop",
-    "refresh_inventory",
-    "reset_connection",
-    "role_complete",
-];
 
 impl Walk<'_> {
     /// Files, roles and names that a task brings, and what is known once it has run.
@@ -77,7 +63,7 @@ impl Walk<'_> {
         let word = text.split_whitespace().next().unwrap_or_default();
         if !META.contains(&word) && !Text::is_template(text) {
             let message = format!("'{word}' is no action of 'meta'");
-            return self.unknown(Severity::Error, "argument", node, message, META);
+            return self.unknown(Severity::Error, "argument", node, message, META.iter().copied());
         }
         if ["end_host", "end_play", "end_batch", "end_role"].contains(&word) {
             self.may_have_ended = true;

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use pgfleet_playbook::RoleSearch;
-use pgfleet_template::{Node, Place, Text, closest};
+use pgfleet_template::{Node, Place, Text, closest, tidy};
 
 use crate::Severity;
 use crate::context::Context;
 use crate::files::{is_like, starred};
-use crate::sources::tidy;
 use crate::walk::Walk;
 
 /// A role that is used.

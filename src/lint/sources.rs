@@ -1,7 +1,7 @@
 //! The files that are looked at: each read once, and places in them found again.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -98,19 +98,6 @@ fn line_offset(text: &str, line: usize) -> Option<usize> {
         return Some(0);
     }
     text.match_indices('\n').nth(line - 2).map(|(at, _)| at + 1)
-}
-
-/// Without `.` and `a/..`, as a person would write it.
-pub(crate) fn tidy(path: &Path) -> PathBuf {
-    let mut result = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => drop(result.pop()),
-            part => result.push(part),
-        }
-    }
-    if result.as_os_str().is_empty() { PathBuf::from(".") } else { result }
 }
 
 /// The folder of a file.

@@ -3,37 +3,13 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use pgfleet_playbook::keywords::{BLOCK, SHARED, TASK};
+use pgfleet_playbook::keywords::{BLOCK, SHARED, TASK, TEMPLATED};
 use pgfleet_template::{Node, NodeKind, Text};
 
 use crate::Severity;
 use crate::context::Context;
 use crate::sources::folder_of;
 use crate::walk::Walk;
-
-/// Keywords whose values are templates, and nothing else is to be said of them.
-const TEMPLATED: [&str; 20] = [
-    "any_errors_fatal",
-    "become",
-    "become_exe",
-    "become_flags",
-    "become_method",
-    "become_user",
-    "check_mode",
-    "connection",
-    "delegate_facts",
-    "delegate_to",
-    "diff",
-    "environment",
-    "ignore_errors",
-    "ignore_unreachable",
-    "module_defaults",
-    "no_log",
-    "port",
-    "remote_user",
-    "run_once",
-    "throttle",
-];
 
 /// True for a keyword of tasks.
 pub(crate) fn is_keyword(name: &str) -> bool {

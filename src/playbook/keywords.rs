@@ -94,9 +94,74 @@ pub const OF_INCLUDES: &[&str] = &[
     "when",
 ];
 
+/// Keywords of tasks whose values are templates through and through, and say nothing else.
+pub const TEMPLATED: &[&str] = &[
+    "any_errors_fatal",
+    "become",
+    "become_exe",
+    "become_flags",
+    "become_method",
+    "become_user",
+    "check_mode",
+    "connection",
+    "delegate_facts",
+    "delegate_to",
+    "diff",
+    "environment",
+    "ignore_errors",
+    "ignore_unreachable",
+    "module_defaults",
+    "no_log",
+    "port",
+    "remote_user",
+    "run_once",
+    "throttle",
+];
+
+/// Words that `meta` takes.
+pub const META: &[&str] = &[
+    "clear_facts",
+    "clear_host_errors",
+    "end_batch",
+    "end_host",
+    "end_play",
+    "end_role",
+    "flush_handlers",
+    "noop",
+    "refresh_inventory",
+    "reset_connection",
+    "role_complete",
+];
+
 /// Words that `strategy` takes.
 pub const STRATEGIES: &[&str] =
     &["linear", "free", "host_pinned", "ansible.builtin.linear", "ansible.builtin.free", "ansible.builtin.host_pinned"];
 
 /// Words that `order` takes.
 pub const ORDERS: &[&str] = &["inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle"];
+
+/// Names beside the keywords that the language uses itself.
+const OWN_NAMES: &[&str] = &[
+    "async_val",
+    "cycler",
+    "dict",
+    "joiner",
+    "lipsum",
+    "lookup",
+    "loop_with",
+    "namespace",
+    "now",
+    "omit",
+    "q",
+    "query",
+    "range",
+    "undef",
+    "with_",
+];
+
+/// True for a name that the language uses itself, so that a variable of that name surprises.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let is_keyword = [SHARED, PLAY, BLOCK, TASK].iter().any(|words| words.contains(&name));
+    OWN_NAMES.contains(&name) || is_keyword && !["gather_subset", "listen", "vars"].contains(&name)
+}

@@ -14,10 +14,10 @@ mod tags;
 mod task;
 
 pub use catalog::{Engine, Kind, Transfer, lookup_module, module_names};
-pub use load::{FoundRole, Included, Loader, MAX_INCLUDE_DEPTH, RoleSearch, misfit};
+pub use load::{FoundRole, Included, Loader, MAX_INCLUDE_DEPTH, RoleSearch, first_word, misfit};
 pub use play::{Gather, Hashing, Play, Playbook, Prompt};
 pub use role::{Role, RoleChoice, RoleOrigin};
 pub use settings::{ModuleDefaults, Settings};
 pub use split::{BESIDE_COMMANDS, parse_pairs, split_words};
 pub use tags::TagSelection;
-pub use task::{Arguments, Block, Loop, LoopKind, Repeat, Step, Task};
+pub use task::{Arguments, Block, Late, Loop, LoopKind, Repeat, Step, Task};

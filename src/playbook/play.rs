@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pgfleet_template::{Condition, Place, Problem, Raw, Vars};
 
+use crate::catalog::UNKNOWN;
 use crate::{Role, Settings, Step, TagSelection, Task};
 
 /// A playbook: its plays, those of imported playbooks among them.
@@ -111,22 +112,25 @@ pub struct Play {
 }
 
 impl Play {
-    /// True where a task that cannot be done runs for certain once the play has hosts: it is chosen, has no condition, and nothing
-    /// before it may end the play.
+    /// True where a task that cannot be done (with `only_unknown`: one whose module is not known) runs for certain once the play has
+    /// hosts: it is chosen, has no condition, and nothing before it may end the play.
     #[must_use]
-    pub fn fails_for_certain(&self, tags: &TagSelection) -> bool {
+    pub fn fails_for_certain(&self, tags: &TagSelection, only_unknown: bool) -> bool {
         let sections = [&self.pre_tasks, &self.roles, &self.tasks, &self.post_tasks];
-        sections.into_iter().find_map(|steps| certainty(steps, tags)).unwrap_or(false)
+        sections.into_iter().find_map(|steps| certainty(steps, tags, only_unknown)).unwrap_or(false)
     }
 }
 
 /// Whether steps fail for certain; `None` where it depends on what follows them.
-fn certainty(steps: &[Step], tags: &TagSelection) -> Option<bool> {
+fn certainty(steps: &[Step], tags: &TagSelection, only_unknown: bool) -> Option<bool> {
     steps.iter().find_map(|step| match step {
         Step::Block(block) if !block.rescue.is_empty() => None,
-        Step::Block(block) => certainty(&block.block, tags),
+        Step::Block(block) => certainty(&block.block, tags, only_unknown),
         Step::Task(task) if !tags.selects(&task.settings.tags) || task.settings.ignore_errors.is_some() => None,
         Step::Task(task) if task.module.name == "meta" => Some(false),
-        Step::Task(task) => (task.refused.is_some() && task.settings.when.is_empty() && task.repeat.is_none()).then_some(true),
+        Step::Task(task) => {
+            let counts = task.refused.is_some() && (!only_unknown || task.module.name == UNKNOWN.name);
+            (counts && task.settings.when.is_empty() && task.repeat.is_none()).then_some(true)
+        }
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use pgfleet_protocol::ModuleSpec;
-use pgfleet_template::{Condition, Place, Problem, Raw};
+use pgfleet_template::{Condition, Node, Place, Problem, Raw, Text};
 
 use crate::{Kind, Role, Settings};
 
@@ -70,11 +70,23 @@ pub struct Task {
     pub failed_when: Option<Vec<Condition>>,
     /// Why it cannot be done: an unknown module, arguments that do not fit. It matters only where the task would run.
     pub refused: Option<Box<Problem>>,
+    /// For a module whose name is a template: what the task is made of once the name is known.
+    pub late: Option<Arc<Late>>,
     /// For includes: what the tasks of the file inherit, which is what stands around the include, what it says
     /// under `apply` and its variables, but none of its own keywords.
     pub included: Option<Arc<Settings>>,
     /// The folder of the file that it stands in; files that it names are looked for there first.
     pub folder: Arc<PathBuf>,
+}
+
+/// A task whose module is the value of a template.
+#[derive(Clone, Debug)]
+pub struct Late {
+    /// The template.
+    pub name: Text,
+    pub(crate) node: Node,
+    pub(crate) inherited: Settings,
+    pub(crate) folder: Arc<PathBuf>,
 }
 
 /// A module's arguments as written.

@@ -8,7 +8,7 @@ use crate::Map;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentProblem {
     /// The module has no such argument; `known` lists those it has.
-    #[error("module '{module}' has no argument '{name}'")]
+    #[error("Unsupported parameters for ({module}) module: {name}")]
     Unknown {
         /// The module.
         module: &'static str,
@@ -18,7 +18,7 @@ pub enum ArgumentProblem {
         known: Vec<&'static str>,
     },
     /// A required argument is not there.
-    #[error("module '{module}' needs the argument '{name}'")]
+    #[error("module '{module}': missing required arguments: {name}")]
     Missing {
         /// The module.
         module: &'static str,
@@ -195,10 +195,10 @@ impl Rule {
         let count = |names: &[&str]| names.iter().filter(|name| present.contains(name)).count();
         let count_sure = |names: &[&str]| names.iter().filter(|name| sure.contains(name)).count();
         match self {
-            Self::AtMostOne(names) if count_sure(names) > 1 => Some(format!("at most one of {} can be given", names.join(", "))),
-            Self::AtLeastOne(names) if count(names) == 0 => Some(format!("one of {} is needed", names.join(", "))),
+            Self::AtMostOne(names) if count_sure(names) > 1 => Some(format!("parameters are mutually exclusive: {}", names.join("|"))),
+            Self::AtLeastOne(names) if count(names) == 0 => Some(format!("one of the following is required: {}", names.join(", "))),
             Self::Together(names) if count_sure(names) != 0 && count(names) != names.len() => {
-                Some(format!("{} are needed together", names.join(", ")))
+                Some(format!("parameters are required together: {}", names.join(", ")))
             }
             _ => None,
         }

@@ -35,6 +35,7 @@ calls! {
     Alternatives(settings::Alternatives),
     Apt(packages::Apt),
     AptRepository(repositories::AptRepository),
+    Assemble(files::Assemble),
     AsyncStatus(facts::AsyncStatus),
     AuthorizedKey(keys::AuthorizedKey),
     Blockinfile(content::Blockinfile),

@@ -6,6 +6,7 @@ mod arguments;
 mod call;
 mod convert;
 mod digest;
+mod fragments;
 mod frame;
 mod mode;
 pub mod modules;
@@ -18,6 +19,7 @@ pub use arguments::{Argument, ArgumentProblem, ArgumentSpec, Arguments, Kind, Mo
 pub use call::{Call, MODULES, module_spec};
 pub use convert::{HostPath, Items};
 pub use digest::sha256;
+pub use fragments::joined;
 pub use frame::{Chunk, Decoder, Detached, Frame, FrameError, FromAgent, MAX_FRAME, Request, ToAgent, VERSION, encode};
 pub use mode::{FileAttributes, FileMode, ModeError};
 pub use options::Options;

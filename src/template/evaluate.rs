@@ -183,7 +183,14 @@ pub(crate) fn problem_of(error: &Error, compiled: &Compiled, root: Option<&Root>
     let problem = match root {
         Some(root) if about_undefined(error) => match undefined_name(error, compiled, root) {
             Named::Cause(problem) => problem,
-            Named::Path(path) => unknown_name(&path, &root.scope),
+            Named::Path(path) => {
+                let problem = unknown_name(&path, &root.scope);
+                // What looked for the name says how.
+                match error.detail().filter(|detail| detail.starts_with("No variable named")) {
+                    Some(detail) => Problem { message: format!("{}: {detail}", problem.message), ..problem },
+                    None => problem,
+                }
+            }
             Named::Unknown => Problem::new("a value that is used here is undefined"),
         },
         Some(root) if error.kind() == ErrorKind::UnknownFunction => {

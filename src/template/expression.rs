@@ -24,6 +24,14 @@ impl Expression {
         Ok(Self { source: source.into(), place: place.clone(), compiled })
     }
 
+    /// Compiles an expression that a value gave; one that is unsafe is refused.
+    ///
+    /// # Errors
+    /// As [`Self::parse_rendered`].
+    pub fn parse_given(value: &Value, place: &Place) -> Result<Self, Problem> {
+        if is_unsafe(value) { Err(untrusted(place)) } else { Self::parse_rendered(&value.to_string(), place) }
+    }
+
     /// Compiles an expression that a template gave. What it was made of may have come from a host, so that it may not look anything up.
     ///
     /// # Errors
@@ -61,6 +69,12 @@ impl Expression {
     pub fn variables(&self) -> Vec<String> {
         variables(&self.compiled)
     }
+}
+
+/// True for text that may not become an expression: it was written as `!unsafe`.
+#[must_use]
+pub fn is_unsafe(value: &Value) -> bool {
+    value.is_safe()
 }
 
 fn untrusted(place: &Place) -> Problem {
@@ -191,6 +205,8 @@ pub enum Condition {
     Expression(Expression),
     /// Text with braces that gives an expression or a boolean.
     Text(Text),
+    /// Text that may not be evaluated.
+    Unsafe(Arc<str>, Place),
 }
 
 impl Condition {
@@ -210,6 +226,9 @@ impl Condition {
         if value.kind() == minijinja::value::ValueKind::Bool {
             return Ok(Self::Always(value.is_true()));
         }
+        if node.tag.as_deref() == Some("!unsafe") || is_unsafe(value) {
+            return Ok(Self::Unsafe(text.as_str().into(), node.place.clone()));
+        }
         if Text::is_template(text) {
             return Text::parse(text, &node.place).map(Self::Text);
         }
@@ -223,11 +242,12 @@ impl Condition {
     pub fn holds(&self, scope: &Scope) -> Result<bool, Problem> {
         match self {
             Self::Always(holds) => Ok(*holds),
+            Self::Unsafe(_, place) => Err(untrusted(place)),
             Self::Expression(expression) => expression.evaluate(scope).map(|value| value.is_true()),
             Self::Text(text) => {
                 let value = text.evaluate(scope)?;
                 match value.as_str() {
-                    Some(_) if text.is_constant() => Err(untrusted(text.place())),
+                    Some(_) if text.is_constant() || is_unsafe(&value) => Err(untrusted(text.place())),
                     Some(written) if !written.trim().is_empty() => {
                         Expression::parse_rendered(written, text.place())?.evaluate(scope).map(|value| value.is_true())
                     }
@@ -244,6 +264,7 @@ impl Condition {
             Self::Always(holds) => holds.to_string(),
             Self::Expression(expression) => expression.source().to_owned(),
             Self::Text(text) => text.source().to_owned(),
+            Self::Unsafe(text, _) => text.to_string(),
         }
     }
 
@@ -251,7 +272,7 @@ impl Condition {
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         match self {
-            Self::Always(_) => Vec::new(),
+            Self::Always(_) | Self::Unsafe(..) => Vec::new(),
             Self::Expression(expression) => expression.variables(),
             Self::Text(text) => text.variables(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +50,20 @@ pub struct FileIdentity {
 
 /// Within this time of each other two states of a file may bear the same time.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Without `.` and `a/..`, as a person would write it.
+#[must_use]
+pub fn tidy(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => drop(result.pop()),
+            part => result.push(part),
+        }
+    }
+    if result.as_os_str().is_empty() { PathBuf::from(".") } else { result }
+}
 
 /// The disk itself.
 #[derive(Clone, Copy, Debug, Default)]

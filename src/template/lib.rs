@@ -25,8 +25,8 @@ mod value;
 mod vault;
 mod yaml;
 
-pub use expression::{Condition, Expression, Text};
-pub use files::{Disk, FileIdentity, Files, Opened, Overlay};
+pub use expression::{Condition, Expression, Text, is_unsafe};
+pub use files::{Disk, FileIdentity, Files, Opened, Overlay, tidy};
 pub use harmless::without_effects;
 pub use inspect::{Inspection, Malformed, Use, UseKind, is_known, known_names};
 pub use minijinja::Value;

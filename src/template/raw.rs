@@ -47,6 +47,10 @@ impl Raw {
             NodeKind::Scalar { text, value } if !literal && value.as_str().is_some() && Text::is_template(text) => {
                 Text::parse(text, &node.place).map(|text| Self::Text(Arc::new(text)))
             }
+            // The mark of what may not become an expression, whatever it comes through.
+            NodeKind::Scalar { value, .. } if literal && value.as_str().is_some() => {
+                Ok(Self::Value(Value::from_safe_string(value.to_string())))
+            }
             NodeKind::Scalar { value, .. } => Ok(Self::Value(value.clone())),
             NodeKind::Sequence(items) => {
                 items.iter().map(|item| Self::read(item, vault, literal)).collect::<Result<Vec<_>, _>>().map(Self::list)
@@ -80,6 +84,32 @@ impl Raw {
     /// A value that costs much to make and may not be asked for.
     pub fn late(make: impl FnOnce() -> Value + Send + 'static) -> Self {
         Self::Late(Arc::new(LazyLock::new(Box::new(make))))
+    }
+
+    /// The entries of a mapping; `None` for what is none as written.
+    pub(crate) fn entries(&self) -> Option<Vec<(Self, Self)>> {
+        match self {
+            Self::Map(entries) => Some(entries.to_vec()),
+            Self::Value(value) if value.kind() == crate::ValueKind::Map => {
+                let entry = |key: Value| Some((Self::Value(key.clone()), Self::Value(value.get_item(&key).ok()?)));
+                value.try_iter().ok()?.map(entry).collect()
+            }
+            _ => None,
+        }
+    }
+
+    /// A mapping with another one over it, key by key and as deep as both have mappings; `None` where one of them is none.
+    #[must_use]
+    pub fn merged_with(&self, above: &Self) -> Option<Self> {
+        let (mut entries, above) = (self.entries()?, above.entries()?);
+        for (key, value) in above {
+            let written = key.as_written();
+            match entries.iter_mut().find(|(known, _)| known.as_written() == written) {
+                Some((_, below)) => *below = below.merged_with(&value).unwrap_or(value),
+                None => entries.push((key, value)),
+            }
+        }
+        Some(Self::map(entries))
     }
 
     fn plain(&self) -> Option<Value> {

@@ -20,6 +20,8 @@ const LOOP: &str = "recursive loop detected";
 pub struct Language {
     pub(crate) environment: Environment<'static>,
     pub(crate) files: Arc<dyn Files>,
+    /// Mappings of one name are merged over all layers, not replaced.
+    merges: bool,
     pub(crate) templates: crate::template_file::Templates,
 }
 
@@ -33,9 +35,15 @@ impl Language {
     /// The language as Ansible has it. Lookups and includes read through `files`.
     #[must_use]
     pub fn new(files: Arc<dyn Files>) -> Arc<Self> {
+        Self::merging(files, false)
+    }
+
+    /// The same; where it `merges`, the mappings of one name are merged over all layers of variables (`hash_behaviour = merge`).
+    #[must_use]
+    pub fn merging(files: Arc<dyn Files>, merges: bool) -> Arc<Self> {
         let mut environment = environment();
         crate::template_file::install(&mut environment, &files);
-        Arc::new(Self { environment, files, templates: crate::template_file::Templates::default() })
+        Arc::new(Self { environment, files, merges, templates: crate::template_file::Templates::default() })
     }
 }
 
@@ -144,6 +152,18 @@ enum Content {
     /// Several at once, the lowest first.
     Vars(Vec<Arc<Vars>>),
     One(Box<str>, Value),
+    /// What holds where nothing says otherwise: it is seen, but nobody has said it.
+    Assumed(Arc<Vars>),
+}
+
+impl Content {
+    fn raw(&self, name: &str) -> Option<&Raw> {
+        match self {
+            Self::One(..) => None,
+            Self::Vars(layers) => layers.iter().rev().find_map(|vars| vars.get(name)),
+            Self::Assumed(vars) => vars.get(name),
+        }
+    }
 }
 
 impl fmt::Debug for Scope {
@@ -163,6 +183,22 @@ impl Scope {
     fn above(&self, content: Content) -> Self {
         let top = Some(Arc::new(Layer { content, below: self.top.clone() }));
         Self { language: self.language.clone(), search: self.search.clone(), top, rendered: Arc::default() }
+    }
+
+    /// The scope with values that are seen like others, though nobody has said them.
+    #[must_use]
+    pub fn assuming(&self, vars: Arc<Vars>) -> Self {
+        self.above(Content::Assumed(vars))
+    }
+
+    /// True when something defines the name that is not merely assumed.
+    #[must_use]
+    pub fn says(&self, name: &str) -> bool {
+        self.layers().any(|layer| match &layer.content {
+            Content::One(known, _) => **known == *name,
+            Content::Vars(layers) => layers.iter().any(|vars| vars.contains_key(name)),
+            Content::Assumed(_) => false,
+        })
     }
 
     /// The scope with one more layer above the others.
@@ -193,11 +229,16 @@ impl Scope {
     /// # Errors
     /// When rendering fails, with the trail of variables; a cycle is an error that names it.
     pub fn get(&self, name: &str) -> Result<Option<Value>, Problem> {
+        if self.language.merges
+            && let Some(raw) = self.merged(name)
+        {
+            return self.rendered(name, &raw).map(Some);
+        }
         for layer in self.layers() {
             match &layer.content {
                 Content::One(known, value) if **known == *name => return Ok(Some(value.clone())),
                 Content::One(..) => {}
-                Content::Vars(layers) => match layers.iter().rev().find_map(|vars| vars.get(name)) {
+                Content::Vars(_) | Content::Assumed(_) => match layer.content.raw(name) {
                     Some(Raw::Value(value)) => return Ok(Some(value.clone())),
                     Some(Raw::Late(value)) => return Ok(Some((***value).clone())),
                     Some(raw) => return self.rendered(name, raw).map(Some),
@@ -206,6 +247,30 @@ impl Scope {
             }
         }
         Ok((name == "vars").then(|| self.all_variables()))
+    }
+
+    /// The mappings that layers give a name, as one; `None` where fewer than two do so before something else hides the rest.
+    fn merged(&self, name: &str) -> Option<Raw> {
+        let mut found: Option<Raw> = None;
+        let mut several = false;
+        for layer in self.layers() {
+            let layers = match &layer.content {
+                Content::One(known, _) if **known == *name => break,
+                Content::One(..) | Content::Assumed(_) => continue,
+                Content::Vars(layers) => layers,
+            };
+            for raw in layers.iter().rev().filter_map(|vars| vars.get(name)) {
+                match &found {
+                    None if raw.entries().is_some() => found = Some(raw.clone()),
+                    None => return None,
+                    Some(above) => match raw.merged_with(above) {
+                        Some(merged) => (found, several) = (Some(merged), true),
+                        None => return found.filter(|_| several),
+                    },
+                }
+            }
+        }
+        found.filter(|_| several)
     }
 
     fn rendered(&self, name: &str, raw: &Raw) -> Result<Value, Problem> {
@@ -234,7 +299,7 @@ impl Scope {
     pub fn defines(&self, name: &str) -> bool {
         self.layers().any(|layer| match &layer.content {
             Content::One(known, _) => **known == *name,
-            Content::Vars(layers) => layers.iter().any(|vars| vars.contains_key(name)),
+            Content::Vars(_) | Content::Assumed(_) => layer.content.raw(name).is_some(),
         })
     }
 
@@ -246,6 +311,7 @@ impl Scope {
             match &layer.content {
                 Content::One(known, _) => drop(names.insert(&**known)),
                 Content::Vars(layers) => names.extend(layers.iter().flat_map(|vars| vars.keys()).map(String::as_str)),
+                Content::Assumed(vars) => names.extend(vars.keys().map(String::as_str)),
             }
         }
         names.into_iter().map(str::to_owned).collect()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::Environment;
@@ -11,7 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 
 use crate::compile::{Compiled, Includes, compile_file, intern};
 use crate::evaluate::run;
-use crate::{Files, Place, Problem, Scope, TemplateOptions};
+use crate::{Files, Place, Problem, Scope, TemplateOptions, tidy};
 
 /// What a compiled template depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -65,21 +65,8 @@ pub(crate) fn install(environment: &mut Environment<'static>, files: &Arc<dyn Fi
 
 /// Beside the including template first, then in the search path.
 fn find(scope: &Scope, name: &str, from: &str) -> Option<PathBuf> {
-    let beside = Path::new(from).parent().map(|folder| normal(&folder.join(name))).filter(|path| scope.files().is_file(path));
+    let beside = Path::new(from).parent().map(|folder| tidy(&folder.join(name))).filter(|path| scope.files().is_file(path));
     beside.or_else(|| scope.find_file(name, "templates"))
-}
-
-/// Without `.` and `a/..`.
-fn normal(path: &Path) -> PathBuf {
-    let mut result = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(result.components().next_back(), Some(Component::Normal(_))) => drop(result.pop()),
-            part => result.push(part),
-        }
-    }
-    result
 }
 
 pub(crate) fn syntax(options: &TemplateOptions) -> Result<SyntaxConfig, minijinja::Error> {

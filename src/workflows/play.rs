@@ -174,9 +174,20 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
             problems.extend(playbook.deferred.iter().cloned());
         }
     }
+    if wish.habits.refuse_duplicates {
+        let found = files.shelf().into_iter().flat_map(|shelf| shelf.take_duplicates());
+        problems.extend(found.map(|found| Problem::new(format!("Found duplicate mapping key '{}'", found.key)).at(&found.place)));
+    }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
     let opened = Arc::new(pgfleet_template::Opened::new(files, loader.vault().clone()));
-    let mut prepared = Prepared { inventory, playbook, loader, language: Language::new(opened), defaults: Arc::new(defaults), extra };
+    let mut prepared = Prepared {
+        inventory,
+        playbook,
+        loader,
+        language: Language::merging(opened, wish.habits.merge_mappings),
+        defaults: Arc::new(defaults),
+        extra,
+    };
     if prepared.inventory.members("postgresql").is_empty() {
         let extra = Arc::new(prepared.extra.clone());
         if let Some(list) = global_variable(&prepared.inventory, &prepared.language, &prepared.defaults, &extra, "postgresql_nodes")? {
@@ -226,7 +237,8 @@ pub(crate) fn read_inventory(
     let resolved =
         |source: &String| if source.contains(',') { source.clone() } else { wish.project.resolve(Path::new(source)).display().to_string() };
     let sources: Vec<String> = wish.inventories.iter().map(resolved).collect();
-    Inventory::load(files, &sources, playbook_folder, vault)
+    let load = if wish.habits.merge_mappings { Inventory::load_merging } else { Inventory::load };
+    load(files, &sources, playbook_folder, vault)
 }
 
 /// Reads the inventory alone, for listings.
@@ -355,7 +367,8 @@ fn fails_for_certain(playbook: &Playbook, inventory: &Inventory, wish: &Wish) ->
         let selection = pattern(play).map(|pattern| inventory.select(&pattern));
         selection.is_none_or(|selection| selection.is_ok_and(|selection| !selection.hosts.is_empty()) || inventory.hosts().next().is_none())
     };
-    !playbook.deferred.is_empty() && playbook.plays.iter().filter(has_hosts).any(|play| play.fails_for_certain(&wish.tags))
+    !playbook.deferred.is_empty()
+        && playbook.plays.iter().filter(has_hosts).any(|play| play.fails_for_certain(&wish.tags, wish.strictness == Strictness::Lenient))
 }
 
 /// Passwords and the like that came with `-e`.

@@ -43,7 +43,13 @@ fn read(source: &Source<'_>, path: &str, timeout: Duration) -> Value {
     };
     serde_json::from_str(&text)
         .ok()
-        .or_else(|| parse_ini(&text).map(Value::Object))
+        .or_else(|| {
+            let sections = parse_ini(&text)?;
+            // A lone percent sign means that a value stands there, and none does.
+            let is_bare = |value: &Value| value.as_str().is_some_and(|text| text.replace("%%", "").contains('%'));
+            let is_bad = sections.values().filter_map(Value::as_object).flat_map(Map::values).any(is_bare);
+            Some(if is_bad { json!(format!("error loading facts as ini - please check content: {path}")) } else { Value::Object(sections) })
+        })
         .unwrap_or_else(|| json!(format!("error loading facts as JSON or ini - please check content: {path}")))
 }
 

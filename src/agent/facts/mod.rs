@@ -7,6 +7,7 @@ mod local;
 mod mounts;
 mod network;
 mod platform;
+mod python;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -70,6 +71,7 @@ const GATHERERS: &[(&[&str], Gatherer)] = &[
     (&["cmdline", "min"], platform::command_line),
     (&["is_chroot", "loadavg", "min"], platform::surroundings),
     (&["ssh_pub_keys", "min"], platform::host_keys),
+    (&["python", "min"], python::gather),
     (&["dns", "min"], network::dns),
     (&["hardware", "processor", "memory", "devices", "uptime"], hardware::gather),
     (&["mounts", "hardware"], mounts::gather),
@@ -83,7 +85,6 @@ const OTHERS: &[&str] = &[
     "env",
     "date_time",
     "local",
-    "python",
     "caps",
     "system_capabilities",
     "facter",
@@ -174,16 +175,16 @@ impl Selection {
     }
 
     fn takes(&self, names: &[&str]) -> bool {
-        let in_list = |list: &[String]| list.iter().any(|name| names.contains(&name.as_str()));
-        let is_minimum = names.contains(&"min");
-        if in_list(&self.without) {
+        let own: Vec<&str> = names.iter().copied().filter(|name| *name != "min").collect();
+        let has = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
+        let is_asked_for = own.iter().any(|name| has(&self.with, name));
+        if own.iter().any(|name| has(&self.without, name)) {
             return false;
         }
-        if self.without.iter().any(|name| name == "all") {
-            return is_minimum || in_list(&self.with);
-        }
-        // The minimum comes with everything unless it is excluded.
-        is_minimum || self.with.iter().any(|name| name == "all") || in_list(&self.with)
+        // The minimum comes with everything unless it is excluded; what is asked for by its own name comes all the same.
+        let is_minimum = own.len() < names.len() && !has(&self.without, "min");
+        let is_everything = has(&self.with, "all") && !has(&self.without, "all") && own.len() == names.len();
+        is_asked_for || is_minimum || is_everything
     }
 }
 
@@ -210,6 +211,7 @@ mod tests {
             (&["!hardware"], false, true),
             (&["hardware", "!min"], true, false),
             (&["!all", "hardware"], true, true),
+            (&["!all", "!min", "dns"], false, true),
         ] {
             let subsets: Vec<String> = subsets.iter().map(|&subset| subset.to_owned()).collect();
             let selection = Selection::read(&subsets).expect("known subsets");

@@ -30,7 +30,14 @@ pub(crate) fn plan(arguments: &Command, context: &Context) -> Planned {
         stdin: input(arguments.stdin.as_deref(), arguments.stdin_add_newline),
         strip: arguments.strip_empty_ends,
     };
-    invocation.plan(arguments.creates.as_deref(), arguments.removes.as_deref(), context)
+    let plan = invocation.plan(arguments.creates.as_deref(), arguments.removes.as_deref(), context)?;
+    Ok(match &arguments.executable {
+        Some(_) => {
+            let warning = "'executable' is no longer supported by 'command' and is not used; 'shell' takes it";
+            plan.with("warnings", vec![warning])
+        }
+        None => plan,
+    })
 }
 
 /// A program to run as a task.

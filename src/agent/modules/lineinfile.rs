@@ -3,7 +3,7 @@
 use fancy_regex::Regex;
 use pgfleet_protocol::modules::content::{Lineinfile, Presence};
 
-use crate::module::{Context, Failure, Planned};
+use crate::module::{Context, Failure, Plan, Planned};
 use crate::python_regex::{self, Template};
 use crate::text_file::{self, TextFile, lines, without_end};
 
@@ -21,7 +21,7 @@ pub(crate) fn plan(arguments: &Lineinfile, context: &Context) -> Planned {
                 .said(message)
                 .with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes())
                 .plan(context)
-                .map(|plan| plan.with("backup", ""))
+                .map(|plan| warned(plan.with("backup", ""), arguments))
         }
         Presence::Absent => {
             if file.before.is_none() {
@@ -34,9 +34,23 @@ pub(crate) fn plan(arguments: &Lineinfile, context: &Context) -> Planned {
                 .said(message)
                 .with_options(arguments.backup, arguments.validate.as_deref(), arguments.attributes())
                 .plan(context);
-            planned.map(|plan| plan.with("found", found).with("backup", ""))
+            planned.map(|plan| warned(plan.with("found", found).with("backup", ""), arguments))
         }
     }
+}
+
+/// Says that an expression which every line has may not be meant so.
+fn warned(plan: Plan, arguments: &Lineinfile) -> Plan {
+    let (what, instead) = match (arguments.regexp.as_deref(), arguments.search_string.as_deref()) {
+        (Some(""), _) => ("regular expression", "If this is desired, use '^' to match every line in the file and avoid this warning."),
+        (_, Some("")) => ("search string", ""),
+        _ => return plan,
+    };
+    let warning = format!(
+        "The {what} is an empty string, which will match every line in the file. This may have unintended consequences, \
+         such as replacing the last line in the file rather than appending. {instead}"
+    );
+    plan.with("warnings", vec![warning.trim_end().to_owned()])
 }
 
 /// Where a new line goes when nothing is to be replaced.

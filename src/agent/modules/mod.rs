@@ -7,6 +7,7 @@ use crate::module::{Context, Planned};
 mod alternatives;
 mod apt;
 mod apt_repository;
+mod assemble;
 mod async_status;
 mod authorized_key;
 mod blockinfile;
@@ -67,6 +68,7 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::Alternatives(arguments) => alternatives::plan(arguments, context),
         Call::Apt(arguments) => apt::plan(arguments, context),
         Call::AptRepository(arguments) => apt_repository::plan(arguments, context),
+        Call::Assemble(arguments) => assemble::plan(arguments, context),
         Call::AsyncStatus(arguments) => async_status::plan(arguments, context),
         Call::AuthorizedKey(arguments) => authorized_key::plan(arguments, context),
         Call::Blockinfile(arguments) => blockinfile::plan(arguments, context),

@@ -200,7 +200,7 @@ fn no_failure_ends_the_conversation() {
     let mut controller = Controller::greeted();
     assert!(controller.call("teleport", json!({})).message.contains("no module 'teleport'"));
     assert!(controller.call("ping", json!({"data": "crash"})).is_failed());
-    assert!(controller.call("file", json!({"state": "directory"})).message.contains("needs the argument 'path'"));
+    assert!(controller.call("file", json!({"state": "directory"})).message.contains("missing required arguments: path"));
     let missing = controller.call("command", json!({"argv": ["/no/such/program"]}));
     assert_eq!((missing.status, missing.data["rc"].as_i64()), (Status::Failed, Some(2)), "{missing:?}");
     let shell = controller.call("shell", json!({"_raw_params": "echo $GREETING; cat; exit 4", "stdin": "in"}));

@@ -153,9 +153,9 @@ fn tell(stop: &Stop) -> Code {
 fn code_of(finished: &Finished) -> Code {
     if finished.interrupted {
         Code::Interrupted
-    } else if finished.recap.unreachable_hosts().next().is_some() {
+    } else if finished.unreachable_hosts().next().is_some() {
         Code::Unreachable
-    } else if finished.recap.failed_hosts().next().is_some() {
+    } else if finished.failed_hosts().next().is_some() {
         Code::Failed
     } else {
         Code::Done

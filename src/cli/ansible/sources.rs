@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgfleet_inventory::Inventory;
+use pgfleet_inventory::{Inventory, expand_list};
 use pgfleet_template::{Disk, Problem, Vault};
 
 use super::config::Config;
@@ -22,8 +22,20 @@ pub(super) fn readable(given: &Given, config: &Config, vault: &Arc<Vault>) -> Re
         ([], Some(text)) => vec![text.to_owned()],
         (given, _) => given.to_vec(),
     };
+    // The plugin for ranges in lists is one that has to be asked for.
+    let ranges = config.text("enable_plugins").is_some_and(|plugins| plugins.contains("advanced_host_list"));
     let mut readable = Vec::new();
     for source in &sources {
+        let expanded = (ranges && source.contains(',')).then(|| expand_list(source)).transpose();
+        let expanded = match expanded {
+            Ok(expanded) => expanded,
+            Err(message) => {
+                screen::note(&format!("[WARNING]: Failed to parse inventory with 'advanced_host_list' plugin: {message}"));
+                pass_over(source, &[]);
+                continue;
+            }
+        };
+        let source = expanded.as_ref().unwrap_or(source);
         match Inventory::load(&Disk, std::slice::from_ref(source), None, vault) {
             Ok(_) => readable.push(source.clone()),
             Err(problems) if config.flag("any_unparsed_is_failed", false) => return Err(failed(source, &problems)),

@@ -67,7 +67,7 @@ fn all_problems_of_a_yaml_file_are_told() {
         &[
             "3:5 host range [1] must be begin:end",
             "4:8 variables are a mapping, not a number",
-            "5:5 a host's name is text; write it in quotes",
+            "5:5 Host pattern 7 must be a string",
             "6:12 malformed template",
             "8:29 ansible_group_priority is a whole number, not 'high'",
             "10:10 'hosts' of group 'web' is a mapping of names, not a list | write each name with a colon",

@@ -135,3 +135,61 @@ fn patterns_meet_files_regular_expressions_and_ipv6() {
         assert_eq!(found, expect, "{pattern}");
     }
 }
+
+#[test]
+fn groups_are_made_of_what_hosts_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = write(
+        folder.path(),
+        "hosts.yml",
+        "web: {hosts: {a: {tags: {os: x, zone: ''}, roles: [db, ''], n: 1}, b: {os: ''}}, vars: {v: 2}}\n",
+    );
+    write(folder.path(), "group_vars/web.yml", "beside: 1\n");
+    let made = "plugin: ansible.builtin.constructed
+compose: {twice: v * 2, never: nowhere + 1, late: twice + 1}
+groups: {small: n is defined and n < 2, with_file: beside is defined, first: inventory_hostname == 'a'}
+keyed_groups:
+  - {key: tags, prefix: tag, parent_group: tagged}
+  - {key: tags, prefix: plain, trailing_separator: false}
+  - {key: roles, prefix: role, default_value: none_at_all}
+  - {key: os, separator: '', default_value: linux}
+";
+    let plain = write(folder.path(), "made.yml", made);
+    let inventory = load(&[hosts.clone(), plain]);
+    let expect = ["first", "plain_os_x", "plain_zone", "role_db", "role_none_at_all", "small", "tag_os_x", "tag_zone_", "tagged", "web"];
+    assert_eq!(inventory.groups_of("a"), expect);
+    assert_eq!(inventory.groups_of("b"), ["linux", "web"]);
+    assert_eq!(inventory.host_variables_as_written("b"), json!({"beside": 1, "os": "", "twice": 4, "v": 2}));
+    let with_files = write(folder.path(), "with.yml", &format!("{made}use_vars_plugins: true\n"));
+    assert!(load(&[hosts.clone(), with_files]).groups_of("b").contains(&"with_file"));
+    let strict = write(folder.path(), "strict.yml", &format!("{made}strict: true\n"));
+    let problems = Inventory::load(&Disk, &[hosts, strict], None, &Arc::new(Vault::none())).expect_err("it is strict");
+    assert!(problems[0].to_string().contains("'nowhere' is undefined, while setting 'never' for host 'a'"), "{problems:?}");
+}
+
+#[test]
+fn hosts_are_made_of_layers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = "plugin: generator
+hosts:
+  name: '{{ kind }}_{{ zone }}'
+  parents:
+    - name: '{{ kind }}'
+      vars: {kind: '{{ kind }}', later: ['{{ unknown_yet }}']}
+      parents: [{name: everything}]
+layers: {kind: [web, db], zone: [1, 2]}
+";
+    let inventory = load(&[write(folder.path(), "made.yml", source)]);
+    assert_eq!(names(inventory.hosts().map(|host| &host.name)), ["web_1", "web_2", "db_1", "db_2"]);
+    assert_eq!(inventory.groups_of("web_2"), ["everything", "web"]);
+    assert_eq!(inventory.host_variables_as_written("db_1"), json!({"kind": "db", "later": ["{{ unknown_yet }}"]}));
+    let nameless = write(folder.path(), "nameless.yml", "plugin: generator\nhosts: {name: h, parents: [{}]}\nlayers: {a: [1]}\n");
+    let problems = Inventory::load(&Disk, &[nameless], None, &Arc::new(Vault::none())).expect_err("it has no name");
+    assert!(problems[0].to_string().contains("Element h has a parent with no name."), "{problems:?}");
+}
+
+#[test]
+fn ranges_of_lists_are_written_out() {
+    assert_eq!(pgfleet_inventory::expand_list("a,b[1:3],").as_deref(), Ok("a,b1,b2,b3,"));
+    assert!(pgfleet_inventory::expand_list("b[1:j],").is_err());
+}

@@ -56,6 +56,11 @@ impl Reading<'_> {
     /// What a play, block, task or import says itself.
     pub(super) fn settings(&mut self, node: &Node) -> Settings {
         self.refuse_wrong_literals(node);
+        self.own_settings(node)
+    }
+
+    /// The same where somebody else has looked at the values.
+    pub(super) fn own_settings(&mut self, node: &Node) -> Settings {
         let vars = node.get("vars").filter(|vars| !vars.is_null()).and_then(|vars| {
             let vars = Raw::vars_from_node(vars, &self.loader.vault);
             self.keep(vars)

@@ -19,6 +19,8 @@ const FLAGS: [&str; 11] = [
 ];
 const NUMBERS: [&str; 7] = ["delay", "gather_timeout", "max_fail_percentage", "port", "retries", "throttle", "timeout"];
 const TEXTS: [&str; 5] = ["become_method", "become_user", "connection", "delegate_to", "remote_user"];
+/// What a switch takes.
+const FLAG: &str = "true or false";
 /// What Ansible takes for true or false, in any case.
 const FLAG_WORDS: [&str; 14] = ["true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0", "1.0", "0.0"];
 
@@ -30,7 +32,11 @@ impl Reading<'_> {
             let is_template = value.as_text().is_some_and(Text::is_template);
             let Some(wanted) = wanted(name, value).filter(|_| !is_template && !value.is_null()) else { continue };
             let written = value.scalar_text().map_or_else(|| value.kind_name().to_owned(), |text| format!("'{text}'"));
-            let problem = value.problem(format!("'{name}' takes {wanted}, not {written}"));
+            let message = match wanted {
+                FLAG => format!("'{name}' takes {wanted}: The value {written} could not be converted to 'bool'."),
+                _ => format!("'{name}' takes {wanted}, not {written}"),
+            };
+            let problem = value.problem(message);
             self.problem(problem);
         }
     }
@@ -42,7 +48,7 @@ fn wanted(name: &str, value: &Node) -> Option<&'static str> {
     match name {
         _ if FLAGS.contains(&name) => {
             let fits = text.is_some_and(|text| FLAG_WORDS.contains(&text.to_ascii_lowercase().as_str()));
-            (!fits).then_some("true or false")
+            (!fits).then_some(FLAG)
         }
         _ if NUMBERS.contains(&name) => {
             let fits = text.is_some_and(|text| text.trim().parse::<f64>().is_ok_and(f64::is_finite));

@@ -14,6 +14,7 @@ mod task;
 
 pub use arguments::misfit;
 pub use search::{FoundRole, RoleSearch};
+pub use task::first_word;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

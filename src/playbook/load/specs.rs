@@ -30,6 +30,14 @@ impl Reading<'_> {
             None => Raw::map(Vec::new()),
         };
         let place = spec.place.clone();
+        let folder = std::path::absolute(&role.origin.path).unwrap_or_else(|_| role.origin.path.clone());
+        let about = [
+            ("argument_spec_name", entry.to_owned()),
+            ("name", role.origin.short.clone()),
+            ("path", folder.display().to_string()),
+            ("type", "role".to_owned()),
+        ];
+        let about = about.into_iter().map(|(name, text)| (Raw::from(Value::from(name)), Raw::from(Value::from(text)))).collect();
         let mut settings = settings.clone();
         settings.tags.push("always".to_owned());
         Some(Step::Task(Arc::new(Task {
@@ -38,7 +46,10 @@ impl Reading<'_> {
             kind,
             module,
             module_name: "ansible.builtin.validate_argument_spec".to_owned(),
-            arguments: Arguments::Named(IndexMap::from([("argument_spec".to_owned(), (place, options))])),
+            arguments: Arguments::Named(IndexMap::from([
+                ("argument_spec".to_owned(), (place.clone(), options)),
+                ("validate_args_context".to_owned(), (place, Raw::map(about))),
+            ])),
             settings,
             repeat: None,
             until: None,
@@ -49,6 +60,7 @@ impl Reading<'_> {
             changed_when: None,
             failed_when: None,
             refused: None,
+            late: None,
             included: None,
             folder: Arc::new(role.origin.path.join("tasks")),
         })))

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgfleet_template::{Node, Problem, Raw, Text, Value};
+use pgfleet_template::{Node, NodeKind, Problem, Raw, Text, Value};
 
-use super::Reading;
 use super::arguments::Written;
+use super::{Loader, Reading};
 use crate::catalog::{Engine, UNKNOWN, lookup_module, module_names, short_name};
 use crate::keywords::{BLOCK, OF_INCLUDES, SHARED, TASK};
 use crate::split::{BESIDE_COMMANDS, parse_pairs};
-use crate::{Arguments, Block, Kind, Repeat, Role, Settings, Step, Task};
+use crate::{Arguments, Block, Kind, Late, Play, Repeat, Role, Settings, Step, Task};
 
 impl Reading<'_> {
     pub(super) fn steps(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
@@ -63,7 +63,9 @@ impl Reading<'_> {
     fn task(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
         let before = self.problems.len();
         let Some((name, name_node, value)) = self.module_of(node) else { return Vec::new() };
+        let late = Text::is_template(&name).then(|| self.keep(Text::parse(&name, &name_node.place))).flatten();
         let (kind, module) = match lookup_module(&name) {
+            _ if late.is_some() => (Kind::Host, UNKNOWN),
             Ok(found) => found,
             Err((message, suggestion)) => {
                 let problem = name_node.problem(message);
@@ -77,11 +79,12 @@ impl Reading<'_> {
         let written = Written { task: node, name: &name_node, value: value.as_ref() };
         let nearest = self.module_defaults(node).get(module.name).cloned();
         let defaults = nearest.or_else(|| inherited.module_defaults.get(module.name).cloned()).unwrap_or_default();
-        let arguments = self.arguments(&written, kind, &module, &defaults);
+        let arguments = if late.is_some() { None } else { self.arguments(&written, kind, &module, &defaults) };
         let repeat = self.repeat(node);
+        self.refuse_wrong_literals(node);
         // What is wrong with the module and its arguments matters only where the task would run.
         let refused = self.set_aside(before);
-        let mut own = self.settings(node);
+        let mut own = self.own_settings(node);
         self.render_tags(&mut own, inherited, &node.place);
         if node.get("local_action").is_some() {
             own.delegate_to.get_or_insert_with(|| Raw::from(Value::from("localhost")));
@@ -103,6 +106,7 @@ impl Reading<'_> {
             }
             Arc::new(included)
         });
+        let late = late.map(|name| Arc::new(Late { name, node: node.clone(), inherited: inherited.clone(), folder: folder.clone() }));
         let settings = inherited.around(own);
         if let Kind::Engine(action @ (Engine::ImportTasks | Engine::ImportRole)) = kind {
             let Some(Arguments::Named(arguments)) = arguments else {
@@ -132,6 +136,7 @@ impl Reading<'_> {
             included,
             folder: folder.clone(),
             refused,
+            late,
             arguments: arguments.unwrap_or_else(|| Arguments::Named(indexmap::IndexMap::new())),
         };
         vec![Step::Task(Arc::new(task))]
@@ -214,9 +219,8 @@ impl Reading<'_> {
     /// `action: module arguments` or `action: {module: name, ...}`, whose name may have arguments behind it, too.
     fn old_action(&mut self, key: &Node, value: &Node) -> Option<(String, Node, Option<Node>)> {
         let line = |text: &str| {
-            let text = text.trim();
-            let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-            (name.to_owned(), rest.trim_start().to_owned())
+            let (name, rest) = first_word(text);
+            (name.to_owned(), rest.to_owned())
         };
         let scalar = |text: &str| Node {
             place: value.place.clone(),
@@ -288,6 +292,58 @@ impl Reading<'_> {
                 self.problem(problem);
                 None
             }
+        }
+    }
+}
+
+/// The name of a module, which may be a template, and what stands behind it.
+#[must_use]
+pub fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let code = if text.starts_with("{{") { text.find("}}").map_or(0, |end| end + 2) } else { 0 };
+    let end = text[code..].find(char::is_whitespace).map_or(text.len(), |end| code + end);
+    (&text[..end], text[end..].trim_start())
+}
+
+/// A task's node with the module's name in the place of the template that gave it.
+fn with_module(node: &Node, name: &str) -> Node {
+    let renamed = |value: &Node| -> Node {
+        let Some(text) = value.as_text() else { return value.clone() };
+        let text = format!("{name} {}", first_word(text).1);
+        Node { kind: NodeKind::Scalar { value: Value::from(text.as_str()), text }, ..value.clone() }
+    };
+    let entries = node.mapping().unwrap_or_default().iter().map(|(key, value)| {
+        let is_action = matches!(key.scalar_text(), Some("action" | "local_action"));
+        let value = match value.mapping() {
+            _ if !is_action => value.clone(),
+            None => renamed(value),
+            Some(entries) => {
+                let is_module = |key: &Node| key.scalar_text() == Some("module");
+                let inner = entries.iter().map(|(key, value)| (key.clone(), if is_module(key) { renamed(value) } else { value.clone() }));
+                Node { kind: NodeKind::Mapping(inner.collect()), ..value.clone() }
+            }
+        };
+        (key.clone(), value)
+    });
+    Node { kind: NodeKind::Mapping(entries.collect()), ..node.clone() }
+}
+
+impl Loader {
+    /// The task of a module whose name was a template, now that the name is known.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place.
+    pub fn named(&self, late: &Late, name: &str, play: &Play) -> Result<Arc<Task>, Vec<Problem>> {
+        let mut reading = Reading::within(self, play);
+        let steps = reading.task(&with_module(&late.node, name), &late.inherited, &late.folder);
+        match (reading.finish(steps)?.into_iter().next(), lookup_module(name)) {
+            (Some(Step::Task(task)), Ok((kind, _)))
+                if !matches!(kind, Kind::Engine(Engine::IncludeTasks | Engine::IncludeRole | Engine::Meta)) =>
+            {
+                Ok(task)
+            }
+            (Some(Step::Task(task)), Err(_)) => Ok(task),
+            _ => Err(vec![Problem::new(format!("'{name}' cannot be the value of a template: it must be written")).at(&late.node.place)]),
         }
     }
 }

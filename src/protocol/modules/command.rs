@@ -24,6 +24,8 @@ arguments! {
         strip_empty_ends: bool = true;
         /// Expand `$VARIABLES` in the arguments.
         expand_argument_vars: bool = true;
+        /// Without a shell it means nothing; a warning says so.
+        executable: Option<HostPath>;
     }
     rules [Rule::AtMostOne(&["_raw_params", "argv"]), Rule::AtLeastOne(&["_raw_params", "argv"])]
 }

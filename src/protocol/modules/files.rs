@@ -55,6 +55,36 @@ arguments! {
 }
 
 arguments! {
+    /// Makes one file of the files of a folder, in the order of their names.
+    pub struct Assemble = "assemble" {
+        /// The folder: of the host, or of the controller without `remote_src`.
+        src: HostPath;
+        /// The file to make.
+        dest: HostPath;
+        /// `src` is on the host.
+        remote_src: bool = true;
+        /// Stands between the fragments.
+        delimiter: Option<String>;
+        /// Python regular expression: only files whose name has it.
+        regexp: Option<String>;
+        /// Leave out files whose name begins with a dot.
+        ignore_hidden: bool = false;
+        /// Keep a copy of what is replaced.
+        backup: bool = false;
+        /// Command that must accept the new file, `%s` in it.
+        validate: Option<String>;
+        /// Open what a vault holds, on the controller.
+        decrypt: bool = true;
+        /// Owner.
+        owner: Option<String>;
+        /// Group.
+        group: Option<String>;
+        /// Permissions.
+        mode: Option<FileMode>;
+    }
+}
+
+arguments! {
     /// Writes a file: text, a file of the controller, or a file of the host.
     pub struct Copy = "copy" {
         /// Where to.
@@ -143,4 +173,4 @@ arguments! {
     }
 }
 
-file_attributes!(File, Copy);
+file_attributes!(Assemble, File, Copy);

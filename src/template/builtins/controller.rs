@@ -60,7 +60,11 @@ pub(crate) fn setting(name: &str, call: &Arguments) -> Result<Option<Value>, Err
     Ok(Some(match name {
         "DEFAULT_FORKS" => Value::from(5),
         "DEFAULT_TIMEOUT" => Value::from(10),
-        "DEFAULT_BECOME" | "HOST_KEY_CHECKING_DISABLED" | "RETRY_FILES_ENABLED" | "DEFAULT_KEEP_REMOTE_FILES" => Value::from(false),
+        "ALLOW_BROKEN_CONDITIONALS"
+        | "DEFAULT_BECOME"
+        | "HOST_KEY_CHECKING_DISABLED"
+        | "RETRY_FILES_ENABLED"
+        | "DEFAULT_KEEP_REMOTE_FILES" => Value::from(false),
         "HOST_KEY_CHECKING" => Value::from(true),
         "DEFAULT_BECOME_METHOD" => Value::from("sudo"),
         "DEFAULT_BECOME_USER" => Value::from("root"),

@@ -162,6 +162,11 @@ fn add(left: &Value, right: &Value) -> Result<Value, Error> {
 fn unique(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, case_sensitive, attribute] = call.bind(["a", "case_sensitive", "attribute"])?;
     let items = items_of(&value.required()?)?;
+    // What has no hash is compared one by one, which knows neither case nor attributes.
+    let asks = case_sensitive.value().is_some() && attribute.some().is_none();
+    if asks && items.iter().any(|item| python::is_mapping(item) || python::is_sequence(item) && item.as_str().is_none()) {
+        return Err(fail("mappings and lists have no case: 'unique' cannot fall back to comparing them with 'case_sensitive'"));
+    }
     let keys = keys_of(&items, &attribute, case_sensitive.flag(false))?;
     let mut seen = std::collections::HashSet::new();
     Ok(keys.into_iter().zip(items).filter_map(|(key, item)| seen.insert(key).then_some(item)).collect())

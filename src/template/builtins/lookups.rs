@@ -100,17 +100,23 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
         "file" => terms.iter().map(|term| file(state, &text(term), call)).collect(),
         "unvault" => terms.iter().map(|term| content_of(state, &text(term)).map(Value::from)).collect(),
         "csvfile" => {
-            let rows = terms.iter().map(|term| {
-                let term = Term::read(term, call);
-                term.check_key()?;
-                tables::csv(&term, &content_of(state, &term.option("file", "ansible.csv"))?)
+            let nothing = [Value::from("")];
+            let rows = if terms.is_empty() { &nothing[..] } else { terms }.iter().map(|term| {
+                let term = Term::read(term, call, tables::OF_CSV)?;
+                term.check_key("Search key is required but was not found")?;
+                tables::csv(&term, &table_of(state, &term.option("file", "ansible.csv"), &term)?)
             });
-            Ok(rows.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+            let found = rows.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten();
+            found
+                .map(|value| if python::is_sequence(&value) && value.as_str().is_none() { items_of(&value) } else { Ok(vec![value]) })
+                .collect::<Result<Vec<_>, _>>()
+                .map(|values| values.concat())
         }
         "ini" => {
             let values = terms.iter().map(|term| {
-                let term = Term::read(term, call);
-                tables::ini(&term, &content_of(state, &term.option("file", "ansible.ini"))?)
+                let term = Term::read(term, call, tables::OF_INI)?;
+                term.check_key("No key to look up was provided as first term within string inline options")?;
+                tables::ini(&term, &table_of(state, &term.option("file", "ansible.ini"), &term)?)
             });
             Ok(values.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
         }
@@ -241,15 +247,26 @@ fn find(state: &State<'_, '_>, name: &str, folder: &str) -> Option<PathBuf> {
     }
 }
 
+fn bytes_of(state: &State<'_, '_>, path: &Path) -> Result<Vec<u8>, Error> {
+    with_files(state, |files| files.read(path)).map_err(|error| fail(format!("Unable to access the file '{}': {error}", path.display())))
+}
+
 fn read(state: &State<'_, '_>, path: &Path) -> Result<String, Error> {
-    let bytes = with_files(state, |files| files.read(path))
-        .map_err(|error| fail(format!("Unable to access the file '{}': {error}", path.display())))?;
+    let bytes = bytes_of(state, path)?;
     String::from_utf8(bytes).map_err(|_| fail(format!("the file '{}' is not UTF-8 text", path.display())))
 }
 
+fn found(state: &State<'_, '_>, name: &str) -> Result<PathBuf, Error> {
+    find(state, name, "files").ok_or_else(|| fail(format!("Unable to access the file '{name}': No such file or directory")))
+}
+
 fn content_of(state: &State<'_, '_>, name: &str) -> Result<String, Error> {
-    let path = find(state, name, "files").ok_or_else(|| fail(format!("Unable to access the file '{name}': file not found")))?;
-    read(state, &path)
+    read(state, &found(state, name)?)
+}
+
+/// A table in the encoding that its term names.
+fn table_of(state: &State<'_, '_>, name: &str, term: &Term<'_>) -> Result<String, Error> {
+    tables::decode(bytes_of(state, &found(state, name)?)?, &term.option("encoding", "utf-8"), name)
 }
 
 fn file(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Error> {
@@ -280,6 +297,10 @@ fn candidates(term: &Value, call: &Arguments, names: &mut Vec<String>) -> Result
     };
     if python::is_sequence(term) {
         return items_of(term)?.iter().try_for_each(|item| candidates(item, call, names));
+    }
+    if !python::is_mapping(term) && !term.is_undefined() && term.as_str().is_none() {
+        let found = python::type_name(term);
+        return Err(fail(format!("Invalid term supplied. A string, dict or list is required, not '{found}').")));
     }
     let files = if python::is_mapping(term) { option("files")? } else { Some(defined(term)?) };
     let folders = split(option("paths")?, &[',', ':', ';'])?;
@@ -344,8 +365,19 @@ fn template(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value
     for (key, value) in variables.map_or_else(|| Ok(Vec::new()), |variables| pairs_of(&variables))? {
         scope = scope.with(&text(&key), value);
     }
-    let rendered = scope.render(&path.to_string_lossy(), &source, &options);
-    rendered.map(Value::from).map_err(crate::evaluate::into_error)
+    let rendered = scope.render(&path.to_string_lossy(), &source, &options).map_err(crate::evaluate::into_error)?;
+    // A template that is nothing but comments gives nothing at all.
+    Ok(if is_comment(&source, &options) { Value::from(()) } else { Value::from(rendered) })
+}
+
+/// True for a source that has comments, and nothing else.
+fn is_comment(source: &str, options: &crate::TemplateOptions) -> bool {
+    let [open, close] = &options.delimiters.comment;
+    let mut rest = source;
+    while let Some((_, after)) = rest.strip_prefix(open.as_str()).and_then(|inner| inner.split_once(close.as_str())) {
+        rest = after.strip_prefix('\n').filter(|_| options.trim_blocks).unwrap_or(after);
+    }
+    rest.is_empty() && !source.is_empty()
 }
 
 fn shell(state: &State<'_, '_>, command: &str) -> Result<String, Error> {
@@ -372,14 +404,28 @@ fn lines(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, Error> {
 }
 
 fn subelements(terms: &[Value]) -> Result<Vec<Value>, Error> {
-    let [elements, path, flags @ ..] = terms else {
-        return Err(fail("subelements lookup expects a list of two or three items"));
+    let misfit = |more: &str| fail(format!("subelements lookup expects a list of two or three items, {more}"));
+    let ([elements, path] | [elements, path, _]) = terms else { return Err(misfit("")) };
+    let is_list = python::is_sequence(elements) && elements.as_str().is_none();
+    let Some(path) = path.as_str().filter(|_| is_list || python::is_mapping(elements)) else {
+        return Err(misfit("first a dict or a list, second a string pointing to the subkey"));
     };
-    let skip_missing = match flags.first() {
+    let skip_missing = match terms.get(2) {
         Some(flags) if python::is_mapping(flags) => python::truth(&python::get(flags, &Value::from("skip_missing"))?),
-        _ => false,
+        Some(_) => return Err(misfit("the optional third item must be a dict with flags ('skip_missing',)")),
+        None => false,
     };
-    let path: Vec<Value> = python::expect_str(path, "subelements")?.split('.').map(Value::from).collect();
+    // What a skipped task registered has nothing below it, and neither has a skipped item.
+    let is_skipped = |value: &Value| python::is_mapping(value) && python::get(value, &"skipped".into()).is_ok_and(|it| python::truth(&it));
+    if is_skipped(elements) {
+        return Ok(Vec::new());
+    }
+    let all: Vec<Value> = match is_list {
+        true => items_of(elements)?,
+        false => pairs_of(elements)?.into_iter().map(|(_, value)| value).collect(),
+    };
+    let elements = &list(all.into_iter().filter(|item| !is_skipped(item)).collect());
+    let path: Vec<Value> = path.split('.').map(Value::from).collect();
     // The elements come without the list that they were paired with.
     let pair = |row: Vec<Value>| match row.as_slice() {
         [element, below] => Ok(tuple(vec![without(element, &path)?, below.clone()])),

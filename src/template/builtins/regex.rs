@@ -40,7 +40,11 @@ pub(crate) fn compile(pattern: &str, flags: Flags) -> Result<Regex, Error> {
     let body = translate(pattern, flags.multi_line);
     let body = if switches.is_empty() { format!("(?:{body})") } else { format!("(?{switches}:{body})") };
     let source = if flags.anchored { format!("\\A{body}") } else { body };
-    let regex = Regex::new(&source).map_err(|error| fail(format!("invalid regular expression '{pattern}': {error}")))?;
+    let regex = Regex::new(&source).map_err(|error| {
+        let reason = error.to_string();
+        let reason = if reason.contains("Target of repeat operator is invalid") { "nothing to repeat" } else { reason.as_str() };
+        fail(format!("invalid regular expression '{pattern}': {reason}"))
+    })?;
     COMPILED.with_borrow_mut(|compiled| {
         if compiled.len() > 500 {
             compiled.clear();

@@ -19,7 +19,8 @@ struct Sequence {
 /// The formatted numbers of all terms.
 pub(crate) fn generate(terms: &[Value], call: &Arguments) -> Result<Vec<Value>, Error> {
     let empty = [Value::from("")];
-    let terms = if terms.is_empty() { &empty } else { terms };
+    // All may be said by keywords; without any there is nothing to count.
+    let terms = if terms.is_empty() && !call.named.is_empty() { &empty } else { terms };
     let mut items = Vec::new();
     for term in terms {
         let mut sequence = Sequence { start: 1, end: None, count: None, stride: 1, format: "%d".to_owned() };

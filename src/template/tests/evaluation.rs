@@ -359,3 +359,66 @@ fn template_files_have_their_own_rules() {
     let windows = TemplateOptions { newline_sequence: "\r\n".into(), ..default };
     assert_eq!(render("a\nb\n", &windows).as_deref(), Ok("a\r\nb\r\n"));
 }
+
+#[test]
+fn tables_are_looked_up_as_python_reads_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("t.csv"), "a b,1\na,2\n").expect("written");
+    std::fs::write(folder.path().join("t.ini"), b"[s]\nhome=/h\nsub=%(home)s/x\nbare\n[l]\nname=\xe9t\xe9\n[d]\nk=1\nK=2\n")
+        .expect("written");
+    std::fs::write(folder.path().join("u.ini"), "[s]\nhome=/h\nsub=%(home)s/x\n").expect("written");
+    std::fs::write(folder.path().join("none.j2"), "{# nothing #}\n").expect("written");
+    let scope = Scope::new(&Language::new(Arc::new(Disk)), vec![folder.path().to_owned()]).over(vars(VARS));
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("lookup('csvfile', 'a b', file='t.csv', delimiter=',')", r#""1""#),
+        ("lookup('csvfile', 'none', file='t.csv', delimiter=',', default=['x', 'y'])", r#""x,y""#),
+        ("lookup('csvfile', file='t.csv')", "error: Search key is required but was not found"),
+        ("lookup('csvfile', 'a file=t.csv other=1')", "error: other is not a valid option"),
+        ("lookup('ini', 'sub', section='s', file='u.ini')", r#""/h/x""#),
+        ("lookup('ini', 'sub', section='s', file='u.ini', interpolation=false)", r#""%(home)s/x""#),
+        ("lookup('ini', 'x', section='t', file='u.ini', default=1)", "error: No section 't' in u.ini"),
+        (
+            "lookup('ini', 'name', section='l', file='t.ini', encoding='iso-8859-1')",
+            "error: t.ini: the key 'bare' has no value; 'allow_no_value' permits that",
+        ),
+        (
+            "lookup('ini', 'name', section='l', file='t.ini', encoding='latin1', allow_no_value=true)",
+            "error: Duplicate option in 't.ini': option 'K' in section 'd' already exists",
+        ),
+        ("lookup('ini', 'name', section='l', file='t.ini', encoding='latin1', allow_no_value=true, case_sensitive=true)", r#""été""#),
+        ("lookup('ini', 'bare', section='s', file='t.ini', encoding='latin1', allow_none=true, case_sensitive=true)", "[]"),
+        ("lookup('template', 'none.j2') is none", "true"),
+        ("query('sequence')", "[]"),
+        ("query('sequence', count=2)", r#"["1","2"]"#),
+        (
+            "query('subelements', 1, 'x')",
+            "error: subelements lookup expects a list of two or three items, first a dict or a list, second a string pointing to the subkey",
+        ),
+        ("query('subelements', [{'n': 1, 'skipped': true}, {'l': [1]}], 'l') | length", "1"),
+        (
+            "query('varnames', '*')",
+            "error: Unable to use \"*\" as a search parameter: invalid operation: invalid regular expression '*': nothing to repeat",
+        ),
+        ("query('first_found', 1)", "error: Invalid term supplied. A string, dict or list is required, not 'int')."),
+        ("lookup('vars', 'nowhere_at_all')", "error: 'nowhere_at_all' is undefined: No variable named 'nowhere_at_all' was found."),
+    ] {
+        let found = expression(&scope, source);
+        if !found.starts_with(expect) || !expect.starts_with("error") && found != expect {
+            wrong.push(format!("{source}: {found}, not {expect}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn mappings_of_several_places_are_merged_where_that_is_wished() {
+    let layers =
+        [vars("m: {a: 1, deep: {x: 1}, l: [1]}\nn: 1\n"), vars("m: {b: '{{ n + 1 }}', deep: {y: 2}, l: [2]}\nn: 2\n"), vars("m: {a: 3}\n")];
+    for (merges, expect) in [(false, r#"{"a":3}"#), (true, r#"{"a":3,"b":3,"deep":{"x":1,"y":2},"l":[2]}"#)] {
+        let scope = Scope::new(&Language::merging(Arc::new(Disk), merges), vec![]).over(layers[0].clone()).over_all(layers[1..].to_vec());
+        let sorted = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
+        assert_eq!(sorted(text(&scope, "{{ m }}")), sorted(expect.to_owned()), "{merges}");
+        assert_eq!(text(&scope, "{{ n }}"), "2");
+    }
+}

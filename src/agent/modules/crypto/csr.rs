@@ -81,7 +81,7 @@ fn results(request: &RequestArguments, outcome: Outcome) -> Outcome {
 fn make(request: &RequestArguments, context: &Context) -> Result<Vec<u8>, Failure> {
     let content = request.privatekey_content.as_ref().map(|content| content.reveal().as_bytes());
     let key = Source::find(context, request.privatekey_path.as_ref(), content, "private key file")?;
-    let Some(key) = key else { return Err(Failure::new("one of privatekey_path, privatekey_content is needed")) };
+    let Some(key) = key else { return Err(Failure::new("one of the following is required: privatekey_path, privatekey_content")) };
     let digest = format!("-{}", request.digest.to_ascii_lowercase());
     let mut words = [&["req", "-new", "-batch", "-config", "/dev/stdin", &digest, "-key", key.name()], &PASS_IN[..]].concat();
     if request.subject.is_empty() {

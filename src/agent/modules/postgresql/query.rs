@@ -33,7 +33,7 @@ pub(crate) fn plan(arguments: &PostgresqlQuery, context: &Context) -> Planned {
         None => Vec::new(),
     };
     if queries.is_empty() {
-        return Err(Failure::new("module 'postgresql_query' needs the argument 'query'"));
+        return Err(Failure::new("module 'postgresql_query': missing required arguments: query"));
     }
     if arguments.autocommit && context.mode.is_check() {
         return Err(Failure::new("Using autocommit is mutually exclusive with check_mode"));

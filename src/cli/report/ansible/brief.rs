@@ -85,6 +85,7 @@ impl Reporter for Brief {
                 self.task = Task { name: name.clone(), module: module.clone(), place: place.clone() };
             }
             Event::HostDone { host, result, .. } => self.result(host, result),
+            Event::DuplicateKey { .. } if !self.view.duplicates => {}
             Event::DuplicateKey { key, place, .. } => self.said.duplicate(key, place, &self.files),
             Event::Warning { message } => self.said.warn(message),
             Event::Interrupted => screen::note(" [ERROR]: User interrupted execution"),

@@ -156,6 +156,7 @@ impl Reporter for Default {
                 let file = file.strip_suffix(":1:1").unwrap_or(&file);
                 screen::line(&format!("included: {file} for {}", hosts.join(", ")));
             }
+            Event::DuplicateKey { .. } if !self.view.duplicates => {}
             Event::DuplicateKey { key, place, .. } => self.said.duplicate(key, place, &self.files),
             Event::Warning { message } => self.said.warn(message),
             Event::Interrupted => screen::note(" [ERROR]: User interrupted execution"),

@@ -60,6 +60,8 @@ pub(crate) struct View {
     pub(crate) failed_to_stderr: bool,
     /// Say `[CHECK MODE]` in headlines.
     pub(crate) check_markers: bool,
+    /// Say which keys stand twice.
+    pub(crate) duplicates: bool,
     /// Say the task's path at a failure.
     pub(crate) path_on_failure: bool,
     /// Show at the end what `set_stats` said.
@@ -83,6 +85,7 @@ impl Default for View {
             ok: true,
             failed_to_stderr: false,
             check_markers: false,
+            duplicates: true,
             path_on_failure: false,
             stats: false,
             context: 3,

@@ -42,7 +42,7 @@ fn all_problems_of_a_playbook_are_told_at_once() {
         "did you mean 'gather_facts'?",
         "many.yml:4:7: no module is called 'tempalte'",
         "did you mean 'template'?",
-        "many.yml:6:9: module 'copy' has no argument 'srcc'",
+        "many.yml:6:9: Unsupported parameters for (copy) module: srcc",
         "did you mean 'src'?",
         "many.yml:9:7: 'whne' is neither a keyword of a task nor a module",
         "did you mean 'when'?",
@@ -65,16 +65,16 @@ fn keywords_with_wrong_values_are_told_in_the_order_of_the_file() {
         "- hosts: web\n  become: perhaps\n  serial: abc\n  tasks:\n    - ping:\n      retries: many\n      until: true\n    - ping:\n      loop: {a: b}\n    - ping:\n      ignore_errors: maybe\n      delegate_to: [a]\n    - ping:\n      loop: [1]\n      with_items: [2]\n    - set_fact: {a-b: 1}\n    - shell: echo 'unclosed\n    - command:\n  strategy: fast\n",
     );
     project.refuses_playbook("types.yml").problems(11).tells(&[
-        "types.yml:2:11: 'become' takes true or false, not 'perhaps'",
+        "types.yml:2:11: 'become' takes true or false: The value 'perhaps' could not be converted to 'bool'.",
         "types.yml:3:11: 'serial' takes numbers or percentages, not 'abc'",
         "types.yml:6:16: 'retries' takes a number, not 'many'",
         "types.yml:9:13: 'loop' takes a list, not a mapping",
-        "types.yml:11:22: 'ignore_errors' takes true or false, not 'maybe'",
+        "types.yml:11:22: 'ignore_errors' takes true or false: The value 'maybe' could not be converted to 'bool'.",
         "types.yml:12:20: 'delegate_to' takes text, not a list",
         "types.yml:15:7: a second loop; a task has one",
         "types.yml:16:18: 'a-b' is no name of a variable",
         "types.yml:17:14: unbalanced quotes",
-        "types.yml:18:7: module 'command': one of cmd, argv is needed",
+        "types.yml:18:7: module 'command': one of the following is required: cmd, argv",
         "types.yml:19:13: 'strategy' is one of",
     ]);
     project.tasks("    - ping:\n      become: \"{{ x }}\"\n      ignore_errors: Yes\n      retries: '3'\n      until: x\n      environment: \"{{ e }}\"\n      delegate_to: \"{{ d }}\"\n      loop: \"{{ l }}\"\n");

@@ -61,7 +61,7 @@ fn a_task_that_may_fail_does_not_refuse_the_run() {
     one(
         "arguments that do not fit",
         "- {name: t, ping: {bogus: 1}, ignore_errors: true, register: r}\n- {name: s, debug: {msg: '{{ r is failed }}'}}",
-        "t: a failed (ignored) 'play.yml:4:24: module 'ping' has no argument 'bogus''\n s: a ok true",
+        "t: a failed (ignored) 'play.yml:4:24: Unsupported parameters for (ping) module: bogus'\n s: a ok true",
     );
 }
 

@@ -116,5 +116,5 @@ fn variables_are_read_from_files() {
     );
     let text = played.text();
     assert!(text.contains("t: a ok \"1 1a 2\""), "{text}");
-    assert!(text.contains("there is no file of variables 'nothing.yml'"), "{text}");
+    assert!(text.contains("Could not find file of variables 'nothing.yml'"), "{text}");
 }

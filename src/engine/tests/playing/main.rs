@@ -5,6 +5,7 @@ mod blocks;
 mod content;
 mod failures;
 mod golden;
+mod habits;
 mod handlers;
 mod includes;
 mod keywords;

@@ -31,6 +31,7 @@ pub(crate) struct Rig {
     pub(crate) forks: usize,
     pub(crate) verbosity: u8,
     pub(crate) stop: Stop,
+    pub(crate) habits: pgfleet_engine::Habits,
     pub(crate) fleet: Arc<AgentFleet>,
     /// Asks the run to stop when this task begins.
     pub(crate) stop_at: Option<String>,
@@ -73,6 +74,7 @@ impl Rig {
             forks: 5,
             verbosity: 0,
             stop: Stop::default(),
+            habits: pgfleet_engine::Habits::default(),
             fleet: Arc::default(),
             stop_at: None,
         };
@@ -159,7 +161,7 @@ impl Rig {
             remote_user: None,
             redactor: Redactor::new(self.secrets.clone()),
             stop: self.stop.clone(),
-            habits: pgfleet_engine::Habits::default(),
+            habits: self.habits.clone(),
             controller: Arc::new(NoController),
             asker: None,
         };
