@@ -34,6 +34,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let seen = work.look_at_members().await?;
     may_begin(&seen.view)?;
     let scene = Scene::of(work, &seen, drill).await?;
+    fault::may_be_made(work, &scene).await?;
     if work.is_check() {
         return Ok(Done::changed().with("summary", scene.foretold()));
     }
@@ -84,7 +85,15 @@ async fn perform(work: &Work, scene: &Scene, writes: &Writes, watch: &Watch) -> 
     work.teller.say(&scene.deed());
     watch.begin(&scene.deed());
     let begin = Instant::now();
-    fault::make(work, scene).await?;
+    if let Err(trouble) = fault::make(work, scene).await {
+        // Part of it may have been made.
+        let ended = fault::end(work, scene).await;
+        let recovered = recovered(work, Instant::now()).await;
+        return Err(match ended.and(recovered.map(drop)) {
+            Ok(()) => trouble,
+            Err(other) => Trouble::failed(format!("{trouble}; {other}")),
+        });
+    }
     if !scene.hold.is_zero() {
         while begin.elapsed() < scene.hold && !work.stop.is_asked() {
             work.teller.progress("the fault lasts", begin.elapsed().as_secs(), Some(scene.hold.as_secs()));
