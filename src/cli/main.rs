@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod page;
 mod prompt;
 mod report;
 mod screen;

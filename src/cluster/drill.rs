@@ -45,15 +45,13 @@ pub enum Fault {
     Switchover,
     /// The leader's host loses its power.
     PowerOffLeader,
-    /// All hosts lose their power.
-    PowerOffAll,
 }
 
 impl Fault {
     /// True where a host is switched off: only a lab can do that.
     #[must_use]
     pub fn needs_power(self) -> bool {
-        matches!(self, Self::PowerOffLeader | Self::PowerOffAll)
+        self == Self::PowerOffLeader
     }
 }
 
@@ -90,6 +88,7 @@ pub const DRILLS: &[Drill] = &[
         true,
     ),
     drill("leader-partitioned", Fault::CutLeader, "the leader's host reaches nobody, and nobody reaches it but by SSH", 20, true),
+    drill("leader-power-off", Fault::PowerOffLeader, "the leader's host loses its power, and boots later (lab only)", 20, true),
 ];
 
 /// The drill of that name.

@@ -22,7 +22,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         "cluster_drill",
         "Makes a failure on purpose while clients write and read, and tells what they saw.",
         free None,
-        ["name" !true, "seconds", "replica_port", "folder"]
+        ["name" !true, "seconds", "replica_port", "folder", "power"]
     ),
     engine_spec!("cluster_leave", "Takes a node out of the cluster for good.", free None, ["node" !true, "dead", "switchover", "look_only"]),
     engine_spec!(

@@ -34,6 +34,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("postgresql_version", Kind::Whole(10, 99)),
     ("postgresql_port", PORT),
     ("postgresql_synchronous_mode", Kind::Word(&["quorum", "on", "off", "true", "false"])),
+    ("postgresql_profile", Kind::Word(&["default", "fast"])),
     ("postgresql_allowed_networks", Kind::Texts),
     ("postgresql_drop_databases", Kind::Texts),
     ("postgresql_hba_rules", Kind::Texts),

@@ -30,6 +30,7 @@ struct Way {
     table: String,
     interval: Duration,
     reads: bool,
+    spares_standbys: bool,
     traced: bool,
     client: Mutex<Client>,
 }
@@ -127,6 +128,7 @@ fn read(name: &str, way: &Value, arguments: &WriteProbe) -> Result<Way, Failure>
         table: arguments.table.clone(),
         interval,
         reads: way["reads"].as_bool().unwrap_or(false),
+        spares_standbys: way["spares_standbys"].as_bool().unwrap_or(false),
         traced: arguments.traced,
         client: Mutex::default(),
     })
@@ -186,7 +188,14 @@ impl Way {
         let sql = if self.reads {
             format!("SELECT {row} + 0 * count(*) FROM (SELECT FROM {table} LIMIT 1) AS one;\n\\echo {MARK}\n")
         } else {
-            format!("INSERT INTO {table} VALUES ('{name}', {row}) RETURNING n;\n\\echo {MARK}\n")
+            let insert = format!("INSERT INTO {table} VALUES ('{name}', {row}) RETURNING n;\n");
+            if self.spares_standbys {
+                // Its log would fill with refusals.
+                let ask = "SELECT pg_is_in_recovery() AS standby \\gset\n";
+                format!("{ask}\\if :standby\n\\echo a standby takes no writes\n\\else\n{insert}\\endif\n\\echo {MARK}\n")
+            } else {
+                format!("{insert}\\echo {MARK}\n")
+            }
         };
         // Why a client has ended stands in what it printed.
         let _ = session.stdin.write_all(sql.as_bytes()).and_then(|()| session.stdin.flush());

@@ -23,7 +23,7 @@ pub(crate) enum Consent {
     },
 }
 
-/// Runs an operation and shows what came of it; `tell` makes the last lines from the results, and is not asked for JSON output.
+/// Runs an operation and shows what came of it; `tell` makes the last lines from the results; JSON output goes without them.
 pub(crate) async fn run(
     project: Project,
     args: &RunArgs,
@@ -43,8 +43,9 @@ pub(crate) async fn run(
     reporting.end();
     let Some(operated) = operated else { return Ok(Exit::Interrupted) };
     let operated = operated?;
+    let lines = tell(&operated);
     if args.output != RunOutput::Json {
-        tell(&operated).iter().for_each(|line| screen::line(line));
+        lines.iter().for_each(|line| screen::line(line));
     }
     Ok(Exit::of_run(&operated.finished, args.exit_code))
 }

@@ -38,7 +38,7 @@ arguments! {
 arguments! {
     /// Writes numbered rows through several ways at once until it is told to end, and says which were acknowledged and when.
     pub struct WriteProbe = "write_probe" {
-        /// The ways, by name: `{"leader port": {"host": "127.0.0.1", "port": 5000}}`. A way with `"reads": true` reads instead, and `"interval"` is its own.
+        /// The ways, by name: `{"leader port": {"host": "127.0.0.1", "port": 5000}}`. A way with `"reads": true` reads instead, one with `"spares_standbys": true` writes only where a leader is, and `"interval"` is its own.
         ways: Value;
         /// Who writes.
         user: String;

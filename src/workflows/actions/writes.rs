@@ -86,7 +86,7 @@ impl Writes {
             if node.name == observer.name {
                 ways.insert(READS.to_owned(), json!({"host": "127.0.0.1", "port": replica_port, "reads": true}));
             }
-            let own = json!({"host": "127.0.0.1", "port": node.port, "interval": LOCAL_INTERVAL});
+            let own = json!({"host": "127.0.0.1", "port": node.port, "interval": LOCAL_INTERVAL, "spares_standbys": true});
             ways.insert(format!("{LOCAL}{}", node.name), own);
             Client { node: node.clone(), ways }
         };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
 
 /// The result of the last task of a module, from `-o json`.
-fn result(ran: &Ran, module: &str) -> Value {
+pub(crate) fn result(ran: &Ran, module: &str) -> Value {
     let events: Vec<Value> = ran.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let task = events.iter().rfind(|event| event["event"] == "task_started" && event["module"] == module).expect("the task began");
     let done = events.iter().rfind(|event| event["event"] == "host_done" && event["task"] == task["task"]).expect("the task ended");

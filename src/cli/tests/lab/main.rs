@@ -4,6 +4,7 @@
 
 mod backup;
 mod cluster;
+mod drills;
 mod leadership;
 mod members;
 mod modules;
@@ -50,6 +51,9 @@ const STAGES: &[(&str, Stage)] = &[
     ("a switchover is planned and taken back", leadership::planned_and_taken_back),
     ("a controller that dies in a switchover leaves nothing held", leadership::the_controller_dies_meanwhile),
     ("a leader that crashes in a switchover costs nothing", leadership::the_leader_crashes_meanwhile),
+    ("a drill that is unsafe or not agreed to is refused", drills::refused),
+    ("a killed leader loses nothing", drills::leader_killed),
+    ("a leader that loses etcd alone stays one", drills::leader_partitioned_from_etcd),
     ("new passwords while somebody writes", secrets::rotation),
     ("an interrupted rotation is finished, a failed one undone", secrets::interrupted_rotation),
     ("the doctor says what is wrong", secrets::doctor),

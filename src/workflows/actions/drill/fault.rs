@@ -1,9 +1,11 @@
 //! Faults as they are made on hosts. Whatever lasts is ended by the host itself, should the controller be gone by then.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures::future::join_all;
 use pgfleet_cluster::Fault;
+use pgfleet_protocol::Items;
 
 use super::scene::Scene;
 use crate::actions::{Trouble, Work, restart, switchover};
@@ -21,11 +23,31 @@ const UNIT: &str = "pgfleet-drill-end";
 const PORTS: &str = "\
 ports=$( { echo 22; echo \"${SSH_CONNECTION##* }\"; ss -Htlnp | sed -n '/\"sshd\"/s/^[^ ]* *[^ ]* *[^ ]* *[^ ]*:\\([0-9]*\\) .*/\\1/p'; } | grep -x '[0-9][0-9]*' | sort -u | paste -sd, )";
 
+/// Makes sure that the hosts have what the fault needs.
+pub(super) async fn may_be_made(work: &Work, scene: &Scene) -> Result<(), Trouble> {
+    if scene.drill.fault.needs_power() && work.argument::<Items>("power")?.unwrap_or_default().is_empty() {
+        let trouble = Trouble::refused(format!("'{}' switches a host off, which only a lab can do", scene.drill.name));
+        return Err(trouble.hint("'pgfleet lab up' makes a lab; 'leader-partitioned' is near to it on other hosts"));
+    }
+    if !matches!(scene.drill.fault, Fault::CutLeader | Fault::CutLeaderFromEtcd) {
+        return Ok(());
+    }
+    for node in &scene.victims {
+        let found = work.nodes.run(node, &["sh", "-c", "command -v nft"], "", LIMIT).await?;
+        if found.rc != 0 {
+            let trouble = Trouble::refused(format!("{}: 'nft' is not there, and this drill cuts the network with it", node.name));
+            return Err(trouble.hint(format!("install the package nftables on {}", node.name)));
+        }
+    }
+    Ok(())
+}
+
 /// Makes the fault.
 pub(super) async fn make(work: &Work, scene: &Scene) -> Result<(), Trouble> {
     match scene.drill.fault {
         Fault::Switchover => hand_over(work, scene).await,
         Fault::RollingRestart => roll(work, scene).await,
+        fault if fault.needs_power() => power(work, scene, "kill").await,
         _ => everywhere(work, &scene.victims, |node| begin(scene, node)).await,
     }
 }
@@ -33,7 +55,24 @@ pub(super) async fn make(work: &Work, scene: &Scene) -> Result<(), Trouble> {
 /// Ends one that lasts.
 pub(super) async fn end(work: &Work, scene: &Scene) -> Result<(), Trouble> {
     let fault = scene.drill.fault;
-    everywhere(work, &scene.victims, |_| format!("systemctl stop {UNIT}.timer\n{}", undo(fault))).await
+    if fault.needs_power() {
+        return power(work, scene, "start").await;
+    }
+    everywhere(work, &scene.victims, |_| format!("systemctl stop {UNIT}.timer 2> /dev/null || true\n{}", undo(fault))).await
+}
+
+/// Asks the lab to switch the victims off or on: a program of this machine that takes `kill HOST` and `start HOST`.
+async fn power(work: &Work, scene: &Scene, verb: &str) -> Result<(), Trouble> {
+    let program: Items = work.argument("power")?.unwrap_or_default();
+    let Some((name, arguments)) = program.split_first() else { return Err(Trouble::failed("nothing switches hosts off and on")) };
+    for node in &scene.victims {
+        let ended = tokio::process::Command::new(name).args(arguments).args([verb, &node.name]).stdin(Stdio::null()).output().await;
+        let ended = ended.map_err(|error| Trouble::failed(format!("{name}: {error}")))?;
+        if !ended.status.success() {
+            return Err(Trouble::failed(format!("{verb} {}: {}", node.name, String::from_utf8_lossy(&ended.stderr).trim())));
+        }
+    }
+    Ok(())
 }
 
 async fn hand_over(work: &Work, scene: &Scene) -> Result<(), Trouble> {
@@ -71,21 +110,10 @@ fn begin(scene: &Scene, node: &Node) -> String {
     }
     let seconds = scene.hold.as_secs() + GRACE;
     format!(
-        "systemctl stop {UNIT}.timer 2>/dev/null || true\n{}\n\
+        "systemctl stop {UNIT}.timer 2>/dev/null || true\n\
          systemd-run --quiet --collect --unit={UNIT} --on-active={seconds}s --timer-property=AccuracySec=1s sh -c '{}'\n{deed}",
-        needs(fault),
         undo(fault)
     )
-}
-
-/// What a host must have for it.
-fn needs(fault: Fault) -> &'static str {
-    match fault {
-        Fault::CutLeader | Fault::CutLeaderFromEtcd => {
-            "command -v nft > /dev/null || { echo 'this drill needs nft; install nftables on the host' >&2; exit 1; }"
-        }
-        _ => "true",
-    }
 }
 
 fn deed(fault: Fault, node: &Node) -> String {
@@ -109,7 +137,7 @@ fn deed(fault: Fault, node: &Node) -> String {
              }}\nend",
             node.etcd_url.rsplit(':').next().unwrap_or_default().trim_end_matches('/')
         ),
-        Fault::Switchover | Fault::RollingRestart | Fault::PowerOffLeader | Fault::PowerOffAll => "false".to_owned(),
+        Fault::Switchover | Fault::RollingRestart | Fault::PowerOffLeader => "false".to_owned(),
     }
 }
 
@@ -118,7 +146,9 @@ fn undo(fault: Fault) -> &'static str {
         Fault::FreezePatroni => "systemctl kill --kill-whom=main --signal=CONT patroni",
         Fault::LoseReplica => "systemctl start --no-block patroni",
         Fault::LoseQuorum => "systemctl start --no-block etcd",
-        Fault::CutLeader | Fault::CutLeaderFromEtcd => "nft delete table inet pgfleet_drill",
+        Fault::CutLeader | Fault::CutLeaderFromEtcd => {
+            "if nft list table inet pgfleet_drill > /dev/null 2>&1; then nft delete table inet pgfleet_drill; fi"
+        }
         _ => "true",
     }
 }

@@ -1,0 +1,89 @@
+//! Drills: what their reports say is compared with what the cluster and its hosts say themselves.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::leadership::result;
+use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
+
+fn drill(rig: &Rig, arguments: &[&str]) -> Ran {
+    rig.on_fleet("drill", &[&["-o", "json", "--yes"], arguments].concat())
+}
+
+fn report(ran: &Ran) -> Value {
+    let told = result(ran, "cluster_drill");
+    let file = PathBuf::from(told["file"].as_str().expect("a report"));
+    let kept: Value = serde_json::from_slice(&std::fs::read(&file).expect("the report")).expect("JSON");
+    assert_eq!(kept["events"], told["report"]["events"]);
+    let page = std::fs::read_to_string(file.with_extension("html")).expect("the page");
+    assert!(page.contains("<svg") && page.contains(told["report"]["leader_before"].as_str().expect("a name")));
+    told["report"].clone()
+}
+
+fn has_event(report: &Value, words: &str) -> bool {
+    report["events"].as_array().into_iter().flatten().any(|event| event["text"].as_str().is_some_and(|text| text.contains(words)))
+}
+
+/// No row was lost, no two leaders, enough was written to say so, and nothing is left behind.
+fn kept_its_promises(rig: &Rig, report: &Value) {
+    for none in ["missing", "duplicated"] {
+        assert_eq!(report[none], 0, "{report:#}");
+    }
+    assert!(report["two_leaders"].is_null() && report["broken"].as_array().is_some_and(Vec::is_empty), "{report:#}");
+    assert!(report["acknowledged"].as_u64().is_some_and(|rows| rows > 200), "{report:#}");
+    let (code, view) = rig.status();
+    assert_eq!((code, leader(&view).as_deref()), (Some(0), report["leader_after"].as_str()), "{view:#}");
+    let leader = report["leader_after"].as_str().expect("a leader");
+    let left = "sudo -u postgres psql -X -A -t -c \"SELECT count(*) FROM pg_class WHERE relname = 'drill'\"";
+    assert_eq!(rig.said(leader, left), "0");
+    for (host, _) in HOSTS {
+        assert_eq!(rig.said(host, "nft list tables | grep -c pgfleet_drill || true"), "0", "{host}");
+        assert_eq!(rig.said(host, "systemctl list-units --all 'pgfleet-drill*' | grep -c pgfleet-drill || true"), "0", "{host}");
+    }
+}
+
+/// What is not safe is refused, and what is not asked for in earnest too.
+pub(crate) fn refused(rig: &Rig) {
+    let listed = rig.pgfleet(&["drill", "--list"]).expect(0);
+    assert!(listed.out.contains("leader-killed") && listed.out.contains("etcd-quorum-lost"), "{}", listed.out);
+    drill(rig, &["nothing"]).expect(5);
+    let unasked = rig.on_fleet("drill", &["leader-killed"]).expect(6);
+    assert!(unasked.err.contains("--yes"), "{}", unasked.err);
+    let view = rig.status().1;
+    let check = drill(rig, &["leader-killed", "--check"]).expect(0);
+    assert!(result(&check, "cluster_drill")["summary"].as_str().is_some_and(|text| text.contains("Clients on")), "{}", check.out);
+    let replica = members_as(&view, &["quorum_standby"]).pop().expect("a replica");
+    rig.said(&replica, "systemctl stop patroni");
+    let ran = drill(rig, &["leader-killed"]).expect(6);
+    assert!(ran.out.contains("not healthy before the drill"), "{}", ran.out);
+    rig.said(&replica, "systemctl start patroni");
+    rig.status_becomes("the replica is back", 120, |code, _| code == Some(0));
+    assert_eq!(leader(&rig.status().1), leader(&view));
+}
+
+/// A killed PostgreSQL comes back or another takes over: the report and the cluster agree on which.
+pub(crate) fn leader_killed(rig: &Rig) {
+    let before = leader(&rig.status().1).expect("a leader");
+    let report = report(&drill(rig, &["leader-killed"]).expect(0));
+    assert_eq!(report["leader_before"], Value::from(before.clone()));
+    kept_its_promises(rig, &report);
+    // PostgreSQL itself says that it was started after the drill had begun.
+    let began = report["time"].as_str().expect("a time");
+    let query = format!("sudo -u postgres psql -X -A -t -c \"SELECT pg_postmaster_start_time() > '{began}'\"");
+    assert_eq!(rig.said(&before, &query), "t");
+    assert!(has_event(&report, "first write through the leader port") && has_event(&report, &before), "{report:#}");
+    let gap = report["longest_write_gap_ms"].as_u64().expect("a gap");
+    assert!((100..60_000).contains(&gap), "{report:#}");
+}
+
+/// A leader that loses etcd alone stays one, since all nodes answer it: longer than its key lives.
+pub(crate) fn leader_partitioned_from_etcd(rig: &Rig) {
+    let before = leader(&rig.status().1).expect("a leader");
+    let timeline = rig.status().1["members"][0]["timeline"].clone();
+    let report = report(&drill(rig, &["leader-partitioned-from-etcd", "--seconds", "40"]).expect(0));
+    kept_its_promises(rig, &report);
+    assert!(has_event(&report, "failsafe mode") && has_event(&report, "nobody has the leader's key"), "{report:#}");
+    assert_eq!(report["leader_after"], Value::from(before));
+    assert_eq!(rig.status().1["members"][0]["timeline"], timeline);
+}
