@@ -163,7 +163,8 @@ fn span(scale: &Scale, from: f64, until: f64, class: &'static str) -> Span {
 fn times(scale: &Scale) -> Vec<Tick> {
     let length = (scale.until - scale.from) / 1000.0;
     let step = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0].into_iter().find(|step| length / step <= 12.0).unwrap_or(300.0);
-    let first = (scale.from / 1000.0 / step).ceil();
+    // Without the sum, the nought may be a negative one.
+    let first = (scale.from / 1000.0 / step).ceil() + 0.0;
     let mut ticks = Vec::new();
     let mut place = first;
     while place * step * 1000.0 <= scale.until {

@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_secs(3);
 const LEAST: Duration = Duration::from_secs(15);
 /// So long the cluster must stay whole to be called so.
 const STEADY: Duration = Duration::from_secs(3);
+/// Until replicas that have just come back count for commits.
+const COUNTED: Duration = Duration::from_secs(30);
 /// Until the cluster is whole again.
 const RECOVERY: Duration = Duration::from_secs(300);
 
@@ -32,7 +34,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         Trouble::refused(format!("'{name}' is no drill")).hint(format!("there are {}", names.join(", ")))
     })?;
     let seen = work.look_at_members().await?;
-    may_begin(&seen.view)?;
+    may_begin(work, &seen.view).await?;
     let scene = Scene::of(work, &seen, drill).await?;
     fault::may_be_made(work, &scene).await?;
     if work.is_check() {
@@ -71,11 +73,14 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     report.judged(recovery, folder.as_deref().map(Path::new))
 }
 
-/// Whether a failure may be made on purpose now.
-fn may_begin(view: &ClusterView) -> Result<(), Trouble> {
-    whole(view).map_err(|reason| {
+/// Whether a failure may be made on purpose now. A replica that has just come back may take a moment to count again.
+async fn may_begin(work: &Work, view: &ClusterView) -> Result<(), Trouble> {
+    let refused = |reason: String| {
         Trouble::refused(format!("the cluster is not healthy before the drill: {reason}")).hint("nothing was touched; see 'pgfleet status'")
-    })
+    };
+    healthy(view).map_err(refused)?;
+    let counted = work.until("every replica counts for commits", COUNTED, async || whole(&work.look().await.view)).await;
+    counted.map_err(|trouble| refused(trouble.to_string()))
 }
 
 /// Does it, and waits until the cluster is whole again; gives the seconds that took after the fault had ended.
@@ -133,11 +138,15 @@ async fn recovered(work: &Work, ended: Instant) -> Result<f64, Trouble> {
     }
 }
 
-/// Whether nothing is wrong, and every replica counts again for commits.
+/// Whether nothing is wrong.
+fn healthy(view: &ClusterView) -> Result<(), String> {
+    let finding = view.findings.iter().find(|finding| finding.severity != pgfleet_cluster::Severity::Notice);
+    finding.map_or(Ok(()), |finding| Err(finding.text.clone()))
+}
+
+/// Whether nothing is wrong, and every replica counts for commits.
 fn whole(view: &ClusterView) -> Result<(), String> {
-    if let Some(finding) = view.findings.iter().find(|finding| finding.severity != pgfleet_cluster::Severity::Notice) {
-        return Err(finding.text.clone());
-    }
+    healthy(view)?;
     let counts = |role: &str| matches!(role, "quorum_standby" | "sync_standby");
     let late = view.members.iter().find(|member| !member.is_leader() && !counts(&member.role) && !member.has_tag("nosync"));
     match late {
