@@ -33,6 +33,11 @@ pub(crate) fn note(doing: Doing) {
     }
 }
 
+/// True while a call is being done.
+pub(crate) fn is_busy() -> bool {
+    DOING.lock().is_ok_and(|doing| !matches!(*doing, Doing::Nothing))
+}
+
 /// From now on a panic fails the call that it befalls, and nothing more. Without a call it ends the program.
 pub fn survive() {
     std::panic::set_hook(Box::new(|panic| {

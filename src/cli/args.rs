@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Switch automatic failover on again.
     #[command(after_help = "Example:\n  pgfleet resume -i inventory/dev")]
     Resume(MemberArgs),
+    /// End another run that has the cluster and hangs, from whichever controller.
+    #[command(after_help = "Examples:\n  pgfleet unlock -i inventory/dev --check\n  pgfleet unlock -i inventory/dev")]
+    Unlock(UnlockArgs),
     /// Show and change the settings that all nodes share: Patroni's, and PostgreSQL's parameters.
     #[command(
         after_help = "Examples:\n  pgfleet config show -i inventory/dev\n  pgfleet config set work_mem=9MB max_connections=120 -i inventory/dev --check\n  pgfleet config set postgresql.parameters.work_mem=null -i inventory/dev\n  EDITOR=nano pgfleet config edit -i inventory/dev"

@@ -55,6 +55,7 @@ impl Exit {
             match verdict {
                 Verdict::Refused => Self::Refused,
                 Verdict::Unverified => Self::NotHealthy,
+                Verdict::Locked => Self::Locked,
             }
         } else if finished.interrupted {
             // What fails because a person broke it off is no failure of a host.

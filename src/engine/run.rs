@@ -107,6 +107,8 @@ pub enum Verdict {
     Refused,
     /// It was done, but what came of it is not what it should be.
     Unverified,
+    /// Another run is at it, and nothing was touched.
+    Locked,
 }
 
 /// How a run ended.
@@ -239,6 +241,7 @@ impl Run {
         let verdict = match result.data.get("verdict").and_then(serde_json::Value::as_str) {
             Some("refused") => Verdict::Refused,
             Some("unverified") => Verdict::Unverified,
+            Some("locked") => Verdict::Locked,
             _ => return,
         };
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(verdict);

@@ -31,9 +31,11 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         free None,
         ["found" !true, "policy", "wipe"]
     ),
+    engine_spec!("cluster_lease", "Keeps the cluster for this run; ends where another run has it.", free None, ["work" !true, "seconds"]),
     engine_spec!("cluster_logs", "Tells what the services of the nodes have written, merged by time.", free None, ["nodes", "units", "since", "lines", "follow"]),
     engine_spec!("cluster_start", "Starts a node, or the whole cluster: etcd, Patroni, HAProxy.", free None, ["node"]),
     engine_spec!("cluster_stop", "Stops a node, or the whole cluster: HAProxy, Patroni, etcd.", free None, ["node", "force", "switchover", "look_only"]),
+    engine_spec!("cluster_unlock", "Ends another run's lease of the cluster, and cuts that run off.", free None, []),
     engine_spec!("cluster_vacant", "Makes sure that no host holds data of a cluster; empties those that do only when told so.", free None, ["wipe"]),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
     engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),

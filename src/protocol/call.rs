@@ -59,6 +59,7 @@ calls! {
     IniFile(content::IniFile),
     Iptables(settings::Iptables),
     KnownHosts(keys::KnownHosts),
+    Lease(cluster::Lease),
     Lineinfile(content::Lineinfile),
     LocaleGen(settings::LocaleGen),
     Modprobe(system::Modprobe),

@@ -15,7 +15,7 @@ pub use backups::{
 };
 pub use durable::{create_folder, replace, write};
 pub use journal::{Journal, RunId};
-pub use lock::{Holder, Lock};
+pub use lock::{Holder, Lock, user};
 pub use secrets::{Seal, Secrets, make_password};
 
 /// What state can get wrong. The path is always named.

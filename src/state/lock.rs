@@ -56,13 +56,18 @@ impl Lock {
             let unknown = Holder { process: 0, user: "unknown".to_owned(), what: "a run".to_owned() };
             return Err(StateError::Locked(serde_json::from_str(&text).unwrap_or(unknown)));
         }
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned());
-        let holder = Holder { process: std::process::id(), user, what: what.to_owned() };
+        let holder = Holder { process: std::process::id(), user: user(), what: what.to_owned() };
         let text = serde_json::to_vec(&holder).map_err(|error| StateError::write(&path)(error.into()))?;
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text));
         written.map_err(StateError::write(&path))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Who works here, as the environment has it.
+#[must_use]
+pub fn user() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod local;
 mod nodes;
 mod operate;
 mod play;
+mod process;
 mod project;
 mod reach;
 mod rebuild;

@@ -139,6 +139,12 @@ impl Nodes {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// A way to a node that does not keep the fleet: `None` once the run is over.
+    pub(crate) fn loosely(&self, node: &Node) -> impl Fn() -> Option<(Arc<dyn Fleet>, Contact)> + Send + 'static {
+        let (fleet, contact) = (Arc::downgrade(&self.fleet), node.contact.clone());
+        move || Some((fleet.upgrade()?, contact.clone()))
+    }
+
     /// Does one call on a node, as root.
     pub(crate) async fn call(&self, node: &Node, module: &str, arguments: Value) -> Result<Outcome, Unreachable> {
         self.call_with(node, 0, module, arguments, None, None).await

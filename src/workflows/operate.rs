@@ -80,6 +80,7 @@ pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, Workflo
     let lock = if operation.looks_only { None } else { Some(Lock::take(&wish.project.state(), operation.name)?) };
     let mut additions = additions(credentials::read_or_make(&store, false)?);
     additions.vars.insert("cluster_state_folder".to_owned(), Raw::from(from_json(&Value::from(folder.display().to_string()))));
+    additions.vars.insert("only_looks".to_owned(), Raw::from(from_json(&Value::from(operation.looks_only))));
     for (name, value) in &operation.variables {
         additions.vars.insert(name.clone(), Raw::from(from_json(value)));
     }

@@ -142,7 +142,7 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
         }
         return Ok(Rotated { finished, lines });
     }
-    if finished.verdict == Some(Verdict::Refused) {
+    if matches!(finished.verdict, Some(Verdict::Refused | Verdict::Locked)) {
         discard(&store, &fresh)?;
         return Ok(Rotated { finished, lines });
     }

@@ -45,6 +45,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("postgresql_tls", Kind::Word(&["required", "on", "off", "true", "false"])),
     ("postgresql_tls_days", Kind::Whole(1, 36_500)),
     ("postgresql_tls_renew_days", Kind::Whole(0, 36_500)),
+    ("cluster_lease_seconds", Kind::Whole(1, 86_400)),
     ("postgresql_replica_timeout", Kind::Whole(1, i64::MAX)),
     ("patroni_ttl", Kind::Whole(20, i64::MAX)),
     ("patroni_loop_wait", Kind::Whole(1, i64::MAX)),

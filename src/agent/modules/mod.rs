@@ -32,6 +32,7 @@ mod hostname;
 mod ini_file;
 mod iptables;
 mod known_hosts;
+mod lease;
 mod lineinfile;
 mod locale_gen;
 mod modprobe;
@@ -92,6 +93,7 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
         Call::IniFile(arguments) => ini_file::plan(arguments, context),
         Call::Iptables(arguments) => iptables::plan(arguments, context),
         Call::KnownHosts(arguments) => known_hosts::plan(arguments, context),
+        Call::Lease(arguments) => lease::plan(arguments, context),
         Call::Lineinfile(arguments) => lineinfile::plan(arguments, context),
         Call::LocaleGen(arguments) => locale_gen::plan(arguments, context),
         Call::Modprobe(arguments) => modprobe::plan(arguments, context),

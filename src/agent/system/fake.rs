@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::glob::matches;
-use super::{Access, Connection, DiskSpace, Finished, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname};
+use super::{Access, Connection, DiskSpace, Finished, Holding, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname};
 
 /// The accounts that every fake host has, unless its files say otherwise.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\npostgres:x:105:110:PostgreSQL:/var/lib/postgresql:/bin/bash\n";
@@ -55,6 +55,8 @@ struct State {
     ports: BTreeMap<String, Vec<u8>>,
     server: Option<crate::postgres::fake::Shared>,
     full: bool,
+    /// Leases of this process; what is beside them is another's.
+    leases: Vec<PathBuf>,
 }
 
 /// The host. Clones are the same host.
@@ -500,6 +502,27 @@ impl System for Fake {
     /// The program has ended already: all of its output is there at once.
     fn start(&self, program: &Program) -> io::Result<Box<dyn Running>> {
         self.run(program).map(|finished| Box::new(Ended { finished }) as Box<dyn Running>)
+    }
+
+    fn hold_lease(&self, path: &Path, record: &[u8], _: Duration) -> io::Result<Holding> {
+        if self.state().leases.iter().any(|lease| lease == path) {
+            return Ok(Holding::Kept);
+        }
+        if self.is_leased(path)? {
+            return Ok(Holding::Others);
+        }
+        self.state().add(path, Kind::File, record.to_owned(), 0o600);
+        self.state().leases.push(path.to_owned());
+        Ok(Holding::Taken)
+    }
+
+    fn release_lease(&self, path: &Path) {
+        self.state().leases.retain(|lease| lease != path);
+        self.state().names.remove(path);
+    }
+
+    fn is_leased(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.state().names.contains_key(path))
     }
 
     fn now(&self) -> SystemTime {

@@ -14,10 +14,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::{
-    Access, Connection, DiskSpace, Finished, Group, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary,
+    Access, Connection, DiskSpace, Finished, Group, Holding, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary,
     Time, Uname, User,
 };
-use super::{accounts, netlink, process, running};
+use super::{accounts, lease, netlink, process, running};
 
 /// The host that this process runs on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,6 +165,18 @@ impl System for Linux {
         let asked = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         let found = watched[0].revents();
         asked.is_ok() && found.contains(PollFlags::HUP) && !found.contains(PollFlags::IN)
+    }
+
+    fn hold_lease(&self, path: &Path, record: &[u8], limit: Duration) -> io::Result<Holding> {
+        lease::hold(path, record, limit)
+    }
+
+    fn release_lease(&self, path: &Path) {
+        lease::release(path);
+    }
+
+    fn is_leased(&self, path: &Path) -> io::Result<bool> {
+        lease::is_held(path)
     }
 
     fn now(&self) -> SystemTime {

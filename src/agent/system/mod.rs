@@ -1,9 +1,11 @@
 //! The host as modules see it: one trait for all they do to it, the real one, and a fake one for tests.
 
 mod accounts;
+pub(crate) mod ancestry;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod glob;
+mod lease;
 mod linux;
 mod netlink;
 mod process;
@@ -177,6 +179,17 @@ pub enum Access {
     Execute,
 }
 
+/// Who has a lease after it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// This process, as before.
+    Kept,
+    /// This process, from now on.
+    Taken,
+    /// Another process.
+    Others,
+}
+
 /// A connection to a port.
 pub trait Connection: Read + Write + Send {}
 impl<T: Read + Write + Send> Connection for T {}
@@ -251,6 +264,17 @@ pub trait System: Send + Sync {
     /// True when nobody is left at the other end of this process' own input: the controller is gone.
     fn is_alone(&self) -> bool {
         false
+    }
+    /// Takes the lease that a file stands for, or goes on having it, and writes the record into the file. It ends with this process, with
+    /// its controller, and where that says nothing for as long as `limit`.
+    fn hold_lease(&self, _path: &Path, _record: &[u8], _limit: Duration) -> io::Result<Holding> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Gives up a lease that this process has.
+    fn release_lease(&self, _path: &Path) {}
+    /// Whether any process has it.
+    fn is_leased(&self, _path: &Path) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
     }
     /// The time.
     fn now(&self) -> SystemTime;

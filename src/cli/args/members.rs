@@ -23,6 +23,15 @@ pub(crate) struct MemberArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct UnlockArgs {
+    /// Agree beforehand.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct RestartArgs {
     /// Only this node.
     #[arg(value_name = "NODE", conflicts_with = "rolling")]

@@ -1,10 +1,10 @@
-//! `pgfleet start`, `stop`, `restart`, `reload`, `reinit`, `pause`, `resume`: what is done to the members of a cluster.
+//! `pgfleet start`, `stop`, `restart`, `reload`, `reinit`, `pause`, `resume`, `unlock`: what is done to the members of a cluster.
 
 use pgfleet_workflows::{Operated, Operation, Project, WorkflowError};
 use serde_json::Value;
 
 use super::operate::{self, Consent};
-use crate::args::{MemberArgs, ReinitArgs, ReloadArgs, RestartArgs, StartArgs, StopArgs};
+use crate::args::{MemberArgs, ReinitArgs, ReloadArgs, RestartArgs, StartArgs, StopArgs, UnlockArgs};
 use crate::exit::Exit;
 
 pub(crate) async fn restart(project: Project, args: RestartArgs) -> Result<Exit, WorkflowError> {
@@ -52,6 +52,14 @@ pub(crate) async fn pause(project: Project, args: MemberArgs) -> Result<Exit, Wo
 
 pub(crate) async fn resume(project: Project, args: MemberArgs) -> Result<Exit, WorkflowError> {
     operate::run(project, &args.run, operation("resume", []), Consent::NotNeeded, |done| summary(done, "patroni_pause")).await
+}
+
+pub(crate) async fn unlock(project: Project, args: UnlockArgs) -> Result<Exit, WorkflowError> {
+    let because = "The run that has the cluster will be cut off wherever it is";
+    // The lock of this project may be what hangs.
+    let operation = Operation { looks_only: true, ..operation("unlock", []) };
+    let consent = Consent::Typed { given: args.yes, because };
+    operate::run(project, &args.run, operation, consent, |done| summary(done, "cluster_unlock")).await
 }
 
 /// An operation with those of the variables that were given.

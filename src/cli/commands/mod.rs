@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Restart(restart) => with_runtime(members::restart(project, restart)),
         Command::Reload(reload) => with_runtime(members::reload(project, reload)),
         Command::Reinit(reinit) => with_runtime(members::reinit(project, reinit)),
+        Command::Unlock(unlock) => with_runtime(members::unlock(project, unlock)),
         Command::Pause(pause) => with_runtime(members::pause(project, pause)),
         Command::Resume(resume) => with_runtime(members::resume(project, resume)),
         Command::Config(config) => with_runtime(config::run(project, config.command)),

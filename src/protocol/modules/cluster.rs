@@ -2,8 +2,38 @@
 
 use serde_json::Value;
 
-use crate::arguments::arguments;
-use crate::{HostPath, Items, Secret};
+use crate::arguments::{arguments, choice};
+use crate::{HostPath, Items, Map, Secret};
+
+choice! {
+    /// What shall become of a cluster's lease on this host.
+    pub enum LeaseState {
+        /// This conversation has it.
+        Held = "held",
+        /// This conversation has it no more.
+        Released = "released",
+        /// Nobody has it; whoever has it loses the connection that it came over.
+        Ended = "ended",
+        /// As it is: who has it is told.
+        Told = "told",
+    }
+}
+
+arguments! {
+    /// Keeps a cluster for one run at a time. A lease ends with its conversation, and when its controller is silent for too long.
+    pub struct Lease = "lease" {
+        /// The cluster.
+        name: String;
+        /// What shall become of it.
+        state: LeaseState = LeaseState::Told;
+        /// Who takes it: `{"token": "unlike any other run's", ...}`; the rest is told to others.
+        holder: Option<Map>;
+        /// Seconds without a word from the controller after which it ends.
+        limit: u64 = 60;
+        /// It was held before: where somebody else had it since, it is lost.
+        again: bool = false;
+    }
+}
 
 arguments! {
     /// Looks at a node in one go: HTTP answers, commands, units and files, side by side.

@@ -10,6 +10,7 @@ mod dump;
 mod failover;
 mod history;
 mod hold;
+mod lease;
 mod leave;
 mod leftovers;
 mod logs;
@@ -28,6 +29,7 @@ mod start;
 mod stop;
 mod switchover;
 mod units;
+mod unlock;
 mod work;
 mod writes;
 
@@ -51,6 +53,8 @@ impl Controller for Actions {
                 "cluster_certificates" => certificates::run(&work),
                 "cluster_drill" => drill::run(&work).await,
                 "cluster_leftovers" => leftovers::run(&work).await,
+                "cluster_lease" => lease::run(&work).await,
+                "cluster_unlock" => unlock::run(&work).await,
                 "cluster_logs" => logs::run(&work).await,
                 "cluster_start" => start::run(&work).await,
                 "cluster_stop" => stop::run(&work).await,

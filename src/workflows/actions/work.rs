@@ -76,6 +76,11 @@ impl Trouble {
         Self { verdict: "unverified", ..Self::failed(reason) }
     }
 
+    /// Another run has the cluster, and nothing was touched.
+    pub(crate) fn locked(reason: impl Into<String>) -> Self {
+        Self { verdict: "locked", ..Self::failed(reason) }
+    }
+
     /// True for what was refused before anything was touched.
     pub(crate) fn is_refusal(&self) -> bool {
         self.verdict == "refused"

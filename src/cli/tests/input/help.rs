@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "reinit",
     "pause",
     "resume",
+    "unlock",
     "config",
     "logs",
     "history",

@@ -6,6 +6,7 @@ mod backup;
 mod cluster;
 mod drills;
 mod leadership;
+mod leases;
 mod members;
 mod modules;
 mod postgresql_modules;
@@ -37,6 +38,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
+    ("one run at a time has the cluster, from whichever controller", leases::one_run_at_a_time),
+    ("a controller that is silent loses the cluster", leases::silence_ends_a_lease),
     ("each way of connecting leads where it says", secrets::connections),
     ("automatic failover is switched off and on", members::pause_and_history),
     ("shared settings are checked, changed and told", members::shared_settings),

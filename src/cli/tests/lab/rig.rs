@@ -80,6 +80,11 @@ impl Rig {
         self.lab(&["up", "--subnet", &format!("{}.0/24", *SUBNET)]).expect(0);
     }
 
+    /// The same lab from another project's folder.
+    pub(crate) fn elsewhere(&self, project: PathBuf) -> Self {
+        Self { project, lab: self.lab.clone(), temporary: None }
+    }
+
     pub(crate) fn project(&self) -> &Path {
         &self.project
     }
@@ -146,7 +151,8 @@ impl Rig {
         self.during(arguments, when, |_| act())
     }
 
-    fn during(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
+    /// The same, with the number of its process.
+    pub(crate) fn during(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
         let (ran, acted) = self.observed(arguments, when, act);
         assert!(acted, "the line never came:\n{}", ran.out);
         ran
