@@ -47,16 +47,15 @@ bench: bench-hosts bench-lab
 
 bench-hosts: packages build
 	cargo build --release --package pgfleet-ssh --examples
-	tests/bench/controller.py $(PGFLEET)
-	for part in fanout converge push streams distance; do \
-		$(BENCH) tests/bench/$$part.py $(PGFLEET) $(TARGET_DIR)/release/examples || exit 1; done
+	$(BENCH) tests/bench/goals.py 'controller $(PGFLEET)' \
+		$(foreach part,fanout converge push streams distance,'$(part) $(PGFLEET) $(TARGET_DIR)/release/examples')
 
 bench-lab: packages build
 	$(BENCH) tests/bench/run.sh $(PGFLEET)
 
 # Beside Ansible, mitogen, pyinfra and OpenSSH, over simulated hosts; pip brings them.
 bench-peers: packages build
-	$(BENCH) tests/bench/peers.py $(PGFLEET)
+	$(BENCH) tests/bench/goals.py 'peers $(PGFLEET)'
 
 packages:
 	@missing=$$(for package in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^ii' || echo $$package; done); \

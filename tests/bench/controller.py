@@ -70,7 +70,7 @@ def main():
 
     def measure(words, times=count, folder=work, expected=0):
         costs = []
-        for _ in range(times):
+        for _ in rounds.turns(times):
             busy.append(rounds.noise())
             costs.append(rounds.run([pgfleet, *map(str, words)], work / "log", expected, cwd=folder, env=environment))
         return costs

@@ -57,7 +57,7 @@ def main():
             }
             first, again = {name: [] for name in command}, {name: [] for name in command}
             # The first round places the agent; what is compared are the others.
-            for number in range(int(os.environ.get("ROUNDS", 5)) + 1):
+            for number in rounds.turns(int(os.environ.get("ROUNDS", 5)) + 1, 2):
                 table.note()
                 shutil.rmtree(hosts, ignore_errors=True)
                 for tool in command:

@@ -28,7 +28,7 @@ def main():
         play = workload.playbook(fleet.work / "play", fleet.work / "hosts")
         costs = {}
         # The first round places the agent and everything else; what is compared are the others.
-        for number in range(times + 1):
+        for number in rounds.turns(times + 1, 2):
             table.note()
             for port in [simulated.PORT, simulated.FAR_PORT]:
                 inventory = fleet.inventory(count, port)

@@ -39,7 +39,7 @@ def main():
                 del command["ssh in parallel"]
             costs, there = {name: [] for name in command}, {name: [] for name in command}
             # The first round places the agent; what is compared are the others.
-            for number in range((times if count <= 200 else min(times, 3)) + 1):
+            for number in rounds.turns((times if count <= 200 else min(times, 3)) + 1, 2):
                 table.note()
                 for name, line in command.items():
                     before = fleet.host_side()
@@ -48,13 +48,13 @@ def main():
                         costs[name].append(cost)
                         there[name].append(fleet.host_side() - before)
             for name, rows in costs.items():
-                is_ours = name == "pgfleet exec"
+                is_ours = name.startswith("pgfleet")
                 table.add(f"{count} hosts: {name}", [row.clock for row in rows], "s")
                 if name != "floor":
                     table.add("    against the floor", rounds.ratios(rows, costs["floor"]), "times", 1.3 if is_ours else None)
                 table.add("    processor time a host", [row.processor / count * 1000 for row in rows], "ms", 2 if is_ours else None)
                 table.add("    the hosts' side, each", [seconds / count * 1000 for seconds in there[name]], "ms")
-                table.add("    memory", [row.memory / 1024 for row in rows], "MB", 100 if is_ours else None, 0)
+                table.add("    memory", [row.memory / 1024 for row in rows], "MB", 100 if is_ours and count >= 1000 else None, 0)
         table.print()
 
 

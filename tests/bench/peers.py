@@ -171,7 +171,7 @@ def measure(peers, table, work, count, times):
     """Rounds of one work on so many hosts."""
     runs = {"converge": ["converge, first run", "converge, second run"], "push": ["push, new", "push, unchanged"]}.get(work, [work])
     costs = {(run, tool): [] for run in runs for tool in peers.tools}
-    for number in range(times):
+    for number in rounds.turns(times):
         table.note()
         peers.fresh(count)
         # Each begins once, so that none always finds what another left in the caches.

@@ -54,7 +54,7 @@ def main():
         shared, away = fleet.work / "lib" / "pgfleet", fleet.work / "lib" / "away"
         placed = next(shared.glob("agent/*/pgfleet-agent"))
         agent.write_bytes(gzip.compress(placed.read_bytes()))
-        for _ in range(times):
+        for _ in rounds.turns(times):
             table.note()
             shutil.rmtree(hosts, ignore_errors=True)
             for number in range(1, count + 1):
@@ -78,7 +78,7 @@ def main():
             kind, tool = name.split(": ")
             table.add(f"{what[kind]}: {tool}", [row.clock for row in rows], "s")
             if tool == "pgfleet":
-                table.add("    against the floor", rounds.ratios(rows, costs[f"{kind}: floor"]), "times")
+                table.add("    against the floor", rounds.ratios(rows, costs[f"{kind}: floor"]), "times", "near 1")
             table.add("    processor time a host", [row.processor / count * 1000 for row in rows], "ms")
             table.add("    memory", [row.memory / 1024 for row in rows], "MB", None, 0)
         table.print()

@@ -1,5 +1,6 @@
 """Runs commands several times and prints what they cost as one table: the least, the median and the most of all rounds."""
 
+import json
 import os
 import resource
 import signal
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 # No command of a benchmark may take longer, in seconds.
 LIMIT = 900
+# After so many seconds a comparison begins no further round.
+BUDGET = float(os.environ.get("BUDGET", 180))
 
 
 def stop(number, _):
@@ -54,6 +57,15 @@ def run(command, log, expected=0, **options):
     return Cost(clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
 
+def turns(most, least=1):
+    """Numbers the rounds of a comparison: as many as wished, fewer (but the least) where they take longer than BUDGET."""
+    began = time.monotonic()
+    for number in range(most):
+        if number >= least and time.monotonic() - began > BUDGET:
+            return
+        yield number
+
+
 def noise():
     """What a fixed piece of work costs now, in milliseconds of processor time and on the clock: how busy and how even the machine is."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
@@ -69,32 +81,49 @@ def ratios(ours, theirs):
 
 
 class Table:
-    """Rows of a Markdown table, with a verdict where there is a goal; below it, how busy the machine was."""
+    """Rows of a Markdown table, with a verdict where there is a goal; below it, how busy the machine was.
+
+    The rows that have a goal also go to the file that `BENCH_GOALS` names, one JSON list each (see goals.py).
+    """
 
     def __init__(self):
-        self.rows = [("what", "goal", "least", "median", "most", "", "")]
-        self.busy = []
+        self.rows = [("what", "goal", "least", "median", "most", "", "rounds", "")]
+        self.busy, self.goals, self.above = [], [], ""
 
     def note(self):
         """Looks how busy the machine is."""
         self.busy.append(noise())
 
     def add(self, what, values, unit, goal=None, digits=2, *, more=False):
-        """A row; the median is held against the goal: it shall be less, or `more`."""
+        """A row; the median is held against the goal: it shall be less, or `more`. A goal in words is told only."""
         middle = statistics.median(values)
         shown = [f"{value:.{digits}f}" for value in (min(values), middle, max(values))]
-        met = goal is not None and (middle > goal if more else middle < goal)
-        verdict = "" if goal is None else "met" if met else "missed"
-        self.rows.append((what, "" if goal is None else f"{'>' if more else '<'} {goal:g}", *shown, unit, verdict))
+        wished = goal if isinstance(goal, str) else "" if goal is None else f"{'>' if more else '<'} {goal:g}"
+        has_verdict = wished and not isinstance(goal, str)
+        verdict = ("met" if (middle > goal if more else middle < goal) else "missed") if has_verdict else ""
+        self.rows.append((what, wished, *shown, unit, str(len(values)), verdict))
+        # What is indented belongs to the row above.
+        self.above = self.above if what.startswith(" ") else what
+        if wished:
+            name = f"{self.above}, {what.strip()}" if what.startswith(" ") else what
+            self.goals.append([name, f"{wished} {unit}".strip() if has_verdict else wished, f"{shown[1]} ({shown[0]} to {shown[2]})", str(len(values)), verdict])
 
     def print(self):
         """Prints all rows."""
         for number, clock in enumerate(["processor", "wall"]):
             if self.busy:
                 self.add(f"(noise: a fixed piece of work, {clock})", [times[number] for times in self.busy], "ms")
-        widths = [max(len(row[column]) for row in self.rows) for column in range(len(self.rows[0]))]
-        for number, row in enumerate(self.rows):
-            print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
-            if number == 0:
-                print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+        print_rows(self.rows)
         print(f"\n{os.cpu_count()} processors, load {os.getloadavg()[0]:.2f} at the end.", flush=True)
+        if summary := os.environ.get("BENCH_GOALS"):
+            with open(summary, "a") as file:
+                file.writelines(json.dumps(goal) + "\n" for goal in self.goals)
+
+
+def print_rows(rows):
+    """Prints a table in Markdown, whose first row is its head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
+        if number == 0:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")

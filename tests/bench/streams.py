@@ -35,7 +35,7 @@ def main():
         }
         costs = {name: [] for name in command}
         # The first round places the agent; what is compared are the others.
-        for number in range(int(os.environ.get("ROUNDS", 5)) + 1):
+        for number in rounds.turns(int(os.environ.get("ROUNDS", 5)) + 1, 2):
             table.note()
             for name, line in command.items():
                 if "unchanged" not in name:
