@@ -124,6 +124,9 @@ pub trait Fleet: Send + Sync {
     /// Sends a command line without the agent.
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>>;
 
+    /// From now on each new conversation with that host, as that user, begins with this call, and goes no further where that fails.
+    fn begin_with(&self, _contact: &Contact, _request: Request) {}
+
     /// Ends the connections to a host, so that the next call opens new ones.
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()>;
 }

@@ -1,6 +1,6 @@
 //! The way to the hosts: SSH sessions and agents, opened when first needed and kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,6 +61,8 @@ pub(crate) struct SshFleet {
     notes: Option<Notes>,
     sessions: Slots<String, Arc<Session>>,
     channels: Slots<(String, String, u8), Channel>,
+    /// What a conversation begins with, by host and user.
+    beginnings: Mutex<HashMap<(String, String), Request>>,
 }
 
 impl SshFleet {
@@ -72,8 +74,8 @@ impl SshFleet {
         let agent = crate::carried_agent().ok_or(WorkflowError::NoAgent)?;
         let config = SshConfig::standard().map_err(|error| WorkflowError::Ssh { message: said(&error), hint: error.hint() })?;
         allow_connections();
-        let (sessions, channels) = (Slots::default(), Slots::default());
-        Ok(Self { connector: Connector::new(options), config, agent, habits, notes: None, sessions, channels })
+        let (sessions, channels, beginnings) = (Slots::default(), Slots::default(), Mutex::default());
+        Ok(Self { connector: Connector::new(options), config, agent, habits, notes: None, sessions, channels, beginnings })
     }
 
     /// Tells what was asked of ssh and has no effect.
@@ -173,12 +175,20 @@ impl SshFleet {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<(Outcome, Vec<Outcome>), Unreachable> {
-        let user = contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default();
-        let slot = self.channels.get((key_of(contact), user, contact.lane));
+        let (key, user) = (key_of(contact), user_of(contact));
+        let slot = self.channels.get((key.clone(), user.clone(), contact.lane));
         let mut slot = slot.lock().await;
         if slot.as_ref().is_none_or(|channel| channel.link.is_spoiled()) {
             *slot = None;
-            *slot = Some(self.open(contact).await?);
+            let mut channel = self.open(contact).await?;
+            let beginning = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).get(&(key, user)).cloned();
+            if let Some(beginning) = beginning {
+                let outcome = channel.link.call(beginning, None, None).await?;
+                if outcome.is_failed() {
+                    return Err(Unreachable::new(format!("{}: {}", contact.host, outcome.message)));
+                }
+            }
+            *slot = Some(channel);
         }
         let Some(channel) = slot.as_mut() else { return Err(Unreachable::new(format!("{}: no agent", contact.host))) };
         match channel.link.call_ahead(request, ahead, content, sink).await {
@@ -196,8 +206,7 @@ impl SshFleet {
 
     /// Lets the agent and the session go. A connection to this machine itself has nothing to renew but its agent.
     async fn do_reset(&self, contact: &Contact) {
-        let user = contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default();
-        let slot = self.channels.get((key_of(contact), user, contact.lane));
+        let slot = self.channels.get((key_of(contact), user_of(contact), contact.lane));
         *slot.lock().await = None;
         let slot = self.sessions.get(key_of(contact));
         *slot.lock().await = None;
@@ -261,9 +270,18 @@ impl Fleet for SshFleet {
         Box::pin(self.do_raw(contact, command))
     }
 
+    fn begin_with(&self, contact: &Contact, request: Request) {
+        self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).insert((key_of(contact), user_of(contact)), request);
+    }
+
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
         Box::pin(self.do_reset(contact))
     }
+}
+
+/// As whom, where that is not who logs in.
+fn user_of(contact: &Contact) -> String {
+    contact.r#become.as_ref().map(|wanted| wanted.user.clone()).unwrap_or_default()
 }
 
 /// Connections that there shall be room for: far more would slow down programs that close all files that they might have.

@@ -22,7 +22,9 @@ pub(crate) fn plan(arguments: &Lease, context: &Context) -> Planned {
         // Nothing on the host is other than before: it is a word between runs.
         LeaseState::Held => {
             let (limit, again) = (Duration::from_secs(arguments.limit), arguments.again);
-            Ok(Plan::change(Outcome::unchanged(), move |context, outcome| hold(&path, holder, limit, again, context.system).map(|()| outcome)))
+            Ok(Plan::change(Outcome::unchanged(), move |context, outcome| {
+                hold(&path, holder, limit, again, context.system).map(|()| outcome)
+            }))
         }
         LeaseState::Released => Ok(Plan::change(Outcome::unchanged(), move |context, outcome| {
             context.system.release_lease(&path);
@@ -73,20 +75,27 @@ fn tell(outcome: Outcome, record: Map, system: &dyn System) -> Outcome {
 
 fn hold(path: &Path, holder: Map, limit: Duration, again: bool, system: &dyn System) -> Result<(), Failure> {
     let before = record(path, system);
-    let lost = again && before.get("token").is_some_and(|token| Some(token) != holder.get("token"));
+    let token = holder.get("token").cloned();
     let mut own = holder;
     own.insert("since".to_owned(), seconds(system).into());
     own.insert("agent".to_owned(), std::process::id().into());
     let bytes = serde_json::to_vec(&own).map_err(|error| Failure::new(error.to_string()))?;
-    let holding = match lost {
-        true => Holding::Others,
-        false => system.hold_lease(path, &bytes, limit).context(format!("cannot lock {}", path.display()))?,
+    // Had by somebody else since, it is lost, though nobody may have it now.
+    let is_lost = again && before.get("token").is_some() && before.get("token") != token.as_ref();
+    let holding = if is_lost {
+        Holding::Others
+    } else {
+        system.hold_lease(path, &bytes, limit).context(format!("cannot lock {}", path.display()))?
     };
-    if holding != Holding::Others {
+    let has = record(path, system);
+    // Another conversation of the same run has it for both.
+    if holding != Holding::Others || (again && has.get("token") == token.as_ref()) {
         return Ok(());
     }
-    let told = tell(Outcome::unchanged(), record(path, system), system);
-    Err(told.data.into_iter().fold(Failure::new("another run has the cluster"), |failure, (name, value)| failure.with(&name, value)))
+    let who = has.get("who").and_then(Value::as_str).unwrap_or("another run");
+    let failure = Failure::new(if again { format!("this run has lost the cluster to {who}") } else { format!("{who} has the cluster") });
+    let told = tell(Outcome::unchanged(), has.clone(), system);
+    Err(told.data.into_iter().fold(failure, |failure, (name, value)| failure.with(&name, value)))
 }
 
 /// Ends the connection over which the lease came, with all that goes on over it.
@@ -111,6 +120,10 @@ fn end(path: &Path, record: &Map, by: &Map, system: &dyn System) -> Result<(), F
         }
         system.sleep(LOOK);
     }
+    // Should whoever had it wake up, he finds that it went through other hands.
+    let bytes = serde_json::to_vec(by).map_err(|error| Failure::new(error.to_string()))?;
+    system.hold_lease(path, &bytes, PATIENCE).context(format!("cannot lock {}", path.display()))?;
+    system.release_lease(path);
     Ok(())
 }
 

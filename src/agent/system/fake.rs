@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::glob::matches;
-use super::{Access, Connection, DiskSpace, Finished, Holding, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname};
+use super::{
+    Access, Connection, DiskSpace, Finished, Holding, Kind, Metadata, Permissions, Program, Running, System, Temporary, Time, Uname,
+};
 
 /// The accounts that every fake host has, unless its files say otherwise.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\npostgres:x:105:110:PostgreSQL:/var/lib/postgresql:/bin/bash\n";
@@ -522,7 +524,8 @@ impl System for Fake {
     }
 
     fn is_leased(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.state().names.contains_key(path))
+        // Whoever takes it says by which agent.
+        Ok(self.read_file(path).is_ok_and(|record| String::from_utf8_lossy(&record).contains("\"agent\"")))
     }
 
     fn now(&self) -> SystemTime {

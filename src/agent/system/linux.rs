@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::{
-    Access, Connection, DiskSpace, Finished, Group, Holding, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System, Temporary,
-    Time, Uname, User,
+    Access, Connection, DiskSpace, Finished, Group, Holding, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System,
+    Temporary, Time, Uname, User,
 };
 use super::{accounts, lease, netlink, process, running};
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use pgfleet_protocol::{Map, Mode, Outcome, Request};
+use pgfleet_protocol::{Mode, Outcome, Request};
 use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
@@ -74,39 +74,34 @@ fn text<'a>(holder: &'a Value, name: &str) -> &'a str {
 fn refusal(holder: &Value, age: Option<u64>, seconds: u64) -> Trouble {
     let since = age.map(|age| format!(", for {age} s")).unwrap_or_default();
     let who = if holder.get("who").is_some() { text(holder, "who") } else { "another run" };
-    Trouble::locked(format!("the cluster is being changed already: {who}{since}"))
-        .hint(format!("wait for it to end; a controller that is gone loses the cluster within {seconds} s, 'pgfleet unlock' ends a run that hangs"))
+    Trouble::locked(format!("the cluster is being changed already: {who}{since}")).hint(format!(
+        "wait for it to end; a controller that is gone loses the cluster within {seconds} s, 'pgfleet unlock' ends a run that hangs"
+    ))
 }
 
-/// Goes on having a node's lease for as long as the run has a fleet. A run that lost it to another ends at its next step.
+/// Goes on having a node's lease for as long as the run has a fleet. A run that lost it to another ends at its next step, and has no new
+/// conversation with the node.
 fn keep(work: &Work, node: &Node, wanted: &Value, seconds: u64) {
     let Some(mut arguments) = wanted.as_object().cloned() else { return };
     arguments.insert("name".to_owned(), node.cluster.as_str().into());
     arguments.insert("again".to_owned(), true.into());
+    let request =
+        Request { id: 0, module: "lease".to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new(), detached: None };
     let (way, stop, teller, name) = (work.nodes.loosely(node), work.stop.clone(), work.teller.clone(), node.name.clone());
+    if let Some((fleet, contact)) = way() {
+        fleet.begin_with(&contact, request.clone());
+    }
     let pause = Duration::from_millis(seconds * 1000 / 4);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(pause).await;
             let Some((fleet, contact)) = way() else { return };
             // A host that cannot be reached is the tasks' business.
-            let Ok(outcome) = fleet.call(&contact, request(&arguments), None, None).await else { continue };
+            let Ok(outcome) = fleet.call(&contact, request.clone(), None, None).await else { continue };
             if let Some(holder) = outcome.data.get("holder").filter(|_| outcome.is_failed()) {
                 teller.say(&format!("{name}: this run has lost the cluster to {}, and ends", text(holder, "who")));
                 return stop.ask();
             }
         }
     });
-}
-
-fn request(arguments: &Map) -> Request {
-    Request {
-        id: 0,
-        module: "lease".to_owned(),
-        arguments: arguments.clone(),
-        mode: Mode::Apply,
-        diff: false,
-        environment: Vec::new(),
-        detached: None,
-    }
 }

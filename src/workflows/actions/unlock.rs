@@ -10,7 +10,8 @@ use crate::process::Myself;
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let state = if work.is_check() { "told" } else { "ended" };
-    let holder = json!({"who": format!("unlock by {}", Myself::new())});
+    let myself = Myself::new();
+    let holder = json!({"token": myself.token(), "who": format!("unlock by {myself}")});
     let asked = work.nodes.all().iter().map(async |node| {
         let arguments = json!({"name": node.cluster, "state": state, "holder": holder});
         (node, work.nodes.call(node, "lease", arguments).await)
