@@ -102,6 +102,7 @@ fn watch() {
 }
 
 /// Ends the connection that this process serves, and this process.
+#[expect(clippy::disallowed_methods, reason = "the thread that waits for the controller cannot be woken otherwise")]
 fn cut_off() -> ! {
     let session = ancestry::server_of(&Linux, std::process::id()).and_then(|process| Pid::from_raw(i32::try_from(process).ok()?));
     if let Some(session) = session {
