@@ -263,7 +263,11 @@ fn unjudged(mut result: TaskResult, name: &str, problem: &Problem) -> TaskResult
     let was_changed = result.has_changed();
     result.end_as(Ending::Failed);
     result.data.insert("changed".to_owned(), Value::Bool(was_changed));
-    result.data.insert(name.to_owned(), Value::from(format!("Error while evaluating conditional: {}", problem.message)));
+    let message = match problem.is_undefined() {
+        true => format!("Error while evaluating conditional: {}", problem.message),
+        false => problem.message.clone(),
+    };
+    result.data.insert(name.to_owned(), Value::from(message));
     result.data.entry("msg").or_insert_with(|| Value::from(""));
     result
 }

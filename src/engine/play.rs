@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use pgfleet_inventory::read_variables;
+use pgfleet_inventory::{Selection, read_variables};
 use pgfleet_playbook::keywords::{ORDERS, STRATEGIES};
 use pgfleet_playbook::{Arguments, Gather, Kind, Play, Role, Settings, Task, lookup_module};
 use pgfleet_template::{Place, Problem, Raw, Scope, Text, Value, Vars, to_json};
@@ -361,16 +361,16 @@ impl Run {
         let pattern = self.pattern(play, scope)?;
         let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
         let selection = inventory.select(&pattern).map_err(|problem| problem.at(&play.place))?;
-        let mut names: Vec<String> = selection.hosts.iter().map(ToString::to_string).collect();
-        if names.is_empty() && crate::scopes::is_controller(pattern.trim()) {
-            names.push(pattern.trim().to_owned());
-        } else {
-            selection.warnings.iter().for_each(|warning| self.warn(warning.as_str()));
-        }
-        if let Some(limit) = &self.options.limit {
-            let limited = inventory.select(limit)?;
-            let limited: HashSet<&str> = limited.hosts.iter().map(|host| host.as_str()).collect();
-            names.retain(|name| limited.contains(name.as_str()));
+        let limited = self.options.limit.as_ref().map(|limit| inventory.select(limit)).transpose()?;
+        drop(inventory);
+        selection.warnings.iter().for_each(|warning| self.warn(warning.as_str()));
+        let named = |selection: &Selection| -> Vec<String> {
+            selection.hosts.iter().map(|host| self.known_as(host.as_str()).into_owned()).collect()
+        };
+        let mut names = named(&selection);
+        if let Some(limited) = limited {
+            let limited: HashSet<String> = named(&limited).into_iter().collect();
+            names.retain(|name| limited.contains(name));
         }
         Ok(names)
     }

@@ -1,9 +1,10 @@
 //! One run of a playbook: what it needs, what it keeps, and its plays in order.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -52,6 +53,8 @@ pub struct Habits {
     pub warn_of_reserved: bool,
     /// Refuse keys that stand twice in one mapping.
     pub refuse_duplicates: bool,
+    /// Take the truth of a value for a condition that is neither true nor false.
+    pub allow_broken_conditions: bool,
 }
 
 /// What a run is given.
@@ -143,6 +146,8 @@ pub struct Run {
     pub(crate) fleet: Arc<dyn Fleet>,
     pub(crate) local: Arc<dyn Local>,
     pub(crate) hosts: RwLock<IndexMap<String, Arc<HostState>>>,
+    /// The name of the controller where the inventory does not give it one.
+    controller: OnceLock<String>,
     /// What tasks have added to the inventory.
     pub(crate) additions: Mutex<Vec<Addition>>,
     pub(crate) numbers: AtomicUsize,
@@ -176,6 +181,7 @@ impl Run {
             fleet,
             local,
             hosts: RwLock::default(),
+            controller: OnceLock::new(),
             additions: Mutex::default(),
             numbers: AtomicUsize::new(0),
             constants: Mutex::default(),
@@ -307,6 +313,8 @@ impl Run {
 
     /// The state of a host, made when first asked for; `None` for a name that the inventory does not know.
     pub(crate) fn host(&self, name: &str) -> Result<Option<Arc<HostState>>, Problem> {
+        let known_as = self.known_as(name);
+        let name = known_as.as_ref();
         if let Some(host) = self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Some(host.clone()));
         }
@@ -319,6 +327,20 @@ impl Run {
 }
 
 impl Run {
+    /// The name under which a host counts: the controller has one, however it is called. It is that of the inventory,
+    /// or else the one that was used first.
+    pub(crate) fn known_as<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if !crate::scopes::is_controller(name) {
+            return name.into();
+        }
+        let inventory = self.inventory.read().unwrap_or_else(PoisonError::into_inner);
+        match (inventory.host(name), inventory.controller()) {
+            (Some(_), _) => name.into(),
+            (None, Some(named)) => named.to_string().into(),
+            (None, None) => self.controller.get_or_init(|| name.to_owned()).clone().into(),
+        }
+    }
+
     /// The state of a host that the inventory does not know.
     pub(crate) fn stranger(&self, name: &str) -> Arc<HostState> {
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);

@@ -15,14 +15,11 @@ use crate::run::Run;
 /// The version of the language, under the number that playbooks ask for.
 const LANGUAGE_VERSION: &str = "2.19.0";
 
-/// The inventory's layers of a host; those of `localhost` are empty where the inventory does not name it.
+/// The inventory's layers of a host, or of the controller where the inventory does not name it.
 pub(crate) fn inventory_layers(inventory: &Inventory, name: &str) -> Result<Option<Vec<Arc<Vars>>>, Problem> {
     match inventory.host(name) {
         Some(host) => inventory.layers(&host.name, None).map(Some),
-        None if is_controller(name) => {
-            let local = Vars::from_iter([("ansible_connection".to_owned(), Raw::from(Value::from("local")))]);
-            Ok(Some(vec![Arc::new(local)]))
-        }
+        None if is_controller(name) => inventory.controller_layers(name).map(Some),
         None => Ok(None),
     }
 }
@@ -184,6 +181,7 @@ impl Run {
             let short = if name.parse::<std::net::IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) };
             let (file, folder) = match inventory.origin_of(name) {
                 Some((file, folder)) => (Value::from(file.display().to_string()), Value::from(folder.display().to_string())),
+                None if inventory.host(name).is_none() => (Value::UNDEFINED, Value::UNDEFINED),
                 None => (Value::from(()), Value::from(())),
             };
             vars([

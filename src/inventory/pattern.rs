@@ -75,7 +75,7 @@ impl Inventory {
             found.extend(self.hosts.keys().filter(|name| is_match(name.as_str())).cloned());
         }
         if found.is_empty() && LOCALHOST.contains(&expression) {
-            found.extend(self.controller(expression));
+            found.extend(self.controller().cloned().or_else(|| HostName::new(expression).ok()));
         }
         if found.is_empty() && groups.is_empty() && expression != "all" {
             warnings.push(format!("Could not match supplied host pattern, ignoring: {expression}"));
@@ -89,10 +89,10 @@ impl Inventory {
         }
     }
 
-    /// The host of the inventory that is the controller, or the name itself.
-    fn controller(&self, name: &str) -> Option<HostName> {
-        let named = self.hosts.keys().find(|host| LOCALHOST.contains(&host.as_str())).cloned();
-        named.or_else(|| HostName::new(name).ok())
+    /// The host of the inventory that is the controller, under any of its names.
+    #[must_use]
+    pub fn controller(&self) -> Option<&HostName> {
+        self.hosts.keys().find(|host| LOCALHOST.contains(&host.as_str()))
     }
 }
 

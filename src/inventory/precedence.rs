@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgfleet_template::{Disk, Problem, Vars};
+use indexmap::IndexSet;
+use pgfleet_template::{Disk, Problem, Raw, Value, Vars};
 
 use crate::variables::VariableFolder;
-use crate::{HostName, Inventory};
+use crate::{Host, HostName, Inventory};
+
+/// Variables that the controller has where the inventory does not name it.
+const OF_CONTROLLER: [(&str, &str); 2] = [("ansible_connection", "local"), ("ansible_python_interpreter", "/usr/bin/python3")];
 
 impl Inventory {
     /// The variables of a host, lowest precedence first: those of `all` in the inventory, of its groups in the
@@ -21,6 +25,21 @@ impl Inventory {
         let Some(host) = self.hosts.get(host) else {
             return Err(Problem::new(format!("the inventory has no host '{host}'")));
         };
+        self.layers_of(host, playbook_folder)
+    }
+
+    /// The variables of the controller under a name that the inventory does not have: those of `all`, how it is
+    /// reached, `host_vars` of that name. It is in no group.
+    ///
+    /// # Errors
+    /// A name that is none, or a malformed file in `host_vars`.
+    pub fn controller_layers(&self, name: &str) -> Result<Vec<Arc<Vars>>, Problem> {
+        let name = HostName::new(name).map_err(|error| Problem::new(format!("'{name}' is no name for a host: {error}")))?;
+        let vars = OF_CONTROLLER.iter().map(|(name, value)| ((*name).to_owned(), Raw::from(Value::from(*value)))).collect();
+        self.layers_of(&Host { name, vars: Arc::new(vars), groups: IndexSet::new(), origin: None }, None)
+    }
+
+    fn layers_of(&self, host: &Host, playbook_folder: Option<&Path>) -> Result<Vec<Arc<Vars>>, Problem> {
         let beside_playbook = match playbook_folder {
             Some(folder) => Some(Arc::new(VariableFolder::read(&Disk, folder, &self.vault))),
             None => self.beside_playbook.clone(),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use pgfleet_template::{Inspection, Malformed, Node, NodeKind, Place, Text, Use, UseKind, Value, closest, is_known, known_names};
+use pgfleet_template::{
+    Inspection, Malformed, Node, NodeKind, Place, Text, Use, UseKind, Value, ValueKind, closest, is_known, known_names,
+};
 
 use crate::Severity;
 use crate::context::Context;
@@ -44,19 +46,27 @@ impl Walk<'_> {
     }
 
     fn condition(&mut self, node: &Node, context: &Context) {
-        let Some(text) = node.as_text().filter(|text| !text.trim().is_empty()) else {
-            if node.scalar().is_none() {
-                let message = format!("a condition is an expression, not {}", node.kind_name());
-                let hint = "a condition that begins with '{{' must be quoted; conditions need no braces at all";
-                self.with_hint(Severity::Error, "condition", &node.place, "", message, Some(hint.to_owned()));
-            }
-            return;
-        };
+        let Some(text) = node.as_text().filter(|text| !text.trim().is_empty()) else { return self.no_condition(node, context) };
         if Text::is_template(text) {
             return self.value(node, context);
         }
         let inspected = self.inspect(text, true);
         self.inspected(&inspected, text, &node.place, context);
+    }
+
+    /// What stands for a condition and is none. A mapping hides a slip; of a value or of nothing a run says when it is reached.
+    fn no_condition(&mut self, node: &Node, context: &Context) {
+        let certain = if context.is_certain { Severity::Error } else { Severity::Warning };
+        let (severity, message, hint) = match node.scalar().map(Value::kind) {
+            None => {
+                let hint = "a condition that begins with '{{' must be quoted; conditions need no braces at all";
+                (Severity::Error, format!("a condition is an expression, not {}", node.kind_name()), hint)
+            }
+            Some(ValueKind::Bool | ValueKind::None) => return,
+            Some(ValueKind::String) => (certain, "an empty condition is refused".to_owned(), "leave it out, or write 'true'"),
+            Some(_) => (certain, "a condition is an expression, not a number".to_owned(), "write 'true' or 'false'"),
+        };
+        self.with_hint(severity, "condition", &node.place, "", message, Some(hint.to_owned()));
     }
 
     /// A text that is an expression without braces.

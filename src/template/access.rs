@@ -7,7 +7,7 @@ use minijinja::value::{Object, ObjectRepr, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::Value;
-use crate::builtins::{compare, contains, subtract};
+use crate::builtins::{bounded, compare, contains, equals, subtract};
 use crate::evaluate::{inner_problem, note_undefined};
 
 /// `value.name`, also where `value` is undefined.
@@ -61,6 +61,9 @@ impl Object for Checked {
 pub(crate) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("__item__", item);
     environment.add_filter("__concat__", concat);
+    environment.add_filter("__eq__", |a: &Value, b: &Value| defined(a, b).and_then(|()| equals(a, b)));
+    environment.add_filter("__ne__", |a: &Value, b: &Value| defined(a, b).and_then(|()| equals(a, b)).map(|equal| !equal));
+    environment.add_filter("__bounded__", |value: &Value| bounded(value).map(|()| value.clone()));
     environment.add_filter("__lt__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_lt));
     environment.add_filter("__le__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_le));
     environment.add_filter("__gt__", |a: &Value, b: &Value| ordered(a, b).map(Ordering::is_gt));

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use minijinja::value::ValueKind;
+
+use crate::builtins::type_name;
 use crate::compile::{Compiled, Shape, compile};
 use crate::evaluate::{run, syntax_problem};
 use crate::{Node, NodeKind, Place, Problem, Scope, Value, Vault};
@@ -196,6 +199,25 @@ impl Text {
     }
 }
 
+/// What a condition came to.
+fn outcome(value: &Value, scope: &Scope, place: &Place) -> Result<bool, Problem> {
+    if value.kind() == ValueKind::Bool || scope.allows_broken_conditions() {
+        return Ok(value.is_true());
+    }
+    let truth = if value.is_true() { "True" } else { "False" };
+    let kind = type_name(value);
+    Err(broken(
+        &format!("Conditional result ({truth}) was derived from value of type '{kind}'. Conditionals must have a boolean result."),
+        place,
+    ))
+}
+
+fn broken(message: &str, place: &Place) -> Problem {
+    let hint =
+        "say what is asked, as with '| length > 0', '| bool' or 'is truthy'; ALLOW_BROKEN_CONDITIONALS has the truth of a value count";
+    Problem::new(message).at(place).with_hint(hint)
+}
+
 /// One condition: `when`, `changed_when`, `failed_when`, `until`, `that`.
 #[derive(Clone, Debug)]
 pub enum Condition {
@@ -207,6 +229,8 @@ pub enum Condition {
     Text(Text),
     /// Text that may not be evaluated.
     Unsafe(Arc<str>, Place),
+    /// Nothing at all, or a value that is neither text nor true or false.
+    Broken(Value, Place),
 }
 
 impl Condition {
@@ -220,11 +244,14 @@ impl Condition {
                 .problem(format!("a condition is an expression, not {}", node.kind_name()))
                 .with_hint("a condition that begins with '{{' must be quoted; conditions need no braces at all"));
         };
-        if value.is_none() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
-            return Ok(Self::Always(true));
+        if value.as_str().is_some_and(|text| text.trim().is_empty()) {
+            return Ok(Self::Broken(Value::from(()), node.place.clone()));
         }
-        if value.kind() == minijinja::value::ValueKind::Bool {
+        if value.kind() == ValueKind::Bool {
             return Ok(Self::Always(value.is_true()));
+        }
+        if value.as_str().is_none() {
+            return Ok(Self::Broken(value.clone(), node.place.clone()));
         }
         if node.tag.as_deref() == Some("!unsafe") || is_unsafe(value) {
             return Ok(Self::Unsafe(text.as_str().into(), node.place.clone()));
@@ -235,23 +262,27 @@ impl Condition {
         Expression::parse(text, &node.place).map(Self::Expression)
     }
 
-    /// Whether it holds. Values that are not boolean count by their truth.
+    /// Whether it holds. Values that are not boolean are refused, or count by their truth where the language allows that.
     ///
     /// # Errors
-    /// With place and the name of what is undefined.
+    /// With place and the name of what is undefined, or the type of what is not boolean.
     pub fn holds(&self, scope: &Scope) -> Result<bool, Problem> {
         match self {
             Self::Always(holds) => Ok(*holds),
             Self::Unsafe(_, place) => Err(untrusted(place)),
-            Self::Expression(expression) => expression.evaluate(scope).map(|value| value.is_true()),
+            Self::Broken(value, _) if scope.allows_broken_conditions() => Ok(value.is_none() || value.is_true()),
+            Self::Broken(value, place) if value.is_none() => Err(broken("Empty conditional expressions are not allowed.", place)),
+            Self::Broken(_, place) => Err(broken("Conditional expressions must be strings.", place)),
+            Self::Expression(expression) => outcome(&expression.evaluate(scope)?, scope, expression.place()),
             Self::Text(text) => {
                 let value = text.evaluate(scope)?;
                 match value.as_str() {
                     Some(_) if text.is_constant() || is_unsafe(&value) => Err(untrusted(text.place())),
                     Some(written) if !written.trim().is_empty() => {
-                        Expression::parse_rendered(written, text.place())?.evaluate(scope).map(|value| value.is_true())
+                        outcome(&Expression::parse_rendered(written, text.place())?.evaluate(scope)?, scope, text.place())
                     }
-                    _ => Ok(value.is_true()),
+                    None if !value.is_none() => outcome(&value, scope, text.place()),
+                    _ => Self::Broken(Value::from(()), text.place().clone()).holds(scope),
                 }
             }
         }
@@ -265,6 +296,7 @@ impl Condition {
             Self::Expression(expression) => expression.source().to_owned(),
             Self::Text(text) => text.source().to_owned(),
             Self::Unsafe(text, _) => text.to_string(),
+            Self::Broken(value, _) => value.to_string(),
         }
     }
 
@@ -272,7 +304,7 @@ impl Condition {
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         match self {
-            Self::Always(_) | Self::Unsafe(..) => Vec::new(),
+            Self::Always(_) | Self::Unsafe(..) | Self::Broken(..) => Vec::new(),
             Self::Expression(expression) => expression.variables(),
             Self::Text(text) => text.variables(),
         }

@@ -35,7 +35,7 @@ pub use node::{Node, NodeKind};
 pub use place::Place;
 pub use problem::{Problem, closest, distance};
 pub use raw::{Late, Raw, Vars};
-pub use scope::{Delimiters, Language, Scope, TemplateOptions};
+pub use scope::{Delimiters, Dialect, Language, Scope, TemplateOptions};
 pub use shelf::{Duplicate, Shelf};
 pub use source::SourceFile;
 pub use value::{computed_map, from_json, is_omit, mapping, omit, to_json};

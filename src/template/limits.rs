@@ -10,6 +10,8 @@ pub(crate) const LONGEST_TEXT: usize = 32 * 1024 * 1024;
 const MOST_ITEMS: usize = 2_000_000;
 /// Values inside of one value, however often the same one is part of it: lists that hold each other double with each.
 const MOST_VALUES: usize = 2_000_000;
+/// Parts of values that are compared at once, those of lists that hold each other as often as they are met.
+const MOST_COMPARED: usize = 500_000;
 /// Steps of one evaluation. A loop over a hundred thousand lines needs about a million.
 pub(crate) const MOST_STEPS: u64 = 10_000_000;
 /// Templates that call each other.
@@ -53,6 +55,22 @@ impl Values {
     /// Counts one more, and refuses the one that is too many.
     pub(crate) fn one(&mut self) -> Result<(), Problem> {
         self.0 = self.0.checked_sub(1).ok_or_else(|| Problem::new(format!("this makes a value of more than {MOST_VALUES} parts")))?;
+        Ok(())
+    }
+}
+
+/// Counts what is compared.
+pub(crate) struct Compared(usize);
+
+impl Compared {
+    pub(crate) fn new() -> Self {
+        Self(MOST_COMPARED)
+    }
+
+    /// Counts one more part, and refuses the one that is too many.
+    pub(crate) fn one(&mut self) -> Result<(), Error> {
+        let refusal = || refused(format!("this compares values of more than {MOST_COMPARED} parts"));
+        self.0 = self.0.checked_sub(1).ok_or_else(refusal)?;
         Ok(())
     }
 }

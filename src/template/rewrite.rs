@@ -136,8 +136,12 @@ impl<'r> Rewriter<'r> {
             if changes && is_assignment(origin.code, index) {
                 self.push(origin, index, Instruction::CallFunction("__own__", Some(1)));
             }
-            if !included {
-                self.rewrite(origin, index, instruction);
+            let plain = !targets.contains(&index) && is_scalar(origin.code, index);
+            match instruction {
+                _ if included => {}
+                // What is compared with a literal is compared at once.
+                Instruction::Eq | Instruction::Ne if plain => self.push(origin, index, instruction.clone()),
+                _ => self.rewrite(origin, index, instruction),
             }
             if changes {
                 if let Some(maker) = maker(instruction) {
@@ -171,6 +175,12 @@ impl<'r> Rewriter<'r> {
                 self.push(origin, index, Instruction::ApplyFilter("__item__", Some(3), !0));
             }
             Instruction::StringConcat => self.push(origin, index, Instruction::ApplyFilter("__concat__", Some(2), !0)),
+            Instruction::Eq => self.push(origin, index, Instruction::ApplyFilter("__eq__", Some(2), !0)),
+            Instruction::Ne => self.push(origin, index, Instruction::ApplyFilter("__ne__", Some(2), !0)),
+            Instruction::CompareAndPreserve(_) => {
+                self.push(origin, index, Instruction::ApplyFilter("__bounded__", Some(1), !0));
+                self.push(origin, index, instruction.clone());
+            }
             Instruction::Gt => self.push(origin, index, Instruction::ApplyFilter("__gt__", Some(2), !0)),
             Instruction::Gte => self.push(origin, index, Instruction::ApplyFilter("__ge__", Some(2), !0)),
             Instruction::Lt => self.push(origin, index, Instruction::ApplyFilter("__lt__", Some(2), !0)),
@@ -305,6 +315,12 @@ fn stored_literal(code: &Instructions<'static>, index: u32) -> Option<&'static s
         return None;
     }
     maker(code.get(index)?)
+}
+
+/// True where the instruction before loads a literal that has no parts.
+fn is_scalar(code: &Instructions<'static>, index: u32) -> bool {
+    let before = index.checked_sub(1).and_then(|before| code.get(before));
+    matches!(before, Some(Instruction::LoadConst(value)) if value.as_object().is_none() && !value.is_undefined())
 }
 
 /// What makes the list or mapping of an instruction changeable, and those in it.

@@ -16,12 +16,20 @@ const DEEPEST: usize = 40;
 /// How the message about variables that need themselves begins.
 const LOOP: &str = "recursive loop detected";
 
+/// What `ansible.cfg` may change of the language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// Mappings of one name are merged over all layers of variables, not replaced (`hash_behaviour = merge`).
+    pub merges: bool,
+    /// The truth of a value that is neither true nor false counts as a condition (`allow_broken_conditionals`).
+    pub allows_broken_conditions: bool,
+}
+
 /// Filters, tests, functions and settings of the template language; made once a process.
 pub struct Language {
     pub(crate) environment: Environment<'static>,
     pub(crate) files: Arc<dyn Files>,
-    /// Mappings of one name are merged over all layers, not replaced.
-    merges: bool,
+    pub(crate) dialect: Dialect,
     pub(crate) templates: crate::template_file::Templates,
 }
 
@@ -35,15 +43,15 @@ impl Language {
     /// The language as Ansible has it. Lookups and includes read through `files`.
     #[must_use]
     pub fn new(files: Arc<dyn Files>) -> Arc<Self> {
-        Self::merging(files, false)
+        Self::speaking(files, Dialect::default())
     }
 
-    /// The same; where it `merges`, the mappings of one name are merged over all layers of variables (`hash_behaviour = merge`).
+    /// The same with settings of its own.
     #[must_use]
-    pub fn merging(files: Arc<dyn Files>, merges: bool) -> Arc<Self> {
+    pub fn speaking(files: Arc<dyn Files>, dialect: Dialect) -> Arc<Self> {
         let mut environment = environment();
         crate::template_file::install(&mut environment, &files);
-        Arc::new(Self { environment, files, merges, templates: crate::template_file::Templates::default() })
+        Arc::new(Self { environment, files, dialect, templates: crate::template_file::Templates::default() })
     }
 }
 
@@ -229,7 +237,7 @@ impl Scope {
     /// # Errors
     /// When rendering fails, with the trail of variables; a cycle is an error that names it.
     pub fn get(&self, name: &str) -> Result<Option<Value>, Problem> {
-        if self.language.merges
+        if self.language.dialect.merges
             && let Some(raw) = self.merged(name)
         {
             return self.rendered(name, &raw).map(Some);
@@ -327,6 +335,11 @@ impl Scope {
 
     pub(crate) fn environment(&self) -> &Environment<'static> {
         &self.language.environment
+    }
+
+    /// True where conditions may be neither true nor false.
+    pub(crate) fn allows_broken_conditions(&self) -> bool {
+        self.language.dialect.allows_broken_conditions
     }
 
     pub(crate) fn language(&self) -> &Language {

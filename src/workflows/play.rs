@@ -9,7 +9,7 @@ use pgfleet_inventory::{Inventory, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_ssh::{Options, Passphrase};
-use pgfleet_template::{Files, Language, Place, Problem, Raw, SourceFile, Value, Vars, Vault, VaultPassword};
+use pgfleet_template::{Dialect, Files, Language, Place, Problem, Raw, SourceFile, Value, Vars, Vault, VaultPassword};
 
 use crate::actions::Actions;
 use crate::fleet::{SshFleet, SshHabits};
@@ -180,14 +180,9 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
     let opened = Arc::new(pgfleet_template::Opened::new(files, loader.vault().clone()));
-    let mut prepared = Prepared {
-        inventory,
-        playbook,
-        loader,
-        language: Language::merging(opened, wish.habits.merge_mappings),
-        defaults: Arc::new(defaults),
-        extra,
-    };
+    let dialect = Dialect { merges: wish.habits.merge_mappings, allows_broken_conditions: wish.habits.allow_broken_conditions };
+    let mut prepared =
+        Prepared { inventory, playbook, loader, language: Language::speaking(opened, dialect), defaults: Arc::new(defaults), extra };
     if prepared.inventory.members("postgresql").is_empty() {
         let extra = Arc::new(prepared.extra.clone());
         if let Some(list) = global_variable(&prepared.inventory, &prepared.language, &prepared.defaults, &extra, "postgresql_nodes")? {

@@ -51,6 +51,7 @@ const SETTINGS: &[Setting] = &[
     Setting("force_handlers", "defaults", &["ANSIBLE_FORCE_HANDLERS"], Kind::Text),
     Setting("hash_behaviour", "defaults", &["ANSIBLE_HASH_BEHAVIOUR"], Kind::Text),
     Setting("duplicate_dict_key", "defaults", &["ANSIBLE_DUPLICATE_YAML_DICT_KEY"], Kind::Text),
+    Setting("allow_broken_conditionals", "defaults", &["ANSIBLE_ALLOW_BROKEN_CONDITIONALS"], Kind::Text),
     Setting("verbosity", "defaults", &["ANSIBLE_VERBOSITY"], Kind::Text),
     Setting("module_name", "defaults", &[], Kind::Text),
     Setting("subset", "defaults", &["ANSIBLE_SUBSET"], Kind::Text),

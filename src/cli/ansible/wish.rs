@@ -68,6 +68,7 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             explicit_facts: config.text("gathering") == Some("explicit"),
             warn_of_reserved: true,
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
+            allow_broken_conditions: config.flag("allow_broken_conditionals", false),
             refuse_duplicates: config.text("duplicate_dict_key") == Some("error"),
         },
         strictness: Strictness::Lenient,

@@ -28,12 +28,21 @@ impl Reading<'_> {
         value.sequence().unwrap_or(single).iter().filter_map(|item| self.raw(item)).collect()
     }
 
-    /// The conditions of a keyword that takes one or a list, all of which must hold.
+    /// The conditions of `when`, all of which must hold; what is empty asks for nothing.
+    pub(super) fn when(&mut self, node: &Node) -> Vec<Condition> {
+        let Some(value) = node.get("when") else { return Vec::new() };
+        let single = std::slice::from_ref(value);
+        let items = value.sequence().unwrap_or(single).iter();
+        items.filter(|item| !item.is_null()).filter_map(|item| self.keep(Condition::read(item))).collect()
+    }
+
+    /// The conditions of a keyword that takes one or a list, all of which must hold; an empty list says nothing.
     pub(super) fn conditions(&mut self, node: &Node, key: &str) -> Option<Vec<Condition>> {
-        let value = node.get(key).filter(|value| !value.is_null())?;
+        let value = node.get(key)?;
         let single = std::slice::from_ref(value);
         let items = value.sequence().unwrap_or(single);
-        Some(items.iter().filter_map(|item| self.keep(Condition::read(item))).collect())
+        let conditions: Vec<Condition> = items.iter().filter_map(|item| self.keep(Condition::read(item))).collect();
+        (!conditions.is_empty()).then_some(conditions)
     }
 
     /// Plain texts of a keyword that takes one, a comma-separated text or a list.
@@ -66,7 +75,7 @@ impl Reading<'_> {
             self.keep(vars)
         });
         Settings {
-            when: self.conditions(node, "when").unwrap_or_default(),
+            when: self.when(node),
             vars: vars.map(Arc::new).into_iter().collect(),
             parameters: Vec::new(),
             role: None,

@@ -274,7 +274,7 @@ impl Reading<'_> {
     }
 
     fn until(&mut self, node: &Node) -> Option<Repeat> {
-        let until = self.conditions(node, "until");
+        let until = node.get("until").filter(|until| !until.is_null()).and_then(|_| self.conditions(node, "until"));
         let retries = self.optional(node, "retries");
         if until.is_none() && retries.is_none() {
             return None;

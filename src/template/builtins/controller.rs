@@ -8,6 +8,7 @@ use super::arguments::Arguments;
 use super::paths::matches_glob;
 use super::python::{self, fail, items_of, pairs_of, text};
 use super::regex::{Flags, is_match};
+use crate::evaluate::scope_of;
 
 /// The hosts that a pattern selects, by the variable `groups`.
 pub(crate) fn inventory_hostnames(state: &State<'_, '_>, terms: &[Value]) -> Result<Vec<Value>, Error> {
@@ -56,15 +57,12 @@ fn hosts_of(groups: &[(String, Vec<String>)], word: &str) -> Result<Vec<String>,
 }
 
 /// Settings that playbooks ask for, with the values that hold unless a file says otherwise.
-pub(crate) fn setting(name: &str, call: &Arguments) -> Result<Option<Value>, Error> {
+pub(crate) fn setting(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Option<Value>, Error> {
     Ok(Some(match name {
         "DEFAULT_FORKS" => Value::from(5),
         "DEFAULT_TIMEOUT" => Value::from(10),
-        "ALLOW_BROKEN_CONDITIONALS"
-        | "DEFAULT_BECOME"
-        | "HOST_KEY_CHECKING_DISABLED"
-        | "RETRY_FILES_ENABLED"
-        | "DEFAULT_KEEP_REMOTE_FILES" => Value::from(false),
+        "ALLOW_BROKEN_CONDITIONALS" => Value::from(scope_of(state).is_some_and(|scope| scope.allows_broken_conditions())),
+        "DEFAULT_BECOME" | "HOST_KEY_CHECKING_DISABLED" | "RETRY_FILES_ENABLED" | "DEFAULT_KEEP_REMOTE_FILES" => Value::from(false),
         "HOST_KEY_CHECKING" => Value::from(true),
         "DEFAULT_BECOME_METHOD" => Value::from("sudo"),
         "DEFAULT_BECOME_USER" => Value::from("root"),

@@ -3,6 +3,7 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{Arguments, Builtin, defined, undefined};
+use super::equality::bounded;
 use super::lists::flatten_into;
 use super::python::{self, defined_items, dictionary, fail, items_of, list, pairs_of, text, tuple, type_name};
 
@@ -109,6 +110,7 @@ fn merge(low: &Value, high: &Value, recursive: bool, list_merge: &str) -> Result
 
 fn merge_lists(low: &Value, high: &Value, how: &str) -> Result<Value, Error> {
     let (low_items, high_items) = (items_of(low)?, items_of(high)?);
+    low_items.iter().chain(&high_items).try_for_each(bounded)?;
     let kept = || low_items.iter().filter(|item| !high_items.contains(item)).cloned();
     Ok(match how {
         "keep" => low.clone(),

@@ -3,9 +3,8 @@
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{Arguments, Builtin, Given, defined, undefined};
-use super::python::{
-    self, as_float, as_integer, contains, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name,
-};
+use super::equality::{bounded, contains, distinct, firsts};
+use super::python::{self, as_float, as_integer, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name};
 use crate::limits;
 
 pub(crate) const FILTERS: &[(&str, Builtin)] = &[
@@ -168,15 +167,15 @@ fn unique(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
         return Err(fail("mappings and lists have no case: 'unique' cannot fall back to comparing them with 'case_sensitive'"));
     }
     let keys = keys_of(&items, &attribute, case_sensitive.flag(false))?;
-    let mut seen = std::collections::HashSet::new();
-    Ok(keys.into_iter().zip(items).filter_map(|(key, item)| seen.insert(key).then_some(item)).collect())
+    Ok(firsts(keys.into_iter().map(list).zip(items))?.into_iter().map(|(_, item)| item).collect())
 }
 
 /// Python's sets have no order; small integers come out ascending there, so all integers do here, and the rest in order of appearance.
 fn set_operation(call: &Arguments, combine: fn(&[Value], &[Value]) -> Vec<Value>) -> Result<Value, Error> {
     let [left, right] = call.bind(["a", "b"])?;
     let (left, right) = (defined_items(&left.required()?)?, defined_items(&right.required()?)?);
-    let mut items = python::distinct(combine(&left, &right));
+    left.iter().chain(&right).try_for_each(bounded)?;
+    let mut items = distinct(combine(&left, &right))?;
     if items.iter().all(Value::is_integer) {
         items.sort_by_key(as_integer);
     }

@@ -121,7 +121,7 @@ fn run(state: &mut State<'_, '_>, call: &Arguments) -> Result<Vec<Value>, Error>
             Ok(values.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
         }
         "config" => {
-            let values = terms.iter().map(|term| controller::setting(&text(term), call)).collect::<Result<Vec<_>, Error>>()?;
+            let values = terms.iter().map(|term| controller::setting(state, &text(term), call)).collect::<Result<Vec<_>, Error>>()?;
             Ok(values.into_iter().flatten().collect())
         }
         "url" => {

@@ -10,6 +10,7 @@ use minijinja_contrib::pycompat;
 
 use super::arguments::Arguments;
 use super::dicts::pair_list;
+use super::equality;
 use super::python::{self, fail, items_of, list, pairs_of, tuple};
 use super::text::{Side, pad, split_lines, split_text, strip};
 
@@ -167,12 +168,12 @@ fn list_method(items: &[Value], method: &str, call: &Arguments) -> Result<Option
         "index" => {
             let [wanted] = call.bind(["value"])?;
             let wanted = wanted.required()?;
-            items.iter().position(|item| *item == wanted).map(Value::from).ok_or_else(|| fail(format!("{wanted:?} is not in list")))?
+            equality::position(items, &wanted)?.map(Value::from).ok_or_else(|| fail(format!("{wanted:?} is not in list")))?
         }
         "count" => {
             let [wanted] = call.bind(["value"])?;
             let wanted = wanted.required()?;
-            items.iter().filter(|item| **item == wanted).count().into()
+            equality::count(items, &wanted)?.into()
         }
         "copy" => list(items.to_vec()),
         // Elements of an immutable list can be changed where the result is used; in place they cannot.
@@ -310,7 +311,7 @@ impl Object for MutableList {
             "remove" => {
                 let wanted = call.input()?;
                 let mut items = lock(&self.0);
-                let index = items.iter().position(|item| *item == wanted).ok_or_else(|| fail("list.remove(x): x not in list"))?;
+                let index = equality::position(&items, &wanted)?.ok_or_else(|| fail("list.remove(x): x not in list"))?;
                 items.remove(index);
             }
             "sort" => {

@@ -3,6 +3,7 @@
 mod arguments;
 mod controller;
 mod dicts;
+mod equality;
 mod format;
 mod format_spec;
 mod hash;
@@ -31,8 +32,9 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use arguments::{Arguments, Builtin};
+pub(crate) use equality::{bounded, contains, equals};
 pub(crate) use methods::unknown_method;
-pub(crate) use python::{compare, contains, fail, python_output, python_str, subtract};
+pub(crate) use python::{compare, fail, python_output, python_str, subtract, type_name};
 pub(crate) use time::{Moment, timestamp};
 
 type Table = &'static [(&'static str, Builtin)];

@@ -1,12 +1,12 @@
 //! Values as Python sees them: type names, `str` and `repr`, truth, order, iteration, item access.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
 use super::arguments::{defined, undefined};
+use super::equality::equals;
 
 /// An error of ours.
 pub(crate) fn fail(message: impl Into<String>) -> Error {
@@ -292,7 +292,7 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Result<Ordering, Error> {
         (ValueKind::Seq | ValueKind::Iterable, ValueKind::Seq | ValueKind::Iterable) => {
             let (left, right) = (items_of(left)?, items_of(right)?);
             for (left, right) in left.iter().zip(&right) {
-                if left != right {
+                if !equals(left, right)? {
                     return compare(left, right);
                 }
             }
@@ -340,25 +340,6 @@ pub(crate) fn fold_case(value: &Value, case_sensitive: bool) -> Value {
     match value.as_str() {
         Some(text) if !case_sensitive => Value::from(text.to_lowercase()),
         _ => value.clone(),
-    }
-}
-
-/// The first of each group of equal values, in order.
-pub(crate) fn distinct(items: impl IntoIterator<Item = Value>) -> Vec<Value> {
-    let mut seen = HashSet::new();
-    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
-}
-
-/// `needle in haystack`.
-pub(crate) fn contains(haystack: &Value, needle: &Value) -> Result<bool, Error> {
-    match haystack.kind() {
-        ValueKind::String => match (haystack.as_str(), needle.as_str()) {
-            (Some(haystack), Some(needle)) => Ok(haystack.contains(needle)),
-            _ => Err(fail(format!("'in <string>' requires string as left operand, not {}", type_name(needle)))),
-        },
-        ValueKind::Map => Ok(haystack.as_object().is_some_and(|object| object.get_value(needle).is_some())),
-        ValueKind::Seq | ValueKind::Iterable => Ok(haystack.try_iter()?.any(|item| item == *needle)),
-        _ => Ok(items_of(haystack)?.contains(needle)),
     }
 }
 

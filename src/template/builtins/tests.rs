@@ -7,6 +7,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, Builtin};
+use super::equality::{contains, equals};
 use super::lists::subset;
 use super::python::{self, as_float, as_integer, compare, fail, items_of, text, type_name};
 use super::regex::{Flags, is_match};
@@ -85,11 +86,11 @@ pub(crate) const TESTS: &[(&str, Builtin)] = &[
     (">=", order_test!(is_ge)),
     ("in", |_, call| {
         let [needle, haystack] = call.bind(["value", "seq"])?;
-        python::contains(&haystack.required()?, &needle.required()?).map(Value::from)
+        contains(&haystack.required()?, &needle.required()?).map(Value::from)
     }),
     ("contains", |_, call| {
         let [haystack, needle] = call.bind(["seq", "value"])?;
-        python::contains(&haystack.required()?, &needle.required()?).map(Value::from)
+        contains(&haystack.required()?, &needle.required()?).map(Value::from)
     }),
     ("filter", |state, call| Ok(Value::from(minijinja::tests::is_filter(state, &text(&call.input()?))))),
     ("test", |state, call| Ok(Value::from(minijinja::tests::is_test(state, &text(&call.input()?))))),
@@ -169,12 +170,12 @@ fn divisible_by(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error>
 fn same_as(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [left, right] = call.bind(["value", "other"])?;
     let (left, right) = (left.required()?, right.required()?);
-    Ok(Value::from(type_name(&left) == type_name(&right) && left == right))
+    Ok(Value::from(type_name(&left) == type_name(&right) && equals(&left, &right)?))
 }
 
 fn equal(call: &Arguments, wanted: bool) -> Result<Value, Error> {
     let [left, right] = call.bind(["a", "b"])?;
-    Ok(Value::from((left.required()? == right.required()?) == wanted))
+    Ok(Value::from(equals(&left.required()?, &right.required()?)? == wanted))
 }
 
 /// One entry of a task's result.
@@ -271,7 +272,7 @@ fn is_uri(call: &Arguments, url: bool) -> Result<Value, Error> {
     let [value, schemes] = call.bind(["value", "schemes"])?;
     let (scheme, authority, ..) = texts::split_url(&text(&value.required()?));
     let allowed = match schemes.some() {
-        Some(schemes) => python::contains(&schemes, &Value::from(scheme.as_str()))?,
+        Some(schemes) => contains(&schemes, &Value::from(scheme.as_str()))?,
         None => true,
     };
     Ok(Value::from(allowed && (!url || !authority.is_empty() || scheme == "file")))

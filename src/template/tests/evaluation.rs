@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pgfleet_template::{
-    Condition, Disk, Expression, Language, Overlay, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault,
-    computed_map, to_json,
+    Condition, Dialect, Disk, Expression, Language, Overlay, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars,
+    Vault, computed_map, to_json,
 };
 
 fn vars(yaml: &str) -> Arc<Vars> {
@@ -184,11 +184,27 @@ fn values_that_double_with_each_other_are_refused() {
     let lists: String = (1..40).map(|at| format!("l{at}: ['{{{{ l{before} }}}}', '{{{{ l{before} }}}}']\n", before = at - 1)).collect();
     let maps: String =
         (1..40).map(|at| format!("m{at}: {{a: '{{{{ m{before} }}}}', b: '{{{{ m{before} }}}}'}}\n", before = at - 1)).collect();
-    let scope = scope(&format!("l0: [x]\nm0: {{a: x}}\n{lists}{maps}"));
+    let (others, twins) = (lists.replace('l', "n"), maps.replace("m", "k"));
+    let scope = scope(&format!("l0: [x]\nm0: {{a: x}}\nn0: [x]\nk0: {{a: x}}\n{lists}{maps}{others}{twins}"));
     assert_eq!(expression(&scope, "l3 | flatten | length"), "8");
-    for source in ["l39", "m39", "l39 | to_json"] {
+    assert_eq!(expression(&scope, "l3 == n3 and m3 == k3 and l3 != l2 and l3 in [n2, n3]"), "true");
+    for source in [
+        "l39",
+        "m39",
+        "l39 | to_json",
+        "l39 == n39",
+        "m39 != k39",
+        "l39 in [1, n39]",
+        "1 != l39 == n39",
+        "[l39, n39] | unique",
+        "[l39] | difference([n39])",
+    ] {
         let shown = expression(&scope, source);
-        assert!(shown.starts_with("error: this makes a "), "{source}: {}", shown.chars().take(80).collect::<String>());
+        assert!(
+            shown.starts_with("error: this makes a ") || shown.starts_with("error: this compares values "),
+            "{source}: {}",
+            shown.chars().take(80).collect::<String>()
+        );
     }
 }
 
@@ -283,8 +299,13 @@ fn omitted_keys_and_computed_maps() {
 }
 
 #[test]
-fn conditions_hold_by_truth() {
+fn conditions_are_true_or_false() {
     let scope = scope(VARS);
+    let neither = |truth: &str, kind: &str| {
+        format!("error: Conditional result ({truth}) was derived from value of type '{kind}'. Conditionals must have a boolean result.")
+    };
+    let (list, text, nothing) = (neither("True", "list"), neither("True", "str"), neither("False", "str"));
+    let (empty, no_text) = ("error: Empty conditional expressions are not allowed.", "error: Conditional expressions must be strings.");
     for (yaml, expect) in [
         ("one == 1", "true"),
         ("'{{ one == 2 }}'", "false"),
@@ -292,7 +313,20 @@ fn conditions_hold_by_truth() {
         ("'no'", "error: 'no' is undefined"),
         ("'{{ name }} == \"pg\"'", "error: 'pg' is undefined"),
         ("a.b", "error: 'a' is undefined"),
-        ("list", "true"),
+        ("list", &list),
+        ("'{{ list }}'", &list),
+        ("one and list", &list),
+        ("not list", "false"),
+        ("name", &text),
+        ("name | default('')", &text),
+        ("nowhere | default('')", &nothing),
+        ("'{{ \"one == 1\" }}'", "error: Encountered untrusted template or expression."),
+        ("''", empty),
+        ("' '", empty),
+        ("null", empty),
+        ("'{{ none }}'", empty),
+        ("1", no_text),
+        ("2020-01-01", no_text),
     ] {
         let documents = SourceFile::from_text("c.yml", yaml).documents().expect("parses");
         let result = Condition::read(&documents[0]).and_then(|condition| condition.holds(&scope));
@@ -303,6 +337,20 @@ fn conditions_hold_by_truth() {
         Expression::parse("a.b == c | default(d) and lookup_ is x(e)", &place()).map(|e| e.variables()).expect("parses"),
         ["a", "c", "d", "e", "lookup_"]
     );
+}
+
+/// As `allow_broken_conditionals` has it.
+#[test]
+fn truth_counts_where_that_is_allowed() {
+    let dialect = Dialect { allows_broken_conditions: true, ..Dialect::default() };
+    let language = Language::speaking(Arc::new(Overlay::new("/nowhere", [])), dialect);
+    let scope = Scope::new(&language, vec![]).over(vars(VARS));
+    for (yaml, expect) in [("list", true), ("nowhere | default('')", false), ("null", true), ("''", true), ("0", false), ("5", true)] {
+        let documents = SourceFile::from_text("c.yml", yaml).documents().expect("parses");
+        let condition = Condition::read(&documents[0]).expect("a condition");
+        assert_eq!(condition.holds(&scope).expect("holds or not"), expect, "{yaml}");
+    }
+    assert_eq!(expression(&scope, "lookup('config', 'ALLOW_BROKEN_CONDITIONALS')"), "true");
 }
 
 fn project() -> Scope {
@@ -416,7 +464,9 @@ fn mappings_of_several_places_are_merged_where_that_is_wished() {
     let layers =
         [vars("m: {a: 1, deep: {x: 1}, l: [1]}\nn: 1\n"), vars("m: {b: '{{ n + 1 }}', deep: {y: 2}, l: [2]}\nn: 2\n"), vars("m: {a: 3}\n")];
     for (merges, expect) in [(false, r#"{"a":3}"#), (true, r#"{"a":3,"b":3,"deep":{"x":1,"y":2},"l":[2]}"#)] {
-        let scope = Scope::new(&Language::merging(Arc::new(Disk), merges), vec![]).over(layers[0].clone()).over_all(layers[1..].to_vec());
+        let scope = Scope::new(&Language::speaking(Arc::new(Disk), Dialect { merges, ..Dialect::default() }), vec![])
+            .over(layers[0].clone())
+            .over_all(layers[1..].to_vec());
         let sorted = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
         assert_eq!(sorted(text(&scope, "{{ m }}")), sorted(expect.to_owned()), "{merges}");
         assert_eq!(text(&scope, "{{ n }}"), "2");

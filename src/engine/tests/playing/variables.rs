@@ -75,6 +75,35 @@ fn the_engine_gives_variables() {
     }
 }
 
+/// As the real tool has it: the variables of `all` and of its own name, in no group, and one host under all of its names.
+#[test]
+fn the_controller_need_not_stand_in_the_inventory() {
+    for (expression, expect) in [
+        ("hostvars['localhost'].colour", "red"),
+        ("hostvars['localhost'].own", "of host_vars"),
+        ("hostvars['localhost'].of_ungrouped | default('none')", "none"),
+        ("hostvars['localhost'].ansible_connection", "local"),
+        ("hostvars['localhost'].group_names", "[]"),
+        ("hostvars['localhost'].inventory_dir is defined", "False"),
+        ("hostvars['127.0.0.1'].inventory_hostname", "localhost"),
+        ("'localhost' in groups['all']", "False"),
+        ("groups.ungrouped", "[]"),
+        ("hostvars | list", "['a', 'b', 'c']"),
+    ] {
+        let rig = Rig::new();
+        rig.write("group_vars/all.yml", "colour: red\nown: of all\n");
+        rig.write("group_vars/ungrouped.yml", "of_ungrouped: 1\n");
+        rig.write("host_vars/localhost.yml", "own: of host_vars\n");
+        let played = rig.play(&format!(
+            "- {{name: first, hosts: localhost, gather_facts: false, tasks: [{{name: t, debug: {{msg: \">{{{{ {expression} }}}}\"}}}}]}}\n\
+             - {{name: second, hosts: 127.0.0.1, gather_facts: false, tasks: [{{name: t, debug: {{msg: '{{{{ colour }}}} {{{{ own }}}}'}}}}]}}\n"
+        ));
+        let expect =
+            format!("PLAY first: localhost\n t: localhost ok \">{expect}\"\nPLAY second: localhost\n t: localhost ok \"red of host_vars\"");
+        assert_lines(expression, &played.text(), &expect);
+    }
+}
+
 #[test]
 fn facts_are_gathered_and_name_files_of_variables() {
     let rig = Rig::new();
