@@ -463,10 +463,11 @@ pub(crate) enum LabCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Boot one guest that was killed.
+    /// Boot guests that were killed.
     Start {
-        /// The guest.
-        host: String,
+        /// The guests.
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
     },
     /// Pull a guest's cable, or cut it off from some others.
     Partition {
@@ -484,10 +485,11 @@ pub(crate) enum LabCommand {
         /// The guest.
         host: Option<String>,
     },
-    /// Crash a guest: no shutdown, its cable pulled first.
+    /// Crash guests: no shutdown, their cables pulled first.
     Kill {
-        /// The guest.
-        host: String,
+        /// The guests.
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
     },
     /// Crash all guests at once.
     PowerCut,

@@ -45,13 +45,21 @@ pub enum Fault {
     Switchover,
     /// The leader's host loses its power.
     PowerOffLeader,
+    /// All hosts lose their power at once.
+    PowerCutAll,
 }
 
 impl Fault {
-    /// True where a host is switched off: only a lab can do that.
+    /// True where hosts are switched off, and on again: somebody must be able to do that.
     #[must_use]
     pub fn needs_power(self) -> bool {
-        self == Self::PowerOffLeader
+        matches!(self, Self::PowerOffLeader | Self::PowerCutAll)
+    }
+
+    /// True where no host is left for a client to be on.
+    #[must_use]
+    pub fn takes_all(self) -> bool {
+        self == Self::PowerCutAll
     }
 }
 
@@ -89,6 +97,7 @@ pub const DRILLS: &[Drill] = &[
     ),
     drill("leader-partitioned", Fault::CutLeader, "the leader's host reaches nobody, and nobody reaches it but by SSH", 20, true),
     drill("leader-power-off", Fault::PowerOffLeader, "the leader's host loses its power, and boots later (lab only)", 20, true),
+    drill("power-cut-all", Fault::PowerCutAll, "all hosts lose their power at once, and boot later (lab only)", 5, false),
 ];
 
 /// The drill of that name.

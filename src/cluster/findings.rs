@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterView, NodeAnswer};
+use crate::{ClusterView, EtcdMove, NodeAnswer, etcd_move};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,6 +132,10 @@ impl Findings {
         for member in view.etcd.iter().filter(|member| !member.healthy && !unreachable(&member.name)) {
             let reason = member.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
             self.add(Severity::Warning, format!("etcd on {} is not healthy{reason}", member.name), None);
+        }
+        if let Some(EtcdMove { from, .. }) = etcd_move(view) {
+            let text = format!("{from} leads both the database and etcd: losing that host would take the longest to get over");
+            self.add(Severity::Notice, text, Some("'pgfleet deploy' lets another voter lead etcd"));
         }
         if all > 0 && all % 2 == 0 {
             self.add(Severity::Notice, format!("etcd has {all} voters; an odd number bears the same failures with one host less"), None);

@@ -18,6 +18,7 @@ mod sizes;
 mod source;
 mod switchover;
 mod view;
+mod voters;
 
 pub use answers::{NodeAnswer, Unit};
 pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
@@ -35,3 +36,4 @@ pub use sizes::shown_bytes;
 pub use source::backup_sources;
 pub use switchover::{LeaderFacts, Standby, Switchover, SwitchoverLimits, may_switch_over};
 pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};
+pub use voters::{EtcdMove, etcd_move};

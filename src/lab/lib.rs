@@ -171,14 +171,19 @@ impl Lab {
         Ok(command)
     }
 
-    /// Boots a host that was killed, on the disk that it had, with its cable plugged in.
-    pub fn start(&self, host: &str, progress: &dyn Fn(Step)) -> Result<(), LabError> {
-        let host = self.host(host)?;
+    /// Boots hosts that were killed, on the disks that they had, with their cables plugged in: all at once, since some may wait for others.
+    pub fn start(&self, hosts: &[impl AsRef<str>], progress: &dyn Fn(Step)) -> Result<(), LabError> {
+        let mut hosts = self.named(hosts)?;
         let mut open = self.open()?;
-        if open.runs(&host.name) {
+        hosts.retain(|host| !open.runs(&host.name));
+        if hosts.is_empty() {
             return Ok(());
         }
-        boot::boot(&self.settings, &mut open, &[host], progress)
+        boot::boot(&self.settings, &mut open, &hosts, progress)
+    }
+
+    fn named(&self, hosts: &[impl AsRef<str>]) -> Result<Vec<&Host>, LabError> {
+        hosts.iter().map(|host| self.host(host.as_ref())).collect()
     }
 
     /// Pulls a host's cable, or cuts it off from some of the others.
@@ -195,9 +200,9 @@ impl Lab {
         fault::heal(&self.settings, &mut self.open()?, &healed)
     }
 
-    /// Crashes a host: its cable first, so that its peers see silence, then its processes.
-    pub fn kill(&self, host: &str) -> Result<(), LabError> {
-        fault::kill(&mut self.open()?, &[self.host(host)?])
+    /// Crashes hosts: their cables first, so that their peers see silence, then their processes.
+    pub fn kill(&self, hosts: &[impl AsRef<str>]) -> Result<(), LabError> {
+        fault::kill(&mut self.open()?, &self.named(hosts)?)
     }
 
     /// Crashes all hosts at once. `up` or `start` boots them again.

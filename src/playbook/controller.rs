@@ -37,6 +37,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("cluster_stop", "Stops a node, or the whole cluster: HAProxy, Patroni, etcd.", free None, ["node", "force", "switchover", "look_only"]),
     engine_spec!("cluster_unlock", "Ends another run's lease of the cluster, and cuts that run off.", free None, []),
     engine_spec!("cluster_vacant", "Makes sure that no host holds data of a cluster; empties those that do only when told so.", free None, ["wipe"]),
+    engine_spec!("etcd_move_leader", "Lets etcd be led from another host than the database.", free None, []),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
     engine_spec!("patroni_config", "Shows or changes the settings that all nodes share.", free None, ["set", "patch", "owned"]),
     engine_spec!("patroni_failover", "Lets a node take over without the leader's help.", free None, ["candidate", "force", "agreed"]),

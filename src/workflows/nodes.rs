@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// Above a program's own limits, so that those speak first.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// The name of the machine that pgfleet runs on, where it is a client itself.
+const HERE: &str = "this machine";
+
 /// Where HAProxy takes commands; `templates/haproxy.cfg.j2` says so too.
 const HAPROXY: &str = "/run/haproxy/admin.sock";
 
@@ -74,6 +77,15 @@ impl std::ops::Deref for Node {
 
     fn deref(&self) -> &NodeSettings {
         &self.settings
+    }
+}
+
+impl Node {
+    /// This machine itself, as a client of the cluster that this node is part of.
+    pub(crate) fn here(&self) -> Self {
+        let variables = Map::from_iter([("ansible_connection".to_owned(), "local".into())]);
+        let contact = Contact { host: HERE.to_owned(), variables, r#become: None, lane: 0 };
+        Self { contact, settings: NodeSettings { name: HERE.to_owned(), ..self.settings.clone() } }
     }
 }
 

@@ -62,12 +62,13 @@ while IFS='=' read -r key value; do
     Id) id=${value%.service} ;;
     ActiveState) state=$value ;;
     NeedDaemonReload) reload=$value ;;
-    ActiveEnterTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
+    # The second is that of the last reload too, and outlives a daemon-reload, which ExecReload does not.
+    ActiveEnterTimestamp | StateChangeTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
     ExecReload) t=${value#*start_time=[}; t=${t%%]*}; t=${t#@}
       [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
     '') [ -n "$id" ] && active[$id]=$state since[$id]=$entered; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 reload= ;;
   esac
-done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-; echo)
+done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p StateChangeTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-; echo)
 # Is a file younger than the service that reads it?
 while read -r t file; do
   case $file in

@@ -1,4 +1,4 @@
-//! The daemon's life: one thread looks at the node, the main one takes clients and waits for the end.
+//! The daemon's life: one thread looks at the node, one fences it where that is asked for, the main one takes clients and waits for the end.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -6,20 +6,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::answer::Known;
+use super::fence::Fence;
 use super::history::{Bounds, History};
 use super::notify;
 use super::options::Options;
 use super::sample;
 use crate::system::Linux;
 
-/// Stack of the thread that looks and of those that answer.
+/// Stack of the threads that look and of those that answer.
 const STACK: usize = 256 * 1024;
 /// So many clients at a time; those beyond are turned away.
 const CLIENTS: usize = 8;
@@ -33,18 +34,26 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
     }
     let listener = listen(&options.socket)?;
     let known = Arc::new(Known::new(History::new(&options.state_dir, Bounds::default())));
-    let (stop, stopped) = channel();
+    let fence = options.fence.as_deref().map(|file| Arc::new(Fence::new(file, &options.data_dir, sample::patroni_address(options))));
+    let fencing = fence.clone().map(|fence| start("fence", move |stopped| fence.keep(stopped))).transpose()?;
     let (looker, its_options) = (known.clone(), options.clone());
-    thread::Builder::new().name("look".to_owned()).stack_size(STACK).spawn(move || look(&looker, &its_options, &stopped))?;
+    let looking = start("look", move |stopped| look(&looker, &its_options, fence.as_deref(), stopped))?;
     notify::tell("READY=1")?;
     let served = take_clients(&listener, &from_signals, &known);
     // Nobody is left to tell when systemd does not listen.
     let _ = notify::tell("STOPPING=1");
-    drop(stop);
+    drop((fencing, looking));
     known.close();
     // It may be gone with its folder already.
     let _ = fs::remove_file(&options.socket);
     served
+}
+
+/// Starts a thread that works until what this gives is dropped.
+fn start(name: &str, work: impl FnOnce(&Receiver<()>) + Send + 'static) -> io::Result<Sender<()>> {
+    let (end, stopped) = channel();
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || work(&stopped))?;
+    Ok(end)
 }
 
 /// A socket that only this user may use. One that a dead daemon left is replaced, one of a living daemon is not.
@@ -67,9 +76,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Looks again and again, until the other end of `stopped` is gone.
-fn look(known: &Known, options: &Options, stopped: &Receiver<()>) {
+fn look(known: &Known, options: &Options, fence: Option<&Fence>, stopped: &Receiver<()>) {
     loop {
-        known.learn(sample::take(options, &Linux));
+        let mut sample = sample::take(options, &Linux);
+        if let Some(fence) = fence {
+            sample["fence"] = fence.state();
+        }
+        known.learn(sample);
         if stopped.recv_timeout(options.interval) != Err(RecvTimeoutError::Timeout) {
             return;
         }

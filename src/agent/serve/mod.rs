@@ -2,6 +2,7 @@
 
 mod answer;
 mod daemon;
+mod fence;
 mod history;
 mod notify;
 mod options;

@@ -18,6 +18,10 @@ pub(crate) struct Options {
     /// etcd's address, whatever its settings say.
     pub(crate) etcd: Option<String>,
     pub(crate) units: Vec<String>,
+    /// The file that Patroni takes for a watchdog's device.
+    pub(crate) fence: Option<PathBuf>,
+    /// PostgreSQL's data, for the fence.
+    pub(crate) data_dir: PathBuf,
     /// Between two looks.
     pub(crate) interval: Duration,
     /// How many entries of the history `status` asks for; the current state when 0.
@@ -36,6 +40,8 @@ impl Default for Options {
             etcd_config: "/etc/default/etcd".into(),
             etcd: None,
             units: ["patroni", "etcd", "haproxy"].map(str::to_owned).to_vec(),
+            fence: None,
+            data_dir: PathBuf::new(),
             interval: Duration::from_secs(10),
             history: 0,
             is_json: false,
@@ -65,6 +71,8 @@ impl Options {
                 "--etcd-config" => options.etcd_config = value.into(),
                 "--etcd" => options.etcd = Some(value),
                 "--units" => options.units = value.split(',').filter(|unit| !unit.is_empty()).map(str::to_owned).collect(),
+                "--fence" => options.fence = Some(value.into()),
+                "--data-dir" => options.data_dir = value.into(),
                 "--interval" => {
                     let seconds: Option<f64> = value.parse().ok().filter(|seconds| (0.01..=86400.0).contains(seconds));
                     options.interval =
@@ -73,7 +81,7 @@ impl Options {
                 "--history" => options.history = value.parse().map_err(|_| wrong(format!("--history {value}: a number is needed")))?,
                 other => {
                     return Err(wrong(format!(
-                        "{other} is not known; known are --state-dir, --socket, --patroni-config, --patroni, --etcd-config, --etcd, --units, --interval, --history and --json"
+                        "{other} is not known; known are --state-dir, --socket, --patroni-config, --patroni, --etcd-config, --etcd, --units, --fence, --data-dir, --interval, --history and --json"
                     )));
                 }
             }

@@ -42,7 +42,7 @@ pub(super) fn essence(sample: &Value) -> Value {
     essence
 }
 
-fn utc(seconds: u64) -> String {
+pub(super) fn utc(seconds: u64) -> String {
     let Moment { year, month, day, hour, minute, second } = Moment::at(seconds.cast_signed());
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
@@ -92,7 +92,7 @@ fn etcd(address: &str, system: &dyn System) -> Value {
 }
 
 /// From the line `connect_address:` below `restapi:` of Patroni's configuration.
-fn patroni_address(options: &Options) -> String {
+pub(super) fn patroni_address(options: &Options) -> String {
     let from_file = || restapi_address(&fs::read_to_string(&options.patroni_config).ok()?);
     options.patroni.clone().or_else(from_file).unwrap_or_else(|| "http://127.0.0.1:8008".to_owned()).trim_end_matches('/').to_owned()
 }

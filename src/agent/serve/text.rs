@@ -22,6 +22,9 @@ pub(super) fn read_aloud(told: &Value) -> String {
         line(&mut text, "looked", &word(&sample["time"]));
         line(&mut text, "patroni", &patroni(&sample["patroni"]));
         line(&mut text, "etcd", &etcd(&sample["etcd"]));
+        if let Some(fence) = sample.get("fence") {
+            line(&mut text, "fence", &self::fence(fence));
+        }
         for (name, unit) in sample["units"].as_object().into_iter().flatten() {
             line(&mut text, &format!("{name}.service"), &state(unit));
         }
@@ -44,6 +47,7 @@ fn entries(text: &mut String, entries: &[Value]) {
     for entry in entries {
         let units = entry["units"].as_object().into_iter().flatten().map(|(name, unit)| format!("{name} {}", word(&unit["active"])));
         let mut parts = vec![format!("patroni {}", patroni(&entry["patroni"])), format!("etcd {}", etcd(&entry["etcd"]))];
+        parts.extend(entry.get("fence").map(|told| format!("fence {}", fence(told))));
         parts.extend(units.filter(|unit| !unit.ends_with(' ')));
         let _ = writeln!(text, "  {} {:<8} {}", word(&entry["time"]), word(&entry["why"]), parts.join("; "));
     }
@@ -66,6 +70,11 @@ fn etcd(told: &Value) -> String {
         Some(true) => "healthy".to_owned(),
         Some(false) => format!("not healthy: {}", word(&told["error"])),
     }
+}
+
+fn fence(told: &Value) -> String {
+    let armed = if told["armed"] == true { "armed" } else { "not armed: Patroni asks for none now" };
+    told["acted"].as_str().map_or_else(|| armed.to_owned(), |time| format!("{armed}; ended PostgreSQL at {time}"))
 }
 
 fn state(unit: &Value) -> String {
@@ -103,6 +112,7 @@ mod tests {
         });
         let mut entry = sample.clone();
         entry["why"] = json!("changed");
+        entry["fence"] = json!({"armed": false, "acted": "2026-01-05T09:59:00Z"});
         let told = json!({"version": "0.1.0", "uptime": 7500, "sample": sample, "changes": [entry], "problems": ["full"]});
         let expect = "\
 agent:            version 0.1.0, up 2 h 5 min
@@ -113,7 +123,7 @@ patroni.service:  active (running), enabled, since Mon
 haproxy.service:  not installed
 problem:          full
 last changes:
-  2026-01-05T10:00:00Z changed  patroni role replica, timeline 3, lag 0; etcd not healthy: no leader; patroni active
+  2026-01-05T10:00:00Z changed  patroni role replica, timeline 3, lag 0; etcd not healthy: no leader; fence not armed: Patroni asks for none now; ended PostgreSQL at 2026-01-05T09:59:00Z; patroni active
 ";
         assert_eq!(read_aloud(&told), expect);
         let early = json!({"version": "0.1.0", "uptime": 0, "sample": null, "changes": [], "problems": []});

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -51,6 +52,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(folder: tempfile::TempDir, patroni: &str) -> Self {
+        Self::start_with(folder, patroni, &[])
+    }
+
+    fn start_with(folder: tempfile::TempDir, patroni: &str, more: &[&str]) -> Self {
         let notify = folder.path().join("notify");
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("a socket");
@@ -59,6 +64,7 @@ impl Daemon {
             .arg("serve")
             .args(options(folder.path()))
             .args(["--patroni", patroni, "--units=", "--interval", "0.05"])
+            .args(more)
             .env("NOTIFY_SOCKET", &notify)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -193,4 +199,46 @@ fn it_goes_on_after_a_crash() {
     let status = again.await_status("both starts", |status| status["changes"].as_array().is_some_and(|changes| changes.len() == 2));
     assert!(status["changes"].as_array().expect("changes").iter().all(|entry| entry["why"] == "started"), "{status}");
     again.signal();
+}
+
+/// A process that looks like a PostgreSQL with a child.
+fn postgres(data_dir: &str) -> Child {
+    let script = "sleep 1000 & echo; wait";
+    let mut child = Command::new("/bin/sh")
+        .arg0("/usr/lib/postgresql/17/bin/postgres")
+        .args(["-c", script, "-D", data_dir])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut line = [0];
+    child.stdout.as_mut().expect("its output").read_exact(&mut line).expect("its child runs");
+    child
+}
+
+#[test]
+fn it_ends_a_postgresql_whose_patroni_stands_still() {
+    // It takes connections, as the kernel does for a process that stands still.
+    let frozen = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", frozen.local_addr().expect("an address"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data_dir) = (folder.path().join("watchdog"), folder.path().join("data"));
+    fs::write(&file, "").expect("written");
+    let (file, data_dir) = (file.to_str().expect("text").to_owned(), data_dir.to_str().expect("text").to_owned());
+    let (mut ours, mut other) = (postgres(&data_dir), postgres("/var/lib/postgresql/other"));
+    let mut output = ours.stdout.take().expect("its output");
+    let daemon = Daemon::start_with(folder, &address, &["--fence", &file, "--data-dir", &data_dir]);
+    daemon.await_status("the fence", |status| status["sample"]["fence"]["armed"] == false);
+    fs::write(&file, "Ctimeout=3\n1").expect("written");
+    daemon.await_status("the fence", |status| status["sample"]["fence"]["armed"] == true);
+    let status = daemon.await_status("the end", |status| status["sample"]["fence"]["acted"].is_string());
+    assert_eq!(status["sample"]["fence"]["armed"], false);
+    assert_eq!(ours.wait().expect("ended").signal(), Some(9));
+    // Its child held the other end.
+    output.read_to_end(&mut Vec::new()).expect("closed");
+    assert!(other.try_wait().expect("asked").is_none(), "another PostgreSQL is left alone");
+    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", other.id())).expect("its child");
+    other.kill().expect("killed");
+    other.wait().expect("ended");
+    let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+    rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
 }

@@ -70,7 +70,7 @@ fn act(project: &Project, args: LabArgs) -> Result<Exit, LabError> {
         LabCommand::Down => lab.down(&tell)?,
         LabCommand::Status => return status(&lab),
         LabCommand::Ssh { host, command } => return log_in(&lab, &host, &command),
-        LabCommand::Start { host } => lab.start(&host, &tell)?,
+        LabCommand::Start { hosts } => lab.start(&hosts, &tell)?,
         LabCommand::Partition { host, from, direction } => {
             let direction = match direction.as_str() {
                 "sending" => Direction::Sending,
@@ -81,7 +81,7 @@ fn act(project: &Project, args: LabArgs) -> Result<Exit, LabError> {
             lab.partition(&host, &cut)?;
         }
         LabCommand::Heal { host } => lab.heal(host.as_deref())?,
-        LabCommand::Kill { host } => lab.kill(&host)?,
+        LabCommand::Kill { hosts } => lab.kill(&hosts)?,
         LabCommand::PowerCut => lab.power_cut()?,
         LabCommand::Slow { host, rate, delay } => {
             let slowness = Slowness { rate, delay };

@@ -1,6 +1,6 @@
 //! A cluster's answers, and what the view makes of them. The bodies are as Patroni 4.0.7 and etcd 3.5.16 gave them.
 
-use pgfleet_cluster::{ClusterView, NodeAnswer, Severity};
+use pgfleet_cluster::{ClusterView, EtcdMove, NodeAnswer, Severity, etcd_move};
 use serde_json::{Value, json};
 
 fn member(name: &str, role: &str, state: &str, lag: Value) -> Value {
@@ -45,6 +45,27 @@ fn a_healthy_cluster_has_no_findings() {
     assert_eq!(view.quorum(), (3, 3, 2));
     assert_eq!(view.etcd.iter().filter(|member| member.leader).map(|member| member.name.as_str()).collect::<Vec<_>>(), ["b"]);
     assert!(view.is_healthy(), "{:?}", view.findings);
+}
+
+#[test]
+fn a_host_that_leads_both_hands_etcd_over() {
+    let both = |members: &[(&str, &str)], sick: &str| {
+        let members: Vec<Value> = members.iter().map(|(name, role)| member(name, role, "streaming", Value::Null)).collect();
+        let mut answers: Vec<NodeAnswer> = ["a", "b", "c"].map(|node| answer(node, "replica", &members)).into();
+        for answer in answers.iter_mut().filter(|answer| answer.node == sick) {
+            answer.probe = Err("timed out".to_owned());
+        }
+        etcd_move(&ClusterView::from_answers(&answers)).map(|EtcdMove { from, to }| format!("{from} to {to}"))
+    };
+    let all = [("b", "leader"), ("a", "quorum_standby"), ("c", "quorum_standby")];
+    assert_eq!(both(&all, "").as_deref(), Some("b to a"));
+    assert_eq!(both(&all, "a").as_deref(), Some("b to c"), "only a healthy voter can");
+    assert_eq!(both(&all[..2], "").as_deref(), Some("b to c"), "a voter without a PostgreSQL comes first");
+    assert_eq!(both(&[("a", "leader"), ("b", "quorum_standby")], ""), None, "they are apart");
+    assert_eq!(both(&[("b", "quorum_standby")], ""), None, "nobody leads the database");
+    let members = [member("b", "leader", "running", Value::Null), member("a", "quorum_standby", "streaming", json!(0))];
+    let view = ClusterView::from_answers(&["a", "b", "c"].map(|node| answer(node, "replica", &members)));
+    assert!(view.findings.iter().any(|finding| finding.severity == Severity::Notice && finding.text.starts_with("b leads both")));
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn act(mut words: Vec<String>) -> Result<(), Box<dyn Error>> {
             let command = lab.ssh_command(&need()?, &rest)?;
             return Err(Command::new(&command[0]).args(&command[1..]).exec().into());
         }
-        "start" => lab.start(&need()?, &show)?,
-        "kill" => lab.kill(&need()?)?,
+        "start" => lab.start(&[need()?], &show)?,
+        "kill" => lab.kill(&[need()?])?,
         "power-cut" => lab.power_cut()?,
         "heal" => lab.heal(host.as_deref())?,
         "partition" => {

@@ -87,7 +87,7 @@ fn a_lab_lives_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let lab = Lab::new(settings(&state)).unwrap();
-    assert!(matches!(lab.kill("controller"), Err(LabError::NotUp { .. })));
+    assert!(matches!(lab.kill(&["controller"]), Err(LabError::NotUp { .. })));
     let cleanup = Cleanup(&lab);
     let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
 
@@ -190,13 +190,13 @@ fn parts_and_heals(lab: &Lab) {
 fn crashes_and_starts(lab: &Lab) {
     let one = "app-server-1.lan";
     said(lab, one, "echo kept > /root/mark; sync");
-    lab.kill(one).unwrap();
+    lab.kill(&[one]).unwrap();
     let guest = status(lab, one);
     assert!(!guest.running && guest.pid.is_none(), "{guest:?}");
     assert!(status(lab, "builder.lan").ssh);
     assert!(matches!(lab.partition(one, &Cut::Cable), Err(LabError::NotRunning { .. })));
-    lab.kill(one).unwrap();
-    lab.start(one, &quiet).unwrap();
+    lab.kill(&[one]).unwrap();
+    lab.start(&[one], &quiet).unwrap();
     assert_eq!(said(lab, one, "cat /root/mark"), "kept");
     lab.power_cut().unwrap();
     assert!(lab.status().unwrap().iter().all(|guest| !guest.running));

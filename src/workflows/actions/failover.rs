@@ -8,7 +8,7 @@ use pgfleet_cluster::{Standing, Successor, choose_successor};
 use serde_json::{Value, json};
 
 use super::seen::Seen;
-use super::{Done, Trouble, Work};
+use super::{Done, Trouble, Work, voters};
 
 /// A leader goes on writing while a person thinks: so much more is still what was agreed to.
 const SLACK: u64 = 1 << 20;
@@ -72,6 +72,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let timeline = work.step(&what, promoted).await?;
     let seconds = begin.elapsed().as_secs_f64();
     let follow = work.step("the other nodes follow", async { Ok(follow(work, &name).await) }).await?;
+    voters::keep_apart(work).await;
     let was = old.filter(|old| *old != name).map(|old| format!(" instead of {old}")).unwrap_or_default();
     let summary = format!("{name} leads{was} on timeline {timeline}, after {seconds:.1} s. {lost}{follow}");
     Ok(Done::changed().with("summary", summary).with("leader", name).with("timeline", timeline).with("behind", successor.behind))

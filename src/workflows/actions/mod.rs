@@ -30,6 +30,7 @@ mod stop;
 mod switchover;
 mod units;
 mod unlock;
+mod voters;
 mod work;
 mod writes;
 
@@ -62,6 +63,7 @@ impl Controller for Actions {
                 "cluster_vacant" => restore::vacant(&work).await,
                 "postgresql_refill" => restore::fill_anew(&work).await,
                 "postgresql_restore" => restore::run(&work).await,
+                "etcd_move_leader" => voters::run(&work).await,
                 "patroni_checkpoint" => checkpoint::run(&work).await,
                 "patroni_config" => config::run(&work).await,
                 "patroni_failover" => failover::run(&work).await,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::hold::Sign;
 use super::writes::{Witness, Writes};
-use super::{Done, Trouble, Work, routers};
+use super::{Done, Trouble, Work, routers, voters};
 use crate::nodes::{Answer, Node};
 
 /// Patroni itself gives up before that.
@@ -40,6 +40,7 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
     let timeline: u64 = work.argument("timeline")?.unwrap_or_default();
     if !work.argument("probe")?.unwrap_or(true) {
         let seconds = hand_over(work, leader, candidate, timeline).await?;
+        voters::keep_apart(work).await;
         return Ok(Done::changed().with("summary", led(candidate, timeline, seconds)).with("seconds", seconds));
     }
     let writes = Writes::prepare(work, leader, candidate).await?;
@@ -59,6 +60,7 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
         }
     };
     let witnesses = writes.compare(work, told, candidate).await?;
+    voters::keep_apart(work).await;
     judged(candidate, timeline, seconds, &witnesses)
 }
 

@@ -35,6 +35,8 @@ pub(super) const READS: &str = "replica port";
 struct Client {
     node: Node,
     ways: Map,
+    /// What ends its writing.
+    until: String,
 }
 
 /// What a client tells.
@@ -52,7 +54,7 @@ pub(super) struct Writes {
     table: &'static str,
     clients: Vec<Client>,
     /// Ways whose rows must arrive before anything is done.
-    ways: Vec<&'static str>,
+    ways: Vec<String>,
     traced: bool,
     longest: u64,
 }
@@ -73,8 +75,8 @@ impl Writes {
     pub(super) async fn prepare(work: &Work, leader: &Node, candidate: &Node) -> Result<Self, Trouble> {
         let others = work.nodes.databases().find(|node| node.name != leader.name && node.name != candidate.name);
         let node = others.unwrap_or(candidate).clone();
-        let clients = vec![Client { ways: routed(&node), node }];
-        let writes = Self { table: TABLE, clients, ways: vec!["leader port", "service name"], traced: false, longest: LONGEST };
+        let clients = vec![Client { ways: routed(&node), node, until: UNTIL.to_owned() }];
+        let writes = Self { table: TABLE, clients, ways: named(), traced: false, longest: LONGEST };
         writes.make(work, leader, "PRIMARY KEY (way, n)").await?;
         Ok(writes)
     }
@@ -88,10 +90,24 @@ impl Writes {
             }
             let own = json!({"host": "127.0.0.1", "port": node.port, "interval": LOCAL_INTERVAL, "spares_standbys": true});
             ways.insert(format!("{LOCAL}{}", node.name), own);
-            Client { node: node.clone(), ways }
+            Client { node: node.clone(), ways, until: UNTIL.to_owned() }
         };
         let clients = work.nodes.databases().map(client).collect();
-        let writes = Self { table: DRILL_TABLE, clients, ways: vec!["leader port", "service name"], traced: true, longest };
+        let writes = Self { table: DRILL_TABLE, clients, ways: named(), traced: true, longest };
+        writes.make(work, leader, "CHECK (n > 0)").await?;
+        Ok(writes)
+    }
+
+    /// For a drill that no host outlives: a client on this machine, which comes to the leader and to replicas through two nodes' routers.
+    pub(super) async fn from_here(work: &Work, leader: &Node, observer: &Node, replica_port: u16, longest: u64) -> Result<Self, Trouble> {
+        let routers = [leader, observer]
+            .map(|node| (format!("leader port of {}", node.name), json!({"host": node.address, "port": node.leader_port})));
+        let names = routers.iter().map(|(name, _)| name.clone()).collect();
+        let mut ways = Map::from_iter(routers);
+        ways.insert(READS.to_owned(), json!({"host": observer.address, "port": replica_port, "reads": true}));
+        let until = std::env::temp_dir().join(format!("pgfleet-write-probe.{}.end", std::process::id()));
+        let client = Client { node: leader.here(), ways, until: until.display().to_string() };
+        let writes = Self { table: DRILL_TABLE, clients: vec![client], ways: names, traced: true, longest };
         writes.make(work, leader, "CHECK (n > 0)").await?;
         Ok(writes)
     }
@@ -104,8 +120,8 @@ impl Writes {
              GRANT USAGE ON SCHEMA pgfleet TO {user};\nGRANT SELECT, INSERT ON {table} TO {user};"
         );
         work.nodes.sql(leader, "postgres", &sql, LIMIT).await?;
-        for Client { node, .. } in &self.clients {
-            work.nodes.run(node, &["rm", "-f", UNTIL], "", LIMIT).await?;
+        for Client { node, until, .. } in &self.clients {
+            work.nodes.run(node, &["rm", "-f", until.as_str()], "", LIMIT).await?;
         }
         Ok(())
     }
@@ -115,13 +131,13 @@ impl Writes {
         join_all(self.clients.iter().map(|client| self.write(work, client))).await
     }
 
-    async fn write(&self, work: &Work, Client { node, ways }: &Client) -> Result<Told, String> {
+    async fn write(&self, work: &Work, Client { node, ways, until }: &Client) -> Result<Told, String> {
         let arguments = json!({
             "ways": ways,
             "user": node.app_user,
             "password": node.app_password,
             "table": self.table,
-            "until": UNTIL,
+            "until": until,
             "limit": self.longest,
             "traced": self.traced,
         });
@@ -148,7 +164,8 @@ impl Writes {
 
     /// Ends the writing.
     pub(super) async fn end(&self, work: &Work) {
-        let ended = self.clients.iter().map(|client| work.nodes.run(&client.node, &["touch", UNTIL], "", LIMIT));
+        let ended =
+            self.clients.iter().map(async |client| work.nodes.run(&client.node, &["touch", client.until.as_str()], "", LIMIT).await);
         for reason in join_all(ended).await.into_iter().filter_map(Result::err) {
             work.teller.say(&format!("the writing goes on for at most {} s: {reason}", self.longest));
         }
@@ -193,6 +210,11 @@ impl Writes {
             work.teller.say(&format!("the table {} in the database postgres is left over: {reason}", self.table));
         }
     }
+}
+
+/// The names of the ways that [`routed`] gives.
+fn named() -> Vec<String> {
+    ["leader port", "service name"].map(str::to_owned).to_vec()
 }
 
 /// The ways through the routers of a node.

@@ -87,3 +87,58 @@ pub(crate) fn leader_partitioned_from_etcd(rig: &Rig) {
     assert_eq!(report["leader_after"], Value::from(before));
     assert_eq!(rig.status().1["members"][0]["timeline"], timeline);
 }
+
+/// What the agent on a host says of its fence.
+fn fence(rig: &Rig, host: &str) -> Value {
+    let told = rig.said(host, "/usr/local/lib/pgfleet/pgfleet-agent status --json");
+    serde_json::from_str::<Value>(&told).expect("JSON")["sample"]["fence"].clone()
+}
+
+/// When something was said first, in milliseconds since the fault.
+fn moment(report: &Value, words: &str) -> i64 {
+    let events = report["events"].as_array().into_iter().flatten();
+    let mut events = events.filter(|event| event["text"].as_str().is_some_and(|text| text.contains(words)));
+    events.next().unwrap_or_else(|| panic!("no '{words}' in {report:#}"))["at"].as_i64().expect("a time")
+}
+
+/// A leader whose Patroni stands still is ended before its key runs out: nothing is acknowledged by it when another one may lead.
+pub(crate) fn leader_frozen(rig: &Rig) {
+    let before = leader(&rig.status().1).expect("a leader");
+    rig.awaited("the fence is armed", 30, || fence(rig, &before)["armed"] == true);
+    let report = report(&drill(rig, &["leader-frozen"]).expect(0));
+    kept_its_promises(rig, &report);
+    let last = moment(&report, &format!("{before} has acknowledged the last write of its own host"));
+    assert!(last < moment(&report, "nobody has the leader's key"), "{report:#}");
+    rig.awaited("the agent tells that it acted", 30, || fence(rig, &before)["acted"].is_string());
+    assert_ne!(report["leader_after"], Value::from(before));
+}
+
+/// The fence leaves a healthy PostgreSQL alone: when Patroni dies and comes back, and whatever Patroni does while the cluster is paused.
+pub(crate) fn no_fence_without_need(rig: &Rig) {
+    let host = leader(&rig.status().1).expect("a leader");
+    let postmaster = || rig.said(&host, "head -n 1 /var/lib/postgresql/*/coolify_postgres/postmaster.pid");
+    rig.awaited("the fence is armed", 30, || fence(rig, &host)["armed"] == true);
+    let (pid, acted) = (postmaster(), fence(rig, &host)["acted"].clone());
+    rig.said(&host, "systemctl kill --kill-whom=main --signal=KILL patroni");
+    rig.status_becomes("Patroni is back", 120, |code, view| code == Some(0) && leader(view).as_deref() == Some(&host));
+    assert_eq!(postmaster(), pid);
+    rig.on_fleet("pause", &[]).expect(0);
+    rig.awaited("the fence is not armed in a pause", 60, || fence(rig, &host)["armed"] == false);
+    rig.said(&host, "systemctl kill --kill-whom=main --signal=STOP patroni");
+    let key = "etcdctl get --keys-only /service/coolify_postgres/leader";
+    rig.awaited("the leader's key has run out", 90, || rig.said("controller.lan", key).is_empty());
+    rig.said(&host, "systemctl kill --kill-whom=main --signal=CONT patroni");
+    rig.said(&host, "systemctl restart patroni");
+    rig.on_fleet("resume", &[]).expect(0);
+    rig.status_becomes("the cluster is well after the pause", 120, |code, view| code == Some(0) && leader(view).as_deref() == Some(&host));
+    assert_eq!((postmaster(), fence(rig, &host)["acted"].clone()), (pid, acted));
+    rig.awaited("the fence is armed again", 30, || fence(rig, &host)["armed"] == true);
+}
+
+/// All hosts lose their power at once: when they are back, everything that was acknowledged is there.
+pub(crate) fn power_cut_of_all(rig: &Rig) {
+    let report = report(&drill(rig, &["power-cut-all"]).expect(0));
+    kept_its_promises(rig, &report);
+    assert_eq!(report["victims"].as_array().map(Vec::len), Some(HOSTS.len()), "{report:#}");
+    assert!(has_event(&report, "first write through the leader port of"), "{report:#}");
+}

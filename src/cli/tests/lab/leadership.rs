@@ -117,3 +117,29 @@ pub(crate) fn the_leader_crashes_meanwhile(rig: &Rig) {
     rig.lab(&["start", &before]).expect(0);
     rig.status_becomes("the crashed node streams again", 180, |code, _| code == Some(0));
 }
+
+/// A host that leads the database and etcd is told as such, and a deploy lets another voter lead etcd; a switchover does so by itself.
+pub(crate) fn two_leaders_on_two_hosts(rig: &Rig) {
+    let voters = |view: &Value| view["etcd"].as_array().expect("voters").clone();
+    let leads_etcd = |view: &Value| voters(view).iter().find(|voter| voter["leader"] == true).map(|voter| voter["name"].clone());
+    let view = rig.status().1;
+    let names: Vec<Value> = voters(&view).iter().map(|voter| voter["name"].clone()).collect();
+    if !names.contains(&json!(leads(rig))) {
+        let voter = members_as(&view, &["quorum_standby"]).into_iter().find(|name| names.contains(&json!(name))).expect("a voter");
+        switchover(rig, &["--target", &voter]).expect(0);
+    }
+    let host = leads(rig);
+    let etcd = leads_etcd(&rig.status().1).expect("a leader of etcd");
+    let id = format!("etcdctl member list | sed -n 's/^\\([0-9a-f]*\\), started, {host},.*/\\1/p'");
+    let id = rig.said(&host, &id);
+    if etcd != json!(host) {
+        rig.said(etcd.as_str().expect("a name"), &format!("etcdctl move-leader {id}"));
+    }
+    let both = format!("{host} leads both");
+    rig.status_becomes("a host leads both", 30, |code, view| code == Some(0) && view["findings"].to_string().contains(&both));
+    let moved = result(&rig.deploy(&[]).expect(0), "etcd_move_leader");
+    assert_eq!(moved["from"], json!(host), "{moved:#}");
+    let (code, view) = rig.status();
+    assert!(code == Some(0) && !view["findings"].to_string().contains("leads both"), "{view:#}");
+    assert!(leads_etcd(&view).is_some_and(|etcd| etcd != json!(host)) && leads(rig) == host, "{view:#}");
+}

@@ -199,6 +199,15 @@ impl Rig {
         }
     }
 
+    /// Looks at something until it is so.
+    pub(crate) fn awaited(&self, wish: &str, seconds: u64, is_so: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while !is_so() {
+            assert!(Instant::now() < end, "after {seconds} s still not: {wish}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     pub(crate) fn lab(&self, arguments: &[&str]) -> Ran {
         let lab = self.lab.display().to_string();
         self.pgfleet(&[&["lab", "--name", &NAME, "--state", &lab], arguments].concat())

@@ -26,8 +26,15 @@ ports=$( { echo 22; echo \"${SSH_CONNECTION##* }\"; ss -Htlnp | sed -n '/\"sshd\
 /// Makes sure that the hosts have what the fault needs.
 pub(super) async fn may_be_made(work: &Work, scene: &Scene) -> Result<(), Trouble> {
     if scene.drill.fault.needs_power() && work.argument::<Items>("power")?.unwrap_or_default().is_empty() {
-        let trouble = Trouble::refused(format!("'{}' switches a host off, which only a lab can do", scene.drill.name));
-        return Err(trouble.hint("'pgfleet lab up' makes a lab; 'leader-partitioned' is near to it on other hosts"));
+        let trouble = Trouble::refused(format!("'{}' switches hosts off, and nobody here could switch them on again", scene.drill.name));
+        return Err(trouble.hint("'pgfleet lab up' makes a lab, which can; 'leader-partitioned' is near to the loss of one host"));
+    }
+    if scene.drill.fault.takes_all() {
+        let here = scene.observer.here();
+        if !work.nodes.run(&here, &["psql", "--version"], "", LIMIT).await.is_ok_and(|ended| ended.rc == 0) {
+            let trouble = Trouble::refused("'psql' is not on this machine, and only here a client outlives this drill");
+            return Err(trouble.hint("install the package postgresql-client on this machine"));
+        }
     }
     if !matches!(scene.drill.fault, Fault::CutLeader | Fault::CutLeaderFromEtcd) {
         return Ok(());
@@ -61,18 +68,18 @@ pub(super) async fn end(work: &Work, scene: &Scene) -> Result<(), Trouble> {
     everywhere(work, &scene.victims, |_| format!("systemctl stop {UNIT}.timer 2> /dev/null || true\n{}", undo(fault))).await
 }
 
-/// Asks the lab to switch the victims off or on: a program of this machine that takes `kill HOST` and `start HOST`.
+/// Asks the lab to switch the victims off or on, all at once: a program of this machine that takes `kill HOST...` and `start HOST...`.
 async fn power(work: &Work, scene: &Scene, verb: &str) -> Result<(), Trouble> {
     let program: Items = work.argument("power")?.unwrap_or_default();
     let Some((name, arguments)) = program.split_first() else { return Err(Trouble::failed("nothing switches hosts off and on")) };
-    for node in &scene.victims {
-        let ended = tokio::process::Command::new(name).args(arguments).args([verb, &node.name]).stdin(Stdio::null()).output().await;
-        let ended = ended.map_err(|error| Trouble::failed(format!("{name}: {error}")))?;
-        if !ended.status.success() {
-            return Err(Trouble::failed(format!("{verb} {}: {}", node.name, String::from_utf8_lossy(&ended.stderr).trim())));
-        }
+    let victims: Vec<&str> = scene.victims.iter().map(|node| node.name.as_str()).collect();
+    let mut command = tokio::process::Command::new(name);
+    let ended = command.args(arguments).arg(verb).args(&victims).stdin(Stdio::null()).output().await;
+    let ended = ended.map_err(|error| Trouble::failed(format!("{name}: {error}")))?;
+    if ended.status.success() {
+        return Ok(());
     }
-    Ok(())
+    Err(Trouble::failed(format!("{verb} {}: {}", victims.join(" "), String::from_utf8_lossy(&ended.stderr).trim())))
 }
 
 async fn hand_over(work: &Work, scene: &Scene) -> Result<(), Trouble> {
@@ -137,7 +144,7 @@ fn deed(fault: Fault, node: &Node) -> String {
              }}\nend",
             node.etcd_url.rsplit(':').next().unwrap_or_default().trim_end_matches('/')
         ),
-        Fault::Switchover | Fault::RollingRestart | Fault::PowerOffLeader => "false".to_owned(),
+        Fault::Switchover | Fault::RollingRestart | Fault::PowerOffLeader | Fault::PowerCutAll => "false".to_owned(),
     }
 }
 

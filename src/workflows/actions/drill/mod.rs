@@ -45,7 +45,10 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let longest = (scene.hold + RECOVERY + LEAST).as_secs();
     let began = pgfleet_state::time_now();
     let clocks = record::clocks(work).await;
-    let writes = Writes::everywhere(work, &scene.leader, &scene.observer, port, longest).await?;
+    let writes = match drill.fault.takes_all() {
+        true => Writes::from_here(work, &scene.leader, &scene.observer, port, longest).await?,
+        false => Writes::everywhere(work, &scene.leader, &scene.observer, port, longest).await?,
+    };
     let watch = Watch::new();
     let (told, performed) = tokio::join!(writes.go(work), async {
         let performed = tokio::select! {

@@ -46,6 +46,7 @@ impl Scene {
                 victims = vec![others.last().map_or((*first).clone(), |last| (*last).clone())];
             }
             Fault::LoseQuorum => victims = majority(work, seen)?,
+            Fault::PowerCutAll => victims = work.nodes.all().to_vec(),
             Fault::Switchover | Fault::RollingRestart => {
                 let facts = work.nodes.sql(&leader, "postgres", LeaderFacts::QUERY, SQL).await?;
                 let facts: LeaderFacts = serde_json::from_str(&facts).map_err(|error| Trouble::failed(error.to_string()))?;
@@ -87,6 +88,13 @@ impl Scene {
 
     /// What would be done.
     pub(super) fn foretold(&self) -> String {
+        if self.drill.fault.takes_all() {
+            return format!(
+                "{}.\nClients on this machine would write and read through the HAProxy of {} meanwhile.",
+                self.deed(),
+                self.observer.name
+            );
+        }
         format!(
             "{}.\nClients on {} would write and read through its HAProxy meanwhile, and one on each database host would write to its own PostgreSQL.",
             self.deed(),

@@ -1,0 +1,67 @@
+//! `etcd_move_leader`: etcd's leader goes to another host than the database's leader.
+
+use std::time::Duration;
+
+use pgfleet_cluster::{ClusterView, EtcdMove, etcd_move};
+use serde_json::{Value, json};
+
+use super::{Done, Trouble, Work};
+
+/// etcd hands over within a heartbeat or two; its answers to others may be late meanwhile.
+const LIMIT: Duration = Duration::from_secs(20);
+/// The lane of these calls: others look at the nodes meanwhile.
+const LANE: u8 = 3;
+
+pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
+    let (view, _) = work.nodes.view().await;
+    let Some(wanted) = etcd_move(&view) else {
+        return Ok(Done::unchanged().with("summary", ""));
+    };
+    let EtcdMove { from, to } = &wanted;
+    let summary = if work.is_check() {
+        format!("{to} would lead etcd, instead of {from}, which leads the database.")
+    } else {
+        hand_over(work, &wanted).await?;
+        format!("{to} leads etcd, instead of {from}, which leads the database.")
+    };
+    Ok(Done::changed().with("summary", summary).with("from", from.clone()).with("to", to.clone()))
+}
+
+/// After another node has come to lead. What does not work here takes nothing from what was done: it is only said.
+pub(super) async fn keep_apart(work: &Work) {
+    let (view, _) = work.nodes.view().await;
+    let Some(wanted) = etcd_move(&view) else { return };
+    let moved = work.step(&format!("{} leads etcd, no longer {}", wanted.to, wanted.from), hand_over(work, &wanted)).await;
+    if let Err(trouble) = moved {
+        work.teller.say(&format!("etcd's leader stays with the database's on {}: {trouble}", wanted.from));
+    }
+}
+
+async fn hand_over(work: &Work, wanted: &EtcdMove) -> Result<(), Trouble> {
+    let leader = work.node(&wanted.from)?;
+    let ask = async |path: &str, body: Value| {
+        let question = json!({"url": format!("{}{path}", leader.etcd_url), "method": "POST", "body": body, "timeout": 10});
+        let answer = work.nodes.ask(leader, LANE, question).await?;
+        match answer.status {
+            200 => Ok(answer.json().unwrap_or_default()),
+            status => Err(format!("{}: etcd answers {status}: {}", leader.name, answer.body.trim())),
+        }
+    };
+    let listed = ask("/v3/cluster/member/list", json!({})).await?;
+    let member = listed["members"].as_array().into_iter().flatten().find(|member| member["name"] == wanted.to.as_str());
+    let id = member.and_then(|member| member["ID"].as_str()).ok_or_else(|| format!("etcd does not know {}", wanted.to))?;
+    ask("/v3/maintenance/transfer-leadership", json!({"targetID": id})).await?;
+    work.until("etcd has its new leader", LIMIT, || async {
+        let (view, _) = work.nodes.view().await;
+        settled(&view)
+    })
+    .await
+}
+
+fn settled(view: &ClusterView) -> Result<(), String> {
+    match (etcd_move(view), view.etcd.iter().any(|voter| voter.leader)) {
+        (Some(still), _) => Err(format!("{} still leads it", still.from)),
+        (None, false) => Err("nobody leads it".to_owned()),
+        (None, true) => Ok(()),
+    }
+}
