@@ -62,7 +62,8 @@ fn rest(rig: &Rig) -> Vec<String> {
 /// Whoever would change something must have the password and a certificate of the cluster.
 fn rest_asks_for_both(rig: &Rig) {
     let login = format!("user = \"patroni:{}\"\n", rig.secret("secrets/patroni_rest"));
-    let post = format!("curl -s -o /dev/null -w '%{{http_code}} ' --cacert ca.crt -X POST https://{}:8008/reload", address("app-server-1.lan"));
+    let post =
+        format!("curl -s -o /dev/null -w '%{{http_code}} ' --cacert ca.crt -X POST https://{}:8008/reload", address("app-server-1.lan"));
     let own = "--cert node.crt --key node.key";
     let said = rig.on("builder.lan", &format!("cd /etc/pgfleet/tls; {post} {own} </dev/null; exec 3<&0; {post} -K - <&3"), &login).out;
     assert_eq!(said.trim(), "401 403");
