@@ -1,7 +1,7 @@
 //! TLS 1.3 with the cluster's own services: its authority signs both sides, and nobody else is trusted.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -49,13 +49,13 @@ fn configuration(system: &dyn System, trust: &Trust) -> io::Result<ClientConfig>
     builder.with_client_auth_cert(certificates(system, certificate)?, private).map_err(|error| unusable(certificate, error))
 }
 
-fn certificates(system: &dyn System, path: &PathBuf) -> io::Result<Vec<CertificateDer<'static>>> {
+fn certificates(system: &dyn System, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let pem = system.read_file(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     found.map_err(|error| unusable(path, error))
 }
 
-fn unusable(path: &std::path::Path, error: impl std::fmt::Display) -> io::Error {
+fn unusable(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
