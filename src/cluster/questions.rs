@@ -17,7 +17,7 @@ pub struct Questions {
 #[must_use]
 pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
-    let patroni = format!("http://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
+    let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
     questions_at(&patroni, &format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}"))
 }
 

@@ -185,12 +185,17 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data= asks_for_tls=false
+scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false section=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;; esac
+  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
+    restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
+    certfile:) [ $section = restapi: ] && rest_tls=true ;; cacert:) [ $section = ctl: ] && rest_trusts=true ;;
+  esac
 done < /etc/patroni/config.yml
 raw bootstrap "${bootstrap:-null}"
 raw asks_for_tls "$asks_for_tls"
+raw rest_tls "$rest_tls"
+raw rest_trusts "$rest_trusts"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then

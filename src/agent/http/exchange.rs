@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, Length, read_line};
-use super::{HttpError, Request, Response, Url, patience, proxy};
+use super::{HttpError, Request, Response, Scheme, Url, patience, proxy, tls};
 use crate::system::{Connection, System};
 
 /// The most headers that an answer may have.
@@ -27,21 +27,35 @@ impl Read for Timed {
     }
 }
 
-/// Sends the request; answers the head and a reader of the body.
-pub(super) fn exchange(system: &dyn System, request: &Request) -> Result<(Response, Box<dyn Read>), HttpError> {
-    let via = if request.unix_socket.is_none() { proxy::find(system, request)? } else { None };
+impl Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.connection.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.connection.flush()
+    }
+}
+
+/// Sends the request, over TLS where it is said whom to trust; answers the head and a reader of the body.
+pub(super) fn exchange(system: &dyn System, request: &Request, trust: Option<&tls::Trust>) -> Result<(Response, Box<dyn Read>), HttpError> {
+    let via = if request.unix_socket.is_none() && request.url.scheme == Scheme::Http { proxy::find(system, request)? } else { None };
     let written = write_head(request, via.as_ref())?;
     let wait = patience(request)?;
-    let mut connection = match (&request.unix_socket, &via) {
+    let connection = match (&request.unix_socket, &via) {
         (Some(path), _) => connect_unix(path, wait),
         (None, Some(via)) => system.connect(&via.host, via.port, wait),
         (None, None) => system.connect(&request.url.host, request.url.port, wait),
     }
     .map_err(HttpError::Connect)?;
+    let mut connection: Box<dyn Connection> = Box::new(Timed { connection, deadline: request.deadline });
+    if let Some(trust) = trust {
+        connection = tls::encrypted(system, connection, &request.url.host, trust).map_err(HttpError::Connect)?;
+    }
     let body = request.body.as_deref().unwrap_or_default();
     // A server may answer and close before it has read all: then the answer counts, not the broken pipe.
     let sent = connection.write_all(&written).and_then(|()| connection.write_all(body)).and_then(|()| connection.flush());
-    let mut stream = BufReader::new(Timed { connection, deadline: request.deadline });
+    let mut stream = BufReader::new(connection);
     match read_answer(&mut stream, request) {
         Ok(head) => {
             let length = length(&head, &request.method)?;

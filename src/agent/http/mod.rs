@@ -1,14 +1,17 @@
-//! A small HTTP/1.1 client: one request, its redirects and its login. It speaks in the clear itself; the host's curl does HTTPS.
+//! A small HTTP/1.1 client: one request, its redirects and its login. It speaks in the clear itself, and TLS with the cluster's
+//! own services; the host's curl does HTTPS.
 
 mod body;
 mod curl;
 mod error;
 mod exchange;
+pub(crate) mod patroni;
 mod proxy;
 #[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod url;
 
 use std::io::{Read, Write};
@@ -19,7 +22,7 @@ use base64::Engine;
 use pgfleet_protocol::Secret;
 
 pub(crate) use error::HttpError;
-pub(crate) use url::{Url, decode, encode_form};
+pub(crate) use url::{Scheme, Url, decode, encode_form};
 
 use crate::system::System;
 
@@ -115,8 +118,11 @@ impl Request {
             request.log_in();
         }
         loop {
-            let (head, mut body) =
-                if request.url.is_https { curl::exchange(system, &request)? } else { exchange::exchange(system, &request)? };
+            let (head, mut body) = match request.url.scheme {
+                Scheme::Http => exchange::exchange(system, &request, None)?,
+                Scheme::Https => curl::exchange(system, &request)?,
+                Scheme::Patroni => exchange::exchange(system, &request, patroni::trust(system).as_ref())?,
+            };
             let next = if head.status == 401 && !logged_in && self.user.is_some() && asks_for_basic(&head) {
                 logged_in = true;
                 let mut next = request.clone();

@@ -2,10 +2,39 @@
 
 use std::fmt;
 
-/// An `http` or `https` address.
+/// How an address is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// In the clear.
+    Http,
+    /// By the host's curl.
+    Https,
+    /// A node's Patroni: over TLS or in the clear, as this node's own configuration of Patroni says.
+    Patroni,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Patroni => "patroni",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+            Self::Patroni => 8008,
+        }
+    }
+}
+
+/// An `http` or `https` address, or that of a Patroni.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    pub(crate) is_https: bool,
+    pub(crate) scheme: Scheme,
     /// Without the brackets of an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -24,9 +53,10 @@ impl Url {
             return Err(wrong("it has control characters"));
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("it does not begin with http:// or https://"))?;
-        let is_https = match scheme.to_ascii_lowercase().as_str() {
-            "http" => false,
-            "https" => true,
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "patroni" => Scheme::Patroni,
             other => return Err(wrong(&format!("{other} is not spoken, only http and https are"))),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -46,11 +76,11 @@ impl Url {
             return Err(wrong("it names no host"));
         }
         let port = match port {
-            None | Some("") => default_port(is_https),
+            None | Some("") => scheme.default_port(),
             Some(port) => port.parse().map_err(|_| wrong(&format!("'{port}' is no port")))?,
         };
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self { is_https, host: host.to_ascii_lowercase(), port, target: format!("{slash}{}", encode(target)), user })
+        Ok(Self { scheme, host: host.to_ascii_lowercase(), port, target: format!("{slash}{}", encode(target)), user })
     }
 
     /// The address that a `Location` header of this one's answer means.
@@ -60,7 +90,7 @@ impl Url {
             return Self::parse(location);
         }
         if let Some(rest) = location.strip_prefix("//") {
-            return Self::parse(&format!("{}//{rest}", if self.is_https { "https:" } else { "http:" }));
+            return Self::parse(&format!("{}://{rest}", self.scheme.name()));
         }
         let path = self.target.split('?').next().unwrap_or("/");
         let location = location.split('#').next().unwrap_or_default();
@@ -79,19 +109,19 @@ impl Url {
     /// Host and port as the `Host` header has them.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == default_port(self.is_https) { host } else { format!("{host}:{}", self.port) }
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 
     /// True when both are the same server's, so that what one may know the other may too.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
-        (self.is_https, &self.host, self.port) == (other.is_https, &other.host, other.port)
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
     }
 }
 
 /// As written, but for user and password.
 impl fmt::Display for Url {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}://{}{}", if self.is_https { "https" } else { "http" }, self.authority(), self.target)
+        write!(formatter, "{}://{}{}", self.scheme.name(), self.authority(), self.target)
     }
 }
 
@@ -103,10 +133,6 @@ pub(crate) fn without_user(text: &str) -> String {
         Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
         None => text.to_owned(),
     }
-}
-
-fn default_port(is_https: bool) -> u16 {
-    if is_https { 443 } else { 80 }
 }
 
 /// Bytes that must not be in a request line become `%XX`; what is encoded already stays.
@@ -176,6 +202,7 @@ mod tests {
             ("http://[::1]:8008", "::1", 8008, "/"),
             ("HTTPS://Example.com?a=b c#x", "example.com", 443, "/?a=b%20c"),
             ("http://u:p%40@host/;csv", "host", 80, "/;csv"),
+            ("patroni://10.0.0.1/patroni", "10.0.0.1", 8008, "/patroni"),
         ] {
             let url = Url::parse(text).expect(text);
             assert_eq!((url.host.as_str(), url.port, url.target.as_str()), (host, port, target), "{text}");

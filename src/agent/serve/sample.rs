@@ -8,7 +8,7 @@ use pgfleet_protocol::Map;
 use serde_json::{Value, json};
 
 use super::options::Options;
-use crate::http::{Request, Url};
+use crate::http::{Request, Url, patroni as rest};
 use crate::module::reason;
 use crate::modules::probe;
 use crate::moment::Moment;
@@ -91,20 +91,11 @@ fn etcd(address: &str, system: &dyn System) -> Value {
     }
 }
 
-/// From the line `connect_address:` below `restapi:` of Patroni's configuration.
+/// From `connect_address:` below `restapi:` of Patroni's configuration.
 pub(super) fn patroni_address(options: &Options) -> String {
-    let from_file = || restapi_address(&fs::read_to_string(&options.patroni_config).ok()?);
-    options.patroni.clone().or_else(from_file).unwrap_or_else(|| "http://127.0.0.1:8008".to_owned()).trim_end_matches('/').to_owned()
-}
-
-fn restapi_address(config: &str) -> Option<String> {
-    let mut lines = config.lines().skip_while(|line| line.trim_end() != "restapi:").skip(1);
-    let value = lines
-        .by_ref()
-        .take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']))
-        .find_map(|line| line.trim().strip_prefix("connect_address:"))?;
-    let value = value.split(" #").next()?.trim().trim_matches(['"', '\'']);
-    (!value.is_empty()).then(|| format!("http://{value}"))
+    let from_file = || rest::setting(&fs::read_to_string(&options.patroni_config).ok()?, "restapi", "connect_address");
+    let address = options.patroni.clone().or_else(|| from_file().map(|address| format!("patroni://{address}")));
+    address.unwrap_or_else(|| "patroni://127.0.0.1:8008".to_owned()).trim_end_matches('/').to_owned()
 }
 
 /// From the line `ETCD_ADVERTISE_CLIENT_URLS=` of etcd's settings.
@@ -127,17 +118,10 @@ pub(super) fn problem(doing: &str, error: &std::io::Error) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{essence, restapi_address, take};
+    use super::{essence, take};
     use crate::http::server::{Server, nobody};
     use crate::serve::options::Options;
     use crate::system::Linux;
-
-    #[test]
-    fn the_address_of_patroni_is_in_its_configuration() {
-        let config = "scope: \"x\"\nrestapi:\n  listen: \"0.0.0.0:8008\"\n  # ours\n  connect_address: \"172.28.0.21:8008\"\n\npostgresql:\n  connect_address: \"172.28.0.21:5432\"\n";
-        assert_eq!(restapi_address(config).as_deref(), Some("http://172.28.0.21:8008"));
-        assert_eq!(restapi_address("restapi:\n  listen: x\npostgresql:\n  connect_address: y\n"), None);
-    }
 
     #[test]
     fn a_replica_tells_its_lag_and_a_dead_etcd_its_error() {

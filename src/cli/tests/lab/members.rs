@@ -17,13 +17,13 @@ pub(crate) fn begin_load(rig: &Rig) {
     let app = ("app_user", "app_password.txt");
     rig.query(LOAD, "db.postgres.host.uk.com:5432", app, "CREATE TABLE IF NOT EXISTS load (n int); TRUNCATE load").expect(0);
     let script = format!(
-        "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged; cat > /run/load.sh <<'END'\n\
+        "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged /run/moments; cat > /run/load.sh <<'END'\n\
          export PGCONNECT_TIMEOUT=3 HOME=/root; i=0\n\
-         while :; do {PGBENCH} -c 4 -R 40 -T 300; sleep 0.2; done > /run/pgbench 2>&1 &\n\
+         while :; do {PGBENCH} -c 4 -R 40 -T 900; sleep 0.2; done > /run/pgbench 2>&1 &\n\
          while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
-         && echo $i >> /run/acknowledged; sleep 0.02; done\nEND\n\
+         && {{ echo $i >> /run/acknowledged; echo $EPOCHREALTIME >> /run/moments; }}; sleep 0.02; done\nEND\n\
          HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
-         systemd-run --quiet --unit=load --property=RuntimeMaxSec=300 --property=StandardError=null bash /run/load.sh"
+         systemd-run --quiet --unit=load --property=RuntimeMaxSec=900 --property=StandardError=null bash /run/load.sh"
     );
     rig.on(LOAD, &script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);
     let committed = "SELECT coalesce(sum(delta) IS NOT NULL, false) FROM pgbench_history";
@@ -33,6 +33,12 @@ pub(crate) fn begin_load(rig: &Rig) {
         assert!(Instant::now() < end, "pgbench commits nothing: {}", rig.said(LOAD, "tail -5 /run/pgbench"));
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// The longest time in seconds that passed between two rows.
+pub(crate) fn longest_gap(rig: &Rig) -> f64 {
+    let gap = "awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { print gap }' /run/moments";
+    rig.said(LOAD, gap).trim().parse().expect("seconds")
 }
 
 /// Ends it where databases were renamed meanwhile: each row that was acknowledged must be in one of these.

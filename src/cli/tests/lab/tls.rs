@@ -1,7 +1,7 @@
 //! TLS: used between the nodes from the first deploy on, switched off, on and required while clients write, renewed without a restart.
 
-use crate::members::{begin_load, end_load};
-use crate::rig::{HOSTS, Rig, leader};
+use crate::members::{begin_load, end_load, longest_gap};
+use crate::rig::{HOSTS, Rig, address, leader};
 
 const APP: &str = "-h db.postgres.host.uk.com -U app_user -d application -c";
 
@@ -48,6 +48,31 @@ fn shown(rig: &Rig, host: &str) -> String {
     )
 }
 
+/// How Patroni of every node answers another host: in the clear, and over TLS to whom trusts the authority.
+fn rest(rig: &Rig) -> Vec<String> {
+    let asked = HOSTS.iter().map(|(host, _)| {
+        let from = if *host == "builder.lan" { "controller.lan" } else { "builder.lan" };
+        let ask = "curl -s -o /dev/null -m 5 -w '%{http_code}' --cacert /etc/pgfleet/tls/ca.crt";
+        let address = address(host);
+        rig.said(from, &format!("{ask} http://{address}:8008/patroni; echo -n ' '; {ask} https://{address}:8008/patroni; true"))
+    });
+    asked.collect()
+}
+
+/// Whoever would change something must have the password and a certificate of the cluster.
+fn rest_asks_for_both(rig: &Rig) {
+    let login = format!("user = \"patroni:{}\"\n", rig.secret("secrets/patroni_rest"));
+    let post =
+        format!("curl -s -o /dev/null -w '%{{http_code}} ' --cacert ca.crt -X POST https://{}:8008/reload", address("app-server-1.lan"));
+    let own = "--cert node.crt --key node.key";
+    let said = rig.on("builder.lan", &format!("cd /etc/pgfleet/tls; {post} {own} </dev/null; exec 3<&0; {post} -K - <&3"), &login).out;
+    assert_eq!(said.trim(), "401 403");
+    let said = rig.on("builder.lan", &format!("cd /etc/pgfleet/tls; {post} {own} -K -"), &login).out;
+    assert_eq!(said.trim(), "202");
+    let told = rig.said("app-server-2.lan", "patronictl -c /etc/patroni/config.yml reload coolify_postgres --force 2>&1");
+    assert_eq!(told.matches("Reload request received").count() + told.matches("No changes to apply").count(), HOSTS.len(), "{told}");
+}
+
 pub(crate) fn comes_and_goes(rig: &Rig) {
     let (by_name, plainly) = ("PGSSLMODE=verify-full PGSSLROOTCERT=/etc/pgfleet/tls/ca.crt", "PGSSLMODE=disable");
     assert_eq!((streams(rig).as_str(), session(rig, by_name).as_str(), session(rig, plainly).as_str()), ("3|0", "t", "f"));
@@ -61,10 +86,14 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
         let trusted = rig.said(host, "cat /etc/pgfleet/tls/ca.crt");
         assert_eq!(trusted, rig.secret("pki/ca.crt"), "{host}");
     }
+    let (in_the_clear, encrypted) = (vec!["200 000"; HOSTS.len()], vec!["000 200"; HOSTS.len()]);
+    assert_eq!(rest(rig), encrypted);
+    rest_asks_for_both(rig);
     let before = started(rig);
     begin_load(rig);
 
     rig.deploy(&["-e", "postgresql_tls=off"]).expect(0);
+    assert_eq!(rest(rig), in_the_clear);
     // Sessions that are open stay as they are.
     assert_eq!(session(rig, "PGSSLMODE=prefer"), "f");
     rig.deploy(&["-e", "postgresql_tls=off"]).expect(0).expect_unchanged();
@@ -73,6 +102,7 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     assert_eq!((streams(rig).as_str(), session(rig, by_name).as_str()), ("3|0", "t"));
     let refused = session(rig, plainly);
     assert!(refused.contains("no encryption"), "{refused}");
+    assert_eq!(rest(rig), encrypted);
     rig.deploy(&["-e", "postgresql_tls=required"]).expect(0).expect_unchanged();
     rig.on_fleet("connection", &["--test"]).expect(0);
 
@@ -84,6 +114,9 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     }
     rig.deploy(&[]).expect(0).expect_unchanged();
     assert_eq!((streams(rig).as_str(), session(rig, plainly).as_str()), ("3|0", "f"));
+    assert_eq!(rest(rig), encrypted);
+    let gap = longest_gap(rig);
+    assert!(gap < 10.0, "nothing was written for {gap} s");
     end_load(rig);
     assert_eq!(started(rig), before, "no PostgreSQL was restarted");
     let told = rig.on_fleet("doctor", &["--all", "-o", "json"]);
