@@ -175,8 +175,12 @@ impl Attempt<'_> {
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));
         }
+        let is_fact = self.raw_argument("cacheable").map_or(Ok(false), |raw| truth(raw, scope))?;
         self.run.warn_of_reserved(facts.keys().map(String::as_str), &self.task.place);
         for host in self.owners(scope)? {
+            if is_fact {
+                host.learn(&facts);
+            }
             for (name, value) in &facts {
                 host.set_variable(name, Raw::from(from_json(value)));
             }

@@ -45,6 +45,8 @@ pub(crate) struct HostState {
     fates: Arc<AtomicUsize>,
     foresight: Mutex<Foresight>,
     fate: Mutex<Fate>,
+    /// Facts were gathered, and not cleared since.
+    gathered: AtomicBool,
     /// Its errors were cleared once.
     pardoned: AtomicBool,
     counts: Mutex<Counts>,
@@ -73,6 +75,7 @@ impl HostState {
             fates,
             foresight: Mutex::default(),
             fate: Mutex::default(),
+            gathered: AtomicBool::new(false),
             pardoned: AtomicBool::new(false),
             counts: Mutex::default(),
         }
@@ -165,12 +168,18 @@ impl HostState {
         locked(&self.set).layers()
     }
 
-    pub(crate) fn has_facts(&self) -> bool {
-        locked(&self.facts).len() > 1
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.gathered.load(Ordering::SeqCst)
+    }
+
+    /// Facts were gathered.
+    pub(crate) fn gathered(&self) {
+        self.gathered.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn clear_facts(&self) {
         *locked(&self.facts) = no_facts();
+        self.gathered.store(false, Ordering::SeqCst);
         self.renewed();
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::Event;
 use crate::hosts::{Fate, HostState};
 use crate::roles::Roles;
-use crate::run::Run;
+use crate::run::{Gathering, Run};
 use crate::scopes::{Found, vars};
 
 /// A batch of a play while it runs.
@@ -228,11 +228,13 @@ impl Run {
     async fn gather(self: &Arc<Self>, playing: &Playing, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         let play = &playing.play;
         let scope = self.play_scope(&play.folder, &play.vars);
+        let gathering = self.options.habits.gathering;
         let wanted = match &play.gather_facts {
-            Gather::Default => !self.options.habits.explicit_facts,
+            Gather::Default => gathering != Gathering::Explicit,
             Gather::Written(raw) => truth(raw, &scope)?,
         };
-        let lacking: Vec<_> = hosts.iter().filter(|host| host.is_active() && !host.has_facts()).cloned().collect();
+        let lacking: Vec<_> =
+            hosts.iter().filter(|host| host.is_active() && !(gathering == Gathering::Smart && host.has_gathered())).cloned().collect();
         if !wanted || lacking.is_empty() || !self.has_begun(None) {
             return Ok(());
         }

@@ -36,6 +36,18 @@ impl Stop {
     }
 }
 
+/// When plays gather facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gathering {
+    /// Once a run of each host, unless a play says no.
+    #[default]
+    Smart,
+    /// In each play, unless it says no.
+    Implicit,
+    /// In plays that say so.
+    Explicit,
+}
+
 /// What a person may wish otherwise than playbooks and inventories say nothing of.
 #[derive(Clone, Debug, Default)]
 pub struct Habits {
@@ -45,8 +57,8 @@ pub struct Habits {
     pub start_at_task: Option<String>,
     /// Run notified handlers even on hosts that failed.
     pub force_handlers: bool,
-    /// Gather facts only where a play says so.
-    pub explicit_facts: bool,
+    /// When facts are gathered.
+    pub gathering: Gathering,
     /// Merge mappings of one name over all places that give it one.
     pub merge_mappings: bool,
     /// Say so where a variable has a name that the language uses itself.

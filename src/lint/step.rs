@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use pgfleet_playbook::keywords::{BLOCK, SHARED, TASK, TEMPLATED};
+use pgfleet_playbook::keywords::{BLOCK, SHARED, TASK, templated};
 use pgfleet_template::{Node, NodeKind, Text};
 
 use crate::Severity;
@@ -116,10 +116,10 @@ impl Walk<'_> {
 
     /// The values of shared keywords; a loop's variable is known in them.
     pub(crate) fn shared_values(&mut self, node: &Node, context: &Context) {
-        for key in TEMPLATED.iter().chain(&["name", "timeout"]) {
+        for key in templated().chain(["name", "timeout"]) {
             if let Some(value) = node.get(key) {
                 // A name that cannot be rendered is shown as written.
-                match *key {
+                match key {
                     "name" => self.value(value, &context.unsure()),
                     _ => self.value(value, context),
                 }

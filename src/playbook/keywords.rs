@@ -95,28 +95,10 @@ pub const OF_INCLUDES: &[&str] = &[
 ];
 
 /// Keywords of tasks whose values are templates through and through, and say nothing else.
-pub const TEMPLATED: &[&str] = &[
-    "any_errors_fatal",
-    "become",
-    "become_exe",
-    "become_flags",
-    "become_method",
-    "become_user",
-    "check_mode",
-    "connection",
-    "delegate_facts",
-    "delegate_to",
-    "diff",
-    "environment",
-    "ignore_errors",
-    "ignore_unreachable",
-    "module_defaults",
-    "no_log",
-    "port",
-    "remote_user",
-    "run_once",
-    "throttle",
-];
+pub fn templated() -> impl Iterator<Item = &'static str> {
+    let own = ["delegate_facts", "delegate_to"];
+    SHARED.iter().copied().filter(|word| !["collections", "debugger", "name", "tags", "timeout", "vars"].contains(word)).chain(own)
+}
 
 /// Words that `meta` takes.
 pub const META: &[&str] = &[

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::{Habits, Stop as Ending};
+use pgfleet_engine::{Gathering, Habits, Stop as Ending};
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::VaultPassword;
@@ -65,7 +65,11 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             fallbacks: fallbacks(given, config)?,
             start_at_task: given.one("start-at-task").map(str::to_owned),
             force_handlers: given.has("force-handlers") || config.flag("force_handlers", false),
-            explicit_facts: config.text("gathering") == Some("explicit"),
+            gathering: match config.text("gathering") {
+                Some("explicit") => Gathering::Explicit,
+                Some("smart") => Gathering::Smart,
+                _ => Gathering::Implicit,
+            },
             warn_of_reserved: true,
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
             allow_broken_conditions: config.flag("allow_broken_conditionals", false),

@@ -1,5 +1,7 @@
 //! Habits of playbooks that Ansible's own integration targets look at.
 
+use pgfleet_engine::Gathering;
+
 use crate::rig::{Rig, assert_lines, check_tasks};
 
 #[test]
@@ -154,4 +156,21 @@ fn names_that_the_language_uses_are_told_once_where_that_is_wished() {
 fn what_is_no_name_cannot_be_shown() {
     let text = Rig::new().tasks("a", "- {name: t, debug: {var: {some: thing}}, ignore_errors: true}").text();
     assert!(text.contains("is not a string and conversion is not allowed"), "{text}");
+}
+
+/// Facts count as gathered when they were, whatever else has given some; a fact that is set is one of the host's facts.
+#[test]
+fn facts_are_gathered_once_or_in_each_play() {
+    let playbook = "- {name: one, hosts: a, tasks: [{name: s, set_fact: {mine: 1, cacheable: true}}]}\n\
+                    - {name: two, hosts: a, tasks: [{name: t, debug: {msg: 'is {{ ansible_facts.mine }}'}}]}\n\
+                    - {name: three, hosts: a, gather_facts: true, tasks: [{meta: clear_facts}]}\n\
+                    - {name: four, hosts: a, tasks: []}\n";
+    let gathered = |gathering| {
+        let mut rig = Rig::new();
+        rig.habits.gathering = gathering;
+        let text = rig.play(playbook).text();
+        assert!(text.contains("is 1"), "{text}");
+        text.matches("Gathering Facts").count()
+    };
+    assert_eq!((gathered(Gathering::Smart), gathered(Gathering::Implicit), gathered(Gathering::Explicit)), (2, 4, 1));
 }
