@@ -11,6 +11,11 @@ use crate::{Content, Incoming, Unreachable};
 /// How long an agent may take for its first word.
 const GREETING: Duration = Duration::from_secs(30);
 
+/// Room for most answers: every host of a fleet keeps as much.
+const ANSWER: usize = 1024;
+/// Room for what goes on: one packet of SSH.
+const BLOCK: usize = 32 * 1024;
+
 /// The controller's end of an agent's stream. One call at a time; a call that was given up spoils the link.
 pub struct Link {
     host: String,
@@ -162,14 +167,16 @@ impl Link {
     }
 
     async fn receive(&mut self) -> Result<Frame<FromAgent>, Unreachable> {
-        let mut buffer = [0; 32 * 1024];
         loop {
             if let Some(frame) = self.decoder.next_frame().map_err(|error| self.lost(&error.to_string()))? {
                 return Ok(frame);
             }
-            match self.reader.read(&mut buffer).await {
+            let room = if self.decoder.is_midway() { BLOCK } else { ANSWER };
+            let buffer = self.decoder.buffer();
+            buffer.reserve(room);
+            match self.reader.read_buf(buffer).await {
                 Ok(0) => return Err(self.lost("the connection ended before the answer came")),
-                Ok(count) => self.decoder.push(&buffer[..count]),
+                Ok(_) => {}
                 Err(error) => return Err(self.lost(&format!("the connection broke: {error}"))),
             }
         }

@@ -187,6 +187,12 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Where bytes can be read to: they are added at the end.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.push(&[]);
+        &mut self.buffer
+    }
+
     /// True when bytes of an unfinished frame are waiting.
     #[must_use]
     pub fn is_midway(&self) -> bool {

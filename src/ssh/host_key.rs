@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::{DisconnectReason, Handler};
 use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
-use russh::{Preferred, compression};
+use russh::{Preferred, cipher, compression};
 
 use crate::config::UnknownKeys;
 use crate::error::SshError;
 use crate::known_hosts::{self, CertificateVerdict, KnownFiles, KnownHosts, KnownName, Verdict};
 use crate::target::Target;
+
+/// Ciphers of a processor with instructions for AES, which moves data with them at twice the speed.
+const AES_FIRST: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR];
 
 /// Why a connection ended, as far as the other side or the library said.
 #[derive(Debug, Clone, Default)]
@@ -91,6 +94,7 @@ impl HostKeyCheck {
         Preferred {
             host_key_certificates: if self.known.has_authority(&self.name) { Cow::Owned(standard) } else { Cow::Borrowed(&[]) },
             key: Cow::Owned(key),
+            cipher: if has_aes() { Cow::Borrowed(AES_FIRST) } else { Preferred::DEFAULT.cipher },
             compression: Cow::Borrowed(&[compression::NONE]),
             ..Preferred::DEFAULT
         }
@@ -140,6 +144,16 @@ impl HostKeyCheck {
         }
         Ok(())
     }
+}
+
+/// Whether this processor has instructions for AES; most that have are among others of their kind.
+fn has_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
 }
 
 impl Handler for HostKeyCheck {

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -62,9 +63,8 @@ pub struct Stdin {
 
 /// The output half. A lost connection is an error here, not an end.
 pub struct Stdout {
-    blocks: mpsc::Receiver<Vec<u8>>,
-    block: Vec<u8>,
-    taken: usize,
+    blocks: mpsc::Receiver<Bytes>,
+    block: Bytes,
     progress: watch::Receiver<Progress>,
     _orders: mpsc::UnboundedSender<Order>,
 }
@@ -107,7 +107,7 @@ impl Process {
         tokio::spawn(pump.run(received_orders));
         Self {
             stdin: Stdin { writer, orders: orders.clone(), ended: false },
-            stdout: Stdout { blocks, block: Vec::new(), taken: 0, progress: progress.clone(), _orders: orders.clone() },
+            stdout: Stdout { blocks, block: Bytes::new(), progress: progress.clone(), _orders: orders.clone() },
             exit: Exit { host, progress, orders },
         }
     }
@@ -172,7 +172,7 @@ impl Exit {
 struct Pump {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
-    output: Option<mpsc::Sender<Vec<u8>>>,
+    output: Option<mpsc::Sender<Bytes>>,
     report: watch::Sender<Progress>,
     stderr_cap: usize,
     farewell: Farewell,
@@ -194,7 +194,7 @@ impl Pump {
                     }
                 },
                 message = self.read.wait() => match message {
-                    Some(ChannelMsg::Data { data }) => self.forward(data.to_vec()).await,
+                    Some(ChannelMsg::Data { data }) => self.forward(data).await,
                     Some(ChannelMsg::ExtendedData { data, ext: 1 }) => self.keep_stderr(&data),
                     Some(ChannelMsg::ExitStatus { exit_status }) => end = Some(End::Status(ExitStatus::Code(exit_status))),
                     Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
@@ -219,7 +219,7 @@ impl Pump {
         self.output = None;
     }
 
-    async fn forward(&mut self, data: Vec<u8>) {
+    async fn forward(&mut self, data: Bytes) {
         if let Some(output) = &self.output
             && output.send(data).await.is_err()
         {
@@ -248,19 +248,14 @@ impl Stdout {
 impl AsyncRead for Stdout {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        while this.taken == this.block.len() {
+        while this.block.is_empty() {
             match ready!(this.blocks.poll_recv(context)) {
-                Some(block) => {
-                    this.block = block;
-                    this.taken = 0;
-                }
+                Some(block) => this.block = block,
                 None => return Poll::Ready(this.lost().map_or(Ok(()), Err)),
             }
         }
-        let left = &this.block[this.taken..];
-        let length = left.len().min(buffer.remaining());
-        buffer.put_slice(&left[..length]);
-        this.taken += length;
+        let length = this.block.len().min(buffer.remaining());
+        buffer.put_slice(&this.block.split_to(length));
         Poll::Ready(Ok(()))
     }
 }

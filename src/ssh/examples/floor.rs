@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use russh::client::{self, Handler, Msg};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
-use russh::{Channel, ChannelMsg, Disconnect};
+use russh::{Channel, ChannelMsg, Disconnect, Preferred, cipher};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -48,8 +48,9 @@ async fn fan_out() -> Outcome<()> {
     let [key, user, at_once, command, files @ ..] = words.as_slice() else {
         return Err("usage: floor KEY USER AT_ONCE COMMAND [INPUT [OUTPUT]]".into());
     };
+    let preferred = Preferred { cipher: vec![cipher::AES_256_GCM].into(), ..Preferred::DEFAULT };
     let work = Arc::new(Work {
-        config: Arc::new(client::Config { nodelay: true, ..client::Config::default() }),
+        config: Arc::new(client::Config { nodelay: true, preferred, ..client::Config::default() }),
         key: PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(key, None)?), None),
         user: user.clone(),
         command: command.clone(),
