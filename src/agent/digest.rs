@@ -56,43 +56,6 @@ fn drain<D: Digest>(reader: &mut dyn Read) -> io::Result<String> {
     }
 }
 
-/// The checksums that results tell of a file, of one reading.
-#[derive(Default)]
-pub(crate) struct Sums {
-    md5: md5::Md5,
-    sha1: sha1::Sha1,
-    sha256: sha2::Sha256,
-}
-
-impl Sums {
-    /// Of all that a reader yields.
-    pub(crate) fn of_reader(reader: &mut dyn Read) -> io::Result<Self> {
-        let mut summed = Summed::<_, Self>::new(io::sink());
-        io::copy(reader, &mut summed)?;
-        Ok(summed.sum)
-    }
-
-    pub(crate) fn md5(&self) -> String {
-        hex(&self.md5.clone().finalize())
-    }
-
-    pub(crate) fn sha1(&self) -> String {
-        hex(&self.sha1.clone().finalize())
-    }
-
-    pub(crate) fn sha256(&self) -> String {
-        hex(&self.sha256.clone().finalize())
-    }
-}
-
-impl Update for Sums {
-    fn update(&mut self, bytes: &[u8]) {
-        Digest::update(&mut self.md5, bytes);
-        Digest::update(&mut self.sha1, bytes);
-        Digest::update(&mut self.sha256, bytes);
-    }
-}
-
 /// A reader or writer that passes bytes on and keeps a sum of them.
 pub(crate) struct Summed<S, D> {
     stream: S,
@@ -131,7 +94,8 @@ impl<S: Write, D: Update> Write for Summed<S, D> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).map(char::from).collect()
 }

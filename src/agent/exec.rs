@@ -201,19 +201,34 @@ impl<R: Read, W: Write> Channel for CallChannel<'_, R, W> {
     fn send(&self, source: &mut dyn Read) -> io::Result<u64> {
         let mut stream = self.stream.borrow_mut();
         let mut length = 0;
+        let mut frame = vec![0; Chunk::HEAD + Chunk::SIZE];
         loop {
-            let mut bytes = Vec::with_capacity(Chunk::SIZE);
-            let read = source.take(Chunk::SIZE as u64).read_to_end(&mut bytes);
-            let last = read.is_err() || bytes.is_empty();
-            length += bytes.len() as u64;
-            let frame = Chunk { id: self.id, last, bytes }.encode().map_err(invalid)?;
-            stream.writer.write_all(&frame)?;
+            let (head, content) = frame.split_at_mut(Chunk::HEAD);
+            let (read, count) = fill(source, content);
+            let last = read.is_err() || count == 0;
+            length += count as u64;
+            head.copy_from_slice(&Chunk::head(self.id, last, count).map_err(invalid)?);
+            stream.writer.write_all(&frame[..Chunk::HEAD + count])?;
             if last {
                 stream.writer.flush()?;
-                return read.map(|_| length);
+                return read.map(|()| length);
             }
         }
     }
+}
+
+/// Reads until there is no more room, or nothing more; how much that was, also of what breaks off.
+fn fill(source: &mut dyn Read, room: &mut [u8]) -> (io::Result<()>, usize) {
+    let mut count = 0;
+    while count < room.len() {
+        match source.read(&mut room[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (Err(error), count),
+        }
+    }
+    (Ok(()), count)
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -21,6 +21,7 @@ mod python_regex;
 mod replacement;
 mod run;
 mod serve;
+mod sums;
 pub mod system;
 mod tcp_table;
 mod text_file;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use pgfleet_playbook::{Engine, Kind, Step, Task};
 use pgfleet_protocol::{Outcome, Request, only_reads, sha256};
-use pgfleet_template::{Problem, without_effects};
+use pgfleet_template::{Problem, Raw, Vars, from_json, without_effects};
+use serde_json::Value;
 
-use crate::Contact;
 use crate::attempt::Attempt;
+use crate::play::{active, truth};
+use crate::{Contact, Ending, TaskResult};
 
 /// Modules that find out what they would do without doing anything, so that it may be found out before its time.
 const LOOKS: &[&str] = &[
@@ -77,7 +79,7 @@ fn looks(request: &Request) -> bool {
     let given = |name: &str| request.arguments.get(name).is_some_and(|value| !value.is_null());
     match request.module.as_str() {
         "uri" => {
-            let gets = request.arguments.get("method").and_then(serde_json::Value::as_str).is_none_or(|method| method == "GET");
+            let gets = request.arguments.get("method").and_then(Value::as_str).is_none_or(|method| method == "GET");
             gets && !["dest", "body", "src", "creates", "removes"].into_iter().any(given)
         }
         module => LOOKS.contains(&module) || only_reads(module, &request.arguments),
@@ -132,15 +134,27 @@ impl Attempt<'_> {
     fn expected(&self, contact: &Contact) -> Vec<(String, Request)> {
         let mut calls = Vec::new();
         let mut bytes = 0;
-        for step in self.following {
-            let Step::Task(task) = step else { break };
+        let mut supposed = Vars::new();
+        suppose(&mut supposed, self.task, Ending::Ok);
+        let mut steps: Vec<&Step> = self.following.iter().rev().collect();
+        while let Some(step) = steps.pop() {
+            let task = match step {
+                Step::Task(task) => task,
+                Step::Block(block) if block.role.is_none() => {
+                    steps.extend(block.block.iter().chain(&block.always).rev());
+                    continue;
+                }
+                Step::Block(_) => break,
+            };
             if !self.run.options.tags.selects(&task.settings.tags) {
                 continue;
             }
             // A lookup that has effects has them once, when it is the task's turn.
-            match without_effects(|| self.foretold(task, contact)) {
-                Some(Ok(Next::Nothing)) => {}
+            match without_effects(|| self.foretold(task, contact, &supposed)) {
+                Some(Ok(Next::Nothing)) => suppose(&mut supposed, task, Ending::Skipped),
+                Some(Ok(Next::Elsewhere)) => {}
                 Some(Ok(Next::Call(request))) => {
+                    suppose(&mut supposed, task, Ending::Ok);
                     let Some((digest, length)) = digest(&request) else { break };
                     bytes += length;
                     if bytes >= BYTES || calls.len() == MOST {
@@ -154,10 +168,10 @@ impl Attempt<'_> {
         calls
     }
 
-    /// What a later task will ask of this host, as things are now.
-    fn foretold(&self, task: &Arc<Task>, contact: &Contact) -> Result<Next, Problem> {
+    /// What a later task will ask of this host, as things are now and with what is supposed of the tasks before it.
+    fn foretold(&self, task: &Arc<Task>, contact: &Contact, supposed: &Vars) -> Result<Next, Problem> {
         let later = Attempt { task, following: &[], ..*self };
-        let scope = self.run.scope(self.playing, self.host, Some(task))?;
+        let scope = self.run.scope(self.playing, self.host, Some(task))?.over(Arc::new(supposed.clone()));
         if task.repeat.is_some() {
             return Ok(Next::Unknown);
         }
@@ -165,7 +179,16 @@ impl Attempt<'_> {
             return Ok(Next::Nothing);
         }
         let settings = &task.settings;
-        let by_itself = settings.run_once.is_some() || settings.delegate_to.is_some() || settings.throttle.is_some();
+        if task.kind == Kind::Controller {
+            return Ok(Next::Elsewhere);
+        }
+        if let Some(once) = &settings.run_once {
+            let is_first = active(&self.playing.batch).first().is_some_and(|first| first.name == self.host.name);
+            if !self.playing.is_free() && !is_first && truth(once, &scope)? {
+                return Ok(Next::Elsewhere);
+            }
+        }
+        let by_itself = settings.delegate_to.is_some() || settings.throttle.is_some();
         if by_itself || task.detached.is_some() || task.refused.is_some() {
             return Ok(Next::Unknown);
         }
@@ -186,10 +209,21 @@ impl Attempt<'_> {
     }
 }
 
+/// Supposes of a task whose result will be kept that it changes nothing, as what follows often asks. Should that be wrong, another call is
+/// made of it when its turn comes, and is asked as any other. A task whose result tells more is left alone.
+fn suppose(supposed: &mut Vars, task: &Task, ending: Ending) {
+    let only_changes = LOOKS.contains(&task.module.name) && !matches!(task.module.name, "getent" | "stat");
+    if let Some(name) = task.register.as_ref().filter(|_| only_changes || ending == Ending::Skipped) {
+        supposed.insert(name.clone(), Raw::from(from_json(&Value::Object(TaskResult::new(ending).variables()))));
+    }
+}
+
 /// What a later task will do on a host.
 enum Next {
     /// Nothing that the host notices.
     Nothing,
+    /// Nothing here: it is done by the controller, or once by another host.
+    Elsewhere,
     /// This call.
     Call(Request),
     /// Nobody knows yet.

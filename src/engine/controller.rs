@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::play::active;
-use crate::{Contact, Event, Fleet, Redactor, Report, Stop, TaskResult};
+use crate::{Contact, Ending, Event, Fleet, Redactor, Report, Stop, TaskResult};
 
 /// The variable of each host that a module of the controller is given.
 const NODE: &str = "cluster_node";
@@ -77,7 +77,10 @@ impl Attempt<'_> {
             let node = scope.get(NODE)?.map(|value| to_json(&value)).transpose()?.unwrap_or(Value::Null);
             hosts.push(ActionHost { contact: attempt.contact(&scope, None)?, node });
         }
-        self.run.had_effect();
+        // Where hosts do not wait for each other, others are at work meanwhile.
+        if self.playing.is_free() {
+            self.run.had_effect();
+        }
         let options = &self.run.options;
         let action = Action {
             module: self.task.module.name,
@@ -89,7 +92,9 @@ impl Attempt<'_> {
             stop: options.stop.clone(),
         };
         let result = options.controller.act(action).await;
-        self.run.had_effect();
+        if result.ending != Ending::Ok {
+            self.run.had_effect();
+        }
         Ok(result)
     }
 }

@@ -129,6 +129,9 @@ pub trait Fleet: Send + Sync {
 
     /// Ends the connections to a host, so that the next call opens new ones.
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()>;
+
+    /// Ends the connections to a host that has nothing more to do: a fleet of thousands need not be held open until the last is done.
+    fn leave(&self, _host: &str) {}
 }
 
 /// A file of the controller that is being written; it appears when finished, whole or not at all.

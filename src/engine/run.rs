@@ -10,7 +10,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use pgfleet_inventory::Inventory;
 use pgfleet_playbook::keywords::is_reserved;
-use pgfleet_playbook::{Loader, Playbook, TagSelection, Task};
+use pgfleet_playbook::{Kind, Loader, Playbook, Step, TagSelection, Task};
 use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::{Language, Place, Problem, Vars};
 
@@ -178,6 +178,8 @@ pub struct Run {
     reserved: Mutex<BTreeSet<String>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
+    /// The task after which a host has nothing more to do, where that is plain.
+    last: OnceLock<Arc<Task>>,
     report: Report,
 }
 
@@ -204,6 +206,7 @@ impl Run {
             verdict: Mutex::default(),
             reserved: Mutex::default(),
             begun,
+            last: OnceLock::new(),
             report,
         })
     }
@@ -214,6 +217,9 @@ impl Run {
     /// What is wrong with a play and shows only now: a pattern that matches nothing it may, a file of variables.
     pub async fn play_all(self: &Arc<Self>, playbook: &Playbook) -> Result<Finished, Problem> {
         let begin = Instant::now();
+        if let Some(task) = only_task(playbook) {
+            self.last.get_or_init(|| task.clone());
+        }
         for play in &playbook.plays {
             if self.options.stop.is_asked() {
                 break;
@@ -233,6 +239,11 @@ impl Run {
         let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
         let pardoned = hosts.values().filter(|host| host.was_pardoned() && !host.is_lost()).map(|host| host.name.clone()).collect();
         Ok(Finished { recap, pardoned, verdict: *self.verdict.lock().unwrap_or_else(PoisonError::into_inner), interrupted })
+    }
+
+    /// Whether a host has nothing more to do after this task.
+    pub(crate) fn is_last(&self, task: &Arc<Task>) -> bool {
+        self.last.get().is_some_and(|last| Arc::ptr_eq(last, task))
     }
 
     /// What was done so far.
@@ -357,6 +368,19 @@ impl Run {
     pub(crate) fn stranger(&self, name: &str) -> Arc<HostState> {
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, Vec::new(), self.fates.clone()))).clone()
+    }
+}
+
+/// The task of a playbook that has no other, as one has that was asked for without a playbook.
+fn only_task(playbook: &Playbook) -> Option<&Arc<Task>> {
+    let [play] = playbook.plays.as_slice() else { return None };
+    let others = [&play.pre_tasks, &play.roles, &play.post_tasks];
+    match play.tasks.as_slice() {
+        [Step::Task(task)] if play.handlers.is_empty() && others.into_iter().all(Vec::is_empty) => {
+            let is_its_own = matches!(task.kind, Kind::Host | Kind::Transfer(_) | Kind::Raw) && task.detached.is_none();
+            (is_its_own && task.settings.delegate_to.is_none()).then_some(task)
+        }
+        _ => None,
     }
 }
 

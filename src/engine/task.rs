@@ -172,6 +172,9 @@ impl Run {
             playing.roles.note_run(role, host);
         }
         self.settle(playing, task, host, &result, Shown { number, delegate, looped, milliseconds: milliseconds(begin) })?;
+        if self.is_last(task) {
+            self.fleet.leave(&host.name);
+        }
         Ok((host, result))
     }
 

@@ -146,28 +146,46 @@ impl Chunk {
     /// The most content that one chunk should carry, in bytes.
     pub const SIZE: usize = 256 * 1024;
 
+    /// Bytes before the content in a frame of one chunk.
+    pub const HEAD: usize = HEADER + 9;
+
     /// Encodes the chunk as one frame.
     ///
     /// # Errors
     /// When it is longer than [`MAX_FRAME`].
     pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        let mut bytes = Vec::with_capacity(HEADER + 9 + self.bytes.len());
-        bytes.extend_from_slice(&[0, 0, 0, 0, CHUNK]);
-        bytes.extend_from_slice(&self.id.to_be_bytes());
-        bytes.push(u8::from(self.last));
+        let mut bytes = Vec::with_capacity(Self::HEAD + self.bytes.len());
+        bytes.extend_from_slice(&Self::head(self.id, self.last, self.bytes.len())?);
         bytes.extend_from_slice(&self.bytes);
-        seal(bytes)
+        Ok(bytes)
+    }
+
+    /// What goes before so many bytes of content, to make one frame of them.
+    ///
+    /// # Errors
+    /// When the frame is longer than [`MAX_FRAME`].
+    pub fn head(id: u64, last: bool, length: usize) -> Result<[u8; Self::HEAD], FrameError> {
+        let mut head = [0; Self::HEAD];
+        head[..4].copy_from_slice(&sealed(length + Self::HEAD - 4)?);
+        head[4] = CHUNK;
+        head[5..13].copy_from_slice(&id.to_be_bytes());
+        head[13] = u8::from(last);
+        Ok(head)
     }
 }
 
 fn seal(mut bytes: Vec<u8>) -> Result<Vec<u8>, FrameError> {
-    let length = bytes.len() - 4;
+    let length = sealed(bytes.len() - 4)?;
+    bytes[..4].copy_from_slice(&length);
+    Ok(bytes)
+}
+
+/// The length of a frame as it is sent.
+fn sealed(length: usize) -> Result<[u8; 4], FrameError> {
     if length > MAX_FRAME {
         return Err(FrameError::TooLong(length));
     }
-    let length = u32::try_from(length).map_err(|_| FrameError::TooLong(length))?;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(bytes)
+    u32::try_from(length).map(u32::to_be_bytes).map_err(|_| FrameError::TooLong(length))
 }
 
 /// Collects bytes and gives whole frames.

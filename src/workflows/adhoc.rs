@@ -162,6 +162,10 @@ impl Fleet for Streaming {
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
         self.fleet.reset(contact)
     }
+
+    fn leave(&self, host: &str) {
+        self.fleet.leave(host);
+    }
 }
 
 impl Streaming {

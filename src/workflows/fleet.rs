@@ -277,6 +277,12 @@ impl Fleet for SshFleet {
     fn reset<'a>(&'a self, contact: &'a Contact) -> BoxFuture<'a, ()> {
         Box::pin(self.do_reset(contact))
     }
+
+    fn leave(&self, host: &str) {
+        let from = of_host(host);
+        self.channels.forget(&(from.clone(), String::new(), 0), |(key, ..)| key.starts_with(&from));
+        self.sessions.forget(&from, |key| key.starts_with(&from));
+    }
 }
 
 /// As whom, where that is not who logs in.
@@ -299,7 +305,12 @@ fn allow_connections() {
 
 /// Contacts that share a session have one key.
 fn key_of(contact: &Contact) -> String {
-    format!("{} {}", contact.host, Value::Object(contact.variables.clone()))
+    format!("{}{}", of_host(&contact.host), Value::Object(contact.variables.clone()))
+}
+
+/// What the keys of all contacts with a host begin with, and those of no other host.
+fn of_host(host: &str) -> String {
+    format!("{host} ")
 }
 
 /// Whether the work is done on the controller itself.

@@ -28,6 +28,7 @@ mod rotation;
 mod seal;
 mod secrets;
 mod settings;
+mod settle;
 mod slot;
 mod sql;
 mod status;

@@ -1,7 +1,7 @@
 //! The controller's own disk and, where a connection is `local`, its own agent.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -12,6 +12,8 @@ use pgfleet_ssh::AgentBinary;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
+
+use crate::settle::Settling;
 
 /// The disk.
 pub(crate) struct Disk;
@@ -44,25 +46,29 @@ impl Local for Disk {
 struct Part {
     path: PathBuf,
     temporary: PathBuf,
-    file: Option<std::fs::File>,
+    file: Option<Settling>,
 }
 
 impl Part {
-    fn file(&mut self) -> io::Result<&mut std::fs::File> {
-        if self.file.is_none() {
-            self.file = Some(std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?);
+    fn file(&mut self) -> io::Result<&mut Settling> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?;
+                Ok(none.insert(Settling::new(file)))
+            }
         }
-        self.file.as_mut().ok_or_else(|| io::Error::other("no file"))
     }
 }
 
 impl Incoming for Part {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file()?.write_all(bytes)
+        self.file()?.write(bytes)
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.file()?.sync_all()?;
+        self.file()?;
+        self.file.take().map_or(Ok(()), Settling::finish)?;
         std::fs::set_permissions(&self.temporary, std::fs::Permissions::from_mode(0o644))?;
         std::fs::rename(&self.temporary, &self.path)
     }

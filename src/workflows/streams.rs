@@ -1,7 +1,7 @@
 //! Programs of a node connected with files of this machine: what they print arrives here, what they read comes from here.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::nodes::{Node, Nodes};
+use crate::settle::Settling;
 
 /// How a program ended whose output or input went through this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Meter {
 
 /// A file of this machine that a program's output goes to.
 pub(crate) struct FileSink {
-    file: File,
+    file: Settling,
     digest: Sha256,
     bytes: u64,
     meter: Meter,
@@ -84,13 +85,13 @@ impl FileSink {
     /// Writes into a new file, and counts in `meter`.
     pub(crate) fn new(file: File, meter: Meter) -> (Box<Self>, Arrival) {
         let arrival = Arrival::default();
-        (Box::new(Self { file, digest: Sha256::new(), bytes: 0, meter, arrived: arrival.0.clone() }), arrival)
+        (Box::new(Self { file: Settling::new(file), digest: Sha256::new(), bytes: 0, meter, arrived: arrival.0.clone() }), arrival)
     }
 }
 
 impl Incoming for FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        self.file.write(bytes)?;
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
         self.meter.add(bytes.len());
@@ -98,7 +99,7 @@ impl Incoming for FileSink {
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.file.finish()?;
         let sha256 = hex(&self.digest.finalize());
         *self.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arrived { bytes: self.bytes, sha256 });
         Ok(())

@@ -2,12 +2,13 @@
 # What pgfleet costs, beside a shell script and beside Ansible, measured in one run on one lab of this machine. As root.
 #
 # usage: run.sh PGFLEET          variables: ROUNDS (2 cold deploys of each), RUNS (10 no-change deploys), ANSIBLE_RUNS (2), BACKUPS (3),
-#                                ANSIBLE_CORE (what pip installs: ansible-core), PYTHON (/usr/bin/python3)
+#                                FAR_RUNS (3), ROUND_TRIP (50, in ms), ANSIBLE_CORE (what pip installs: ansible-core), PYTHON (/usr/bin/python3)
 #
 # cold deploy       pgfleet on four fresh guests, against deploy.sh on four fresh guests; then the cluster must be healthy and
 #                   the packages the same. What the guests' apt needs is fetched before. Who begins alternates.
 # no-change deploy  pgfleet, against ansible-core with the very same playbook, templates and variables, with pipelining and
 #                   without facts. All must report the same number of tasks, none changed.
+# distance          what the no-change deploy takes longer through a relay that makes each round trip last 50 ms, in round trips
 # backup            of a database of 400 MB from a replica, against 'pg_dump -Fc' of the same, piped through ssh into a file;
 #                   with the same compression, then with what pgfleet chooses.
 # switchover        the longest gap that a client sees which writes every 20 ms through HAProxy, leader to leader, time after time;
@@ -18,7 +19,7 @@ set -euo pipefail
 [ $# -eq 1 ] && [ -x "$1" ] || { sed -n '4,5s/^# //p' "$0" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "bench: root is needed for the lab: make bench" >&2; exit 2; }
 pgfleet=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)
-rounds=${ROUNDS:-2} runs=${RUNS:-10} ansible_runs=${ANSIBLE_RUNS:-2} backups=${BACKUPS:-3} switchovers=${SWITCHOVERS:-10} python=${PYTHON:-/usr/bin/python3}
+rounds=${ROUNDS:-2} runs=${RUNS:-10} ansible_runs=${ANSIBLE_RUNS:-2} backups=${BACKUPS:-3} switchovers=${SWITCHOVERS:-10} far_runs=${FAR_RUNS:-3} round_trip=${ROUND_TRIP:-50} python=${PYTHON:-/usr/bin/python3}
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/pgfleet/bench/venv subnet=172.28.7
 work=$(mktemp -d /tmp/pgfleet-bench.XXXXXX)
 lab=$work/lab inventory=$work/lab/inventory/hosts.yml first=root@$subnet.10 child='' began=$SECONDS
@@ -187,6 +188,22 @@ print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent
 END
 }
 
+# --- Distance --------------------------------------------------------------------------------------------------------
+
+# Both sides go through the relay, whose own start is no round trip. All nodes are worked on at once: what is counted is the slowest one's.
+distance() {
+    local run wait
+    for ((run = 1; run <= far_runs; run++)); do
+        for wait in 0 "$round_trip"; do
+            measured "far.$wait" 120 "$pgfleet" --project "$work/project" deploy -i "$inventory" \
+                -e "{\"ansible_ssh_extra_args\": \"-o 'ProxyCommand=$python $here/relay.py - %h %p $wait'\"}"
+            unchanged "far.$wait"
+        done
+    done
+    paste "$work/far.0" "$work/far.$round_trip" | awk -v t="$round_trip" '{ printf "%.1f\n", ($3 - $1) * 1000 / t }' > "$work/trips"
+    say "no-change deploy with $round_trip ms: $(column trips 1 | tr '\n' ' ')round trips"
+}
+
 # --- Backup ----------------------------------------------------------------------------------------------------------
 
 psql_on() { on "$1" "cd / && runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d application -c $(printf %q "$2")" < /dev/null; }
@@ -277,6 +294,7 @@ for ((round = rounds; round > 0; round--)); do
 done
 diff "$work/script.packages" "$work/pgfleet.packages" > "$work/packages.diff" || die "not the same packages: $(head -n 20 "$work/packages.diff")"
 no_change
+distance
 backup_speed
 switchover_gaps
 sizes
@@ -290,6 +308,7 @@ row "no-change deploy (median of $runs)" "$(divide "$same" 1) s" "" "" '<' 1
 row "  fastest and slowest of them" "$(divide "$(least same)" 1) s" "$(divide "$(most same)" 1) s"
 row "  ansible-core (median of $ansible_runs)" "$(divide "$same" 1) s" "$(divide "$ansible" 1 1) s, ansible" "$same_ratio" '>=' 50
 row "  the controller's peak memory" "$(divide "$(most same 2)" 1000 1) MB"
+row "  round trips of $round_trip ms (median of $far_runs)" "$(divide "$(median trips)" 1 1) trips" "" "" '<=' 12
 row "backup of 400 MB (median of $backups)" "$(divide "$(median backup)" 1 1) s" "$(divide "$(median dump)" 1 1) s, pg_dump | ssh" "$(divide "$(median dump)" "$(median backup)")" '>=' 0.9
 row "  as pgfleet compresses, rows counted" "$(divide "$(median backup_quick)" 1 1) s" "$(divide "$(median dump)" 1 1) s, pg_dump | ssh" "$(divide "$(median dump)" "$(median backup_quick)")"
 row "  the controller's peak memory" "$(divide "$(most backup 2)" 1000 1) MB"

@@ -9,10 +9,11 @@ use pgfleet_protocol::modules::files::Copy;
 use pgfleet_protocol::{FileAttributes, FileMode, Map, Outcome};
 
 use crate::attributes::{Difference, attribute_diff, with_info, with_path_info};
-use crate::digest::{Summed, Sums};
+use crate::digest::Summed;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 use crate::replacement::{SHOWN, Staged, back_up, content_diff};
+use crate::sums::{Summing, Sums};
 use crate::system::{Metadata, Permissions};
 
 pub(crate) fn plan(arguments: &Copy, context: &Context) -> Planned {
@@ -93,15 +94,13 @@ impl Source {
                 let same = same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes;
                 same.then(|| Sums::of_reader(&mut bytes.as_slice())).transpose()?
             }
-            Self::Controller { sha256, size } if found.size == *size => {
-                Some(sums_of(path, context)?).filter(|sums| sums.sha256() == *sha256)
-            }
+            Self::Controller { sha256, size } if found.size == *size => Some(sums_of(path, context)?).filter(|sums| sums.sha256 == *sha256),
             Self::Controller { .. } => None,
             Self::Host(other) | Self::Tree(other) => {
                 let size = context.system.stat(other).context(format_args!("cannot look at {}", other.display()))?.size;
                 let both =
                     (size == found.size).then(|| Ok::<_, Failure>((sums_of(path, context)?, sums_of(other, context)?))).transpose()?;
-                both.filter(|(there, wanted)| there.sha256() == wanted.sha256()).map(|(there, _)| there)
+                both.filter(|(there, wanted)| there.sha256 == wanted.sha256).map(|(there, _)| there)
             }
         };
         Ok(same)
@@ -109,22 +108,24 @@ impl Source {
 
     /// Writes the content; what the controller sends is checked.
     fn write(&self, context: &Context, sink: &mut dyn Write) -> Result<Sums, Failure> {
-        let mut sink = Summed::<_, Sums>::new(sink);
+        let mut sink = Summed::<_, Summing>::new(sink);
         match self {
             Self::Bytes(bytes) => sink.write_all(bytes)?,
             Self::Controller { sha256, .. } => {
                 context.channel.receive(&mut sink)?;
-                let received = sink.sum.sha256();
-                if received != *sha256 {
-                    return Err(Failure::new(format!("the controller's content has SHA-256 {received}, not {sha256} as announced")));
+                let (sums, announced) = (sink.sum.finish(), sha256);
+                let received = &sums.sha256;
+                if received != announced {
+                    return Err(Failure::new(format!("the controller's content has SHA-256 {received}, not {announced} as announced")));
                 }
+                return Ok(sums);
             }
             Self::Host(path) | Self::Tree(path) => {
                 let mut file = context.system.open_file(path).context(format_args!("cannot read {}", path.display()))?;
                 std::io::copy(&mut file, &mut sink)?;
             }
         }
-        Ok(sink.sum)
+        Ok(sink.sum.finish())
     }
 
     /// The same as bytes, for a diff, unless there is too much to show.
@@ -243,10 +244,10 @@ impl FileCopy {
             Ok(())
         })?;
         if let Some(expected) = &self.checksum {
-            let found = sums.sha1();
-            if found != *expected {
+            let found = &sums.sha1;
+            if found != expected {
                 return Err(Failure::new("Copied file does not match the expected checksum. Transfer failed.")
-                    .with("checksum", found)
+                    .with("checksum", found.as_str())
                     .with("expected_checksum", expected.as_str()));
             }
         }
@@ -278,7 +279,7 @@ impl FileCopy {
 
 /// Adds the content's checksums.
 fn with_sums(outcome: Outcome, sums: &Sums) -> Outcome {
-    outcome.with("checksum", sums.sha1()).with("md5sum", sums.md5())
+    outcome.with("checksum", sums.sha1.as_str()).with("md5sum", sums.md5.as_str())
 }
 
 fn sums_of(path: &Path, context: &Context) -> Result<Sums, Failure> {

@@ -7,9 +7,10 @@ use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::files::Fetch;
 
 use crate::attributes::octal;
-use crate::digest::{Summed, Sums};
+use crate::digest::Summed;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
+use crate::sums::{Summing, Sums};
 
 pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
     let path = paths::expand(context.system, arguments.src.as_str())?;
@@ -31,15 +32,15 @@ pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
         true => Some(Sums::of_reader(&mut *file.open(context)?).context(&reading)?),
         false => None,
     };
-    let same = known.as_ref().is_some_and(|sums| arguments._sha256.as_ref() == Some(&sums.sha256()));
+    let same = known.as_ref().is_some_and(|sums| arguments._sha256.as_ref() == Some(&sums.sha256));
     let foretold = known.iter().fold(Outcome::changed_if(!same), |outcome, sums| file.told(outcome, sums));
     if same {
         return Ok(Plan::Done(foretold));
     }
     Ok(Plan::change(foretold, move |context, outcome| {
-        let mut sent = Summed::<_, Sums>::new(file.open(context)?);
+        let mut sent = Summed::<_, Summing>::new(file.open(context)?);
         context.channel.send(&mut sent).context(&reading)?;
-        Ok(file.told(outcome, &sent.sum))
+        Ok(file.told(outcome, &sent.sum.finish()))
     }))
 }
 
@@ -58,11 +59,11 @@ impl HostFile {
     fn told(&self, outcome: Outcome, sums: &Sums) -> Outcome {
         outcome
             .with("src", self.path.to_string_lossy())
-            .with("checksum", sums.sha1())
-            .with("remote_checksum", sums.sha1())
+            .with("checksum", sums.sha1.as_str())
+            .with("remote_checksum", sums.sha1.as_str())
             .with("remote_md5sum", serde_json::Value::Null)
-            .with("md5sum", sums.md5())
-            .with("sha256", sums.sha256())
+            .with("md5sum", sums.md5.as_str())
+            .with("sha256", sums.sha256.as_str())
             .with("size", self.size)
             .with("mode", octal(self.mode))
     }

@@ -97,3 +97,39 @@ fn a_lookup_with_effects_is_done_once_and_not_before_its_time() {
     assert_eq!(played.recap(), "a ok=3 changed=1");
     assert_eq!((rig.read("a/two").as_deref(), rig.read("log").as_deref()), (Some("1"), Some("x\ny\n")));
 }
+
+#[test]
+fn what_depends_on_a_change_is_asked_with_the_one_before_it() {
+    let rig = Rig::new();
+    let tasks = |content: &str| {
+        format!(
+            "- copy: {{content: '{content}', dest: '{{{{ dir }}}}/one'}}
+  register: kept
+- file: {{path: '{{{{ dir }}}}/folder', state: \"{{{{ 'absent' if kept is changed else 'directory' }}}}\"}}
+- stat: {{path: '{{{{ dir }}}}/one'}}
+  run_once: true
+- lineinfile: {{path: '{{{{ dir }}}}/one', line: '{content}'}}
+"
+        )
+    };
+    assert_eq!(rig.tasks("db", &tasks("old")).recap(), "a ok=4 changed=1\nb ok=3 changed=1");
+    assert_eq!(rig.tasks("db", &tasks("old")).recap(), "a ok=4 changed=1\nb ok=3 changed=1", "now the folder is made");
+    asked(&rig);
+    assert_eq!(rig.tasks("db", &tasks("old")).recap(), "a ok=4\nb ok=3");
+    assert_eq!(asked(&rig), times(1, 1), "nothing has changed, as supposed");
+    assert_eq!(rig.tasks("db", &tasks("new")).recap(), "a ok=4 changed=2\nb ok=3 changed=2", "the folder is taken away");
+}
+
+#[test]
+fn hosts_are_left_after_the_only_task() {
+    let rig = Rig::new();
+    let left = |tasks: &str| {
+        rig.tasks("db", tasks);
+        let mut left = std::mem::take(&mut *rig.fleet.left.lock().expect("names"));
+        left.sort();
+        left
+    };
+    assert_eq!(left("- ping:\n"), ["a", "b"]);
+    assert!(left("- ping:\n- ping:\n").is_empty());
+    assert!(left("- ping:\n  delegate_to: a\n").is_empty(), "another host is at work there");
+}

@@ -19,6 +19,8 @@ pub(crate) struct AgentFleet {
     links: Mutex<HashMap<String, Slot>>,
     /// Everyone who was contacted, with the module asked for.
     pub(crate) contacts: Mutex<Vec<(Contact, String)>>,
+    /// Hosts that were said to have nothing more to do.
+    pub(crate) left: Mutex<Vec<String>>,
 }
 
 impl AgentFleet {
@@ -107,6 +109,10 @@ impl Fleet for AgentFleet {
 
     fn reset<'a>(&'a self, _: &'a Contact) -> BoxFuture<'a, ()> {
         Box::pin(async {})
+    }
+
+    fn leave(&self, host: &str) {
+        self.left.lock().expect("names").push(host.to_owned());
     }
 
     fn raw<'a>(&'a self, contact: &'a Contact, command: &'a str) -> BoxFuture<'a, Result<RawOutput, Unreachable>> {
