@@ -179,7 +179,7 @@ impl Attempt<'_> {
         self.run.warn_of_reserved(facts.keys().map(String::as_str), &self.task.place);
         for host in self.owners(scope)? {
             if is_fact {
-                host.learn(&facts);
+                self.run.learn(&host, &facts);
             }
             for (name, value) in &facts {
                 host.set_variable(name, Raw::from(from_json(value)));

@@ -138,7 +138,7 @@ impl Attempt<'_> {
             return Ok((result, None));
         }
         let delegate = self.delegate(scope)?;
-        let Some(until) = &self.task.until else { return Ok((self.judged(scope, delegate.as_deref()).await?, delegate)) };
+        let Some(until) = &self.task.until else { return Ok((self.judged(scope, delegate.as_deref(), None).await?, delegate)) };
         let keyword = |raw: &Option<Raw>, otherwise| {
             raw.as_ref().map_or(Ok(otherwise), |raw| number(raw, scope).map(|number| number.unwrap_or(otherwise)))
         };
@@ -147,8 +147,7 @@ impl Attempt<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut result = self.judged(scope, delegate.as_deref()).await?;
-            result.data.insert("attempts".to_owned(), Value::from(tries));
+            let mut result = self.judged(scope, delegate.as_deref(), Some(tries)).await?;
             let done = match (until.until.as_slice(), result.ending) {
                 (_, Ending::Skipped | Ending::Unreachable) => true,
                 ([], ending) => ending != Ending::Failed,
@@ -159,7 +158,8 @@ impl Attempt<'_> {
             }
             if tries > retries || self.run.options.stop.is_asked() {
                 result.data.insert("attempts".to_owned(), Value::from(tries.saturating_sub(1).max(1)));
-                if !result.is_bad() {
+                // What `failed_when` calls no failure is none, however often it was tried.
+                if !result.is_bad() && !result.data.contains_key("failed_when_result") {
                     let was_changed = result.has_changed();
                     result.end_as(Ending::Failed);
                     result.data.insert("changed".to_owned(), Value::Bool(was_changed));
@@ -184,12 +184,15 @@ impl Attempt<'_> {
         Ok((name != self.host.name).then(|| name.to_owned()))
     }
 
-    /// One try, with `changed_when` and `failed_when` applied.
-    async fn judged(&self, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
+    /// One try, with `changed_when` and `failed_when` applied; they may ask which it was.
+    async fn judged(&self, scope: &Scope, delegate: Option<&str>, tries: Option<u64>) -> Result<TaskResult, Problem> {
         if let Some(problem) = &self.task.refused {
             return Err(problem.as_ref().clone());
         }
         let mut result = self.done(scope, delegate).await?;
+        if let Some(tries) = tries {
+            result.data.insert("attempts".to_owned(), Value::from(tries));
+        }
         if matches!(result.ending, Ending::Unreachable | Ending::Skipped) {
             return Ok(result);
         }

@@ -7,9 +7,9 @@ use pgfleet_protocol::Map;
 use pgfleet_template::{Raw, Vars, from_json};
 use serde_json::Value;
 
-use crate::Counts;
 use crate::ahead::Foresight;
 use crate::stack::Stack;
+use crate::{Counts, FactCache};
 
 /// Whether a host goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,12 @@ pub(crate) struct HostState {
     /// Its errors were cleared once.
     pardoned: AtomicBool,
     counts: Mutex<Counts>,
+    /// Where its facts are kept from run to run.
+    cache: Option<Arc<dyn FactCache>>,
 }
+
+/// Stands among kept facts that were gathered, and not set one by one.
+const GATHERED: &str = "_ansible_facts_gathered";
 
 /// What is known before anything is: `ansible_facts` is there, and empty.
 fn no_facts() -> Arc<Vars> {
@@ -62,8 +67,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl HostState {
-    pub(crate) fn new(name: &str, layers: Vec<Arc<Vars>>, fates: Arc<AtomicUsize>) -> Self {
-        Self {
+    pub(crate) fn new(name: &str, layers: Vec<Arc<Vars>>, fates: Arc<AtomicUsize>, cache: Option<Arc<dyn FactCache>>) -> Self {
+        let kept = cache.as_ref().and_then(|cache| cache.read(name));
+        let host = Self {
             name: name.to_owned(),
             layers: Mutex::new(layers),
             facts: Mutex::new(no_facts()),
@@ -78,7 +84,14 @@ impl HostState {
             gathered: AtomicBool::new(false),
             pardoned: AtomicBool::new(false),
             counts: Mutex::default(),
+            cache,
+        };
+        if let Some(mut facts) = kept {
+            let is_gathered = facts.remove(GATHERED) == Some(Value::Bool(true));
+            host.gathered.store(is_gathered, Ordering::SeqCst);
+            host.take_in(&facts);
         }
+        host
     }
 
     /// What is known before it is asked for.
@@ -178,6 +191,9 @@ impl HostState {
     }
 
     pub(crate) fn clear_facts(&self) {
+        if let Some(cache) = &self.cache {
+            cache.forget(&self.name);
+        }
         *locked(&self.facts) = no_facts();
         self.gathered.store(false, Ordering::SeqCst);
         self.renewed();
@@ -196,7 +212,25 @@ impl HostState {
     }
 
     /// Stores facts as a module gave them: `ansible_x` each, and all of them in `ansible_facts` without the prefix.
-    pub(crate) fn learn(&self, facts: &Map) {
+    ///
+    /// # Errors
+    /// When they cannot be kept for the next run.
+    pub(crate) fn learn(&self, facts: &Map) -> Result<(), String> {
+        self.take_in(facts);
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let known = self.facts();
+        let named = known.iter().filter(|(name, _)| name.as_str() != "ansible_facts");
+        let mut kept: Map = named
+            .filter_map(|(name, raw)| match raw {
+                Raw::Value(value) => Some((name.clone(), pgfleet_template::to_json(value).ok()?)),
+                _ => None,
+            })
+            .collect();
+        kept.insert(GATHERED.to_owned(), Value::Bool(self.has_gathered()));
+        cache.write(&self.name, &kept)
+    }
+
+    fn take_in(&self, facts: &Map) {
         self.renewed();
         let mut stored = locked(&self.facts);
         let stored = Arc::make_mut(&mut stored);

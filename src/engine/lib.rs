@@ -43,4 +43,4 @@ pub use prompt::{Answer, Asker};
 pub use recap::{Counts, Recap};
 pub use redact::Redactor;
 pub use result::{Ending, TaskResult};
-pub use run::{Finished, Gathering, Habits, Run, RunOptions, Stop, Verdict};
+pub use run::{FactCache, Finished, Gathering, Habits, Run, RunOptions, Stop, Verdict};

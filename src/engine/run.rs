@@ -48,6 +48,19 @@ pub enum Gathering {
     Explicit,
 }
 
+/// Facts of hosts that are kept from run to run.
+pub trait FactCache: std::fmt::Debug + Send + Sync {
+    /// Those of a host, by name; `None` where there are none, or none that count.
+    fn read(&self, host: &str) -> Option<Map>;
+    /// Keeps all facts of a host.
+    ///
+    /// # Errors
+    /// Why it cannot be done, in a sentence.
+    fn write(&self, host: &str, facts: &Map) -> Result<(), String>;
+    /// Keeps them no longer.
+    fn forget(&self, host: &str);
+}
+
 /// What a person may wish otherwise than playbooks and inventories say nothing of.
 #[derive(Clone, Debug, Default)]
 pub struct Habits {
@@ -59,6 +72,8 @@ pub struct Habits {
     pub force_handlers: bool,
     /// When facts are gathered.
     pub gathering: Gathering,
+    /// Where facts are kept from run to run.
+    pub fact_cache: Option<Arc<dyn FactCache>>,
     /// Merge mappings of one name over all places that give it one.
     pub merge_mappings: bool,
     /// Say so where a variable has a name that the language uses itself.
@@ -345,7 +360,7 @@ impl Run {
         let Some(layers) = crate::scopes::inventory_layers(&inventory, name)? else { return Ok(None) };
         drop(inventory);
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Some(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, layers, self.fates.clone()))).clone()))
+        Ok(Some(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(self.new_host(name, layers))).clone()))
     }
 }
 
@@ -364,10 +379,21 @@ impl Run {
         }
     }
 
+    fn new_host(&self, name: &str, layers: Vec<Arc<Vars>>) -> HostState {
+        HostState::new(name, layers, self.fates.clone(), self.options.habits.fact_cache.clone())
+    }
+
+    /// Stores facts of a host; that they cannot be kept is told, and harms nothing.
+    pub(crate) fn learn(&self, host: &HostState, facts: &Map) {
+        if let Err(problem) = host.learn(facts) {
+            self.warn(problem);
+        }
+    }
+
     /// The state of a host that the inventory does not know.
     pub(crate) fn stranger(&self, name: &str) -> Arc<HostState> {
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(HostState::new(name, Vec::new(), self.fates.clone()))).clone()
+        hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(self.new_host(name, Vec::new()))).clone()
     }
 }
 

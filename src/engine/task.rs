@@ -266,10 +266,10 @@ impl Run {
         let facts = |data: &pgfleet_protocol::Map| data.get("ansible_facts").and_then(serde_json::Value::as_object).cloned();
         let items = result.data.get("results").and_then(serde_json::Value::as_array).into_iter().flatten();
         for facts in facts(&result.data).into_iter().chain(items.filter_map(|item| facts(item.as_object()?))) {
-            host.learn(&facts);
             if task.module.name == "setup" {
                 host.gathered();
             }
+            self.learn(host, &facts);
         }
     }
 }

@@ -11,6 +11,7 @@ mod declared;
 mod deploy;
 mod doctor;
 mod error;
+mod fact_cache;
 mod fleet;
 mod groups;
 mod lint;
@@ -42,6 +43,7 @@ pub use connection::{Connection, READY, Session, SessionWish, Tried, connection,
 pub use deploy::deploy;
 pub use doctor::{Diagnosis, diagnosis};
 pub use error::WorkflowError;
+pub use fact_cache::JsonFiles;
 pub use fleet::SshHabits;
 pub use lint::lint_playbooks;
 pub use listing::{ListedPlay, Listing, list_playbook};

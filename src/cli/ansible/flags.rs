@@ -50,7 +50,7 @@ const INVENTORY: &[Flag] =
 const LIST_HOSTS: &[Flag] = &[flag(&["--list-hosts"], Nothing, "List the hosts that are meant, and do nothing.")];
 const LIMIT: &[Flag] = &[
     flag(&["-l", "--limit"], One("SUBSET"), "Only these hosts: a pattern, or @file."),
-    flag(&["--flush-cache"], Nothing, "Accepted: facts are not kept between runs."),
+    flag(&["--flush-cache"], Nothing, "Forget what is known of hosts from earlier runs."),
 ];
 const EXTRA: &[Flag] = &[flag(&["-e", "--extra-vars"], Each("EXTRA_VARS"), "More variables: name=value, a mapping, or @file.")];
 const VAULT: &[Flag] = &[

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_engine::{Gathering, Habits, Stop as Ending};
+use pgfleet_engine::{FactCache, Gathering, Habits, Stop as Ending};
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::VaultPassword;
-use pgfleet_workflows::{Project, SshHabits, Strictness, Wish};
+use pgfleet_workflows::{JsonFiles, Project, SshHabits, Strictness, Wish};
 use serde_json::Value;
 
 use super::config::Config;
 use super::grammar::Given;
 use super::{Code, Stop};
 use crate::report::ansible::{Form, Format, View};
-use crate::{prompt, settings};
+use crate::{prompt, screen, settings};
 
 /// The run that a person asks for.
 pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
@@ -70,6 +70,7 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
                 Some("smart") => Gathering::Smart,
                 _ => Gathering::Implicit,
             },
+            fact_cache: fact_cache(given, config),
             warn_of_reserved: true,
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
             allow_broken_conditions: config.flag("allow_broken_conditionals", false),
@@ -78,6 +79,31 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
         strictness: Strictness::Lenient,
         asker: prompt::is_possible().then(|| Arc::new(prompt::Terminal) as Arc<dyn pgfleet_engine::Asker>),
     })
+}
+
+/// Where facts are kept; one that cannot be had is told, and harms nothing.
+fn fact_cache(given: &Given, config: &Config) -> Option<Arc<dyn FactCache>> {
+    let name = config.text("fact_caching").unwrap_or("memory");
+    let warn = |why: String| {
+        screen::note(&format!("[WARNING]: {why}"));
+        None
+    };
+    match name.strip_prefix("ansible.builtin.").unwrap_or(name) {
+        "memory" => None,
+        "jsonfile" => {
+            let Some(folder) = config.text("fact_caching_connection").filter(|folder| !folder.is_empty()) else {
+                return warn("error, 'jsonfile' cache plugin requires the 'fact_caching_connection' config option to be set (to a writeable directory path)".to_owned());
+            };
+            let timeout = config.number("fact_caching_timeout").unwrap_or(86_400);
+            let timeout = (timeout > 0).then(|| Duration::from_secs(timeout));
+            let prefix = config.text("fact_caching_prefix").unwrap_or_default();
+            match JsonFiles::new(settings::at_home(folder), prefix, timeout, given.has("flush-cache")) {
+                Ok(files) => Some(Arc::new(files)),
+                Err(error) => warn(format!("facts are not kept: {folder}: {error}")),
+            }
+        }
+        other => warn(format!("facts are not kept between runs: '{other}' of fact_caching is not supported, 'jsonfile' is")),
+    }
 }
 
 /// A search path.

@@ -1,6 +1,10 @@
 //! Habits of playbooks that Ansible's own integration targets look at.
 
-use pgfleet_engine::Gathering;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pgfleet_engine::{FactCache, Gathering};
+use pgfleet_protocol::Map;
 
 use crate::rig::{Rig, assert_lines, check_tasks};
 
@@ -173,4 +177,42 @@ fn facts_are_gathered_once_or_in_each_play() {
         text.matches("Gathering Facts").count()
     };
     assert_eq!((gathered(Gathering::Smart), gathered(Gathering::Implicit), gathered(Gathering::Explicit)), (2, 4, 1));
+}
+
+/// Facts in memory, from run to run.
+#[derive(Debug, Default)]
+struct Kept(Mutex<BTreeMap<String, Map>>);
+
+impl FactCache for Kept {
+    fn read(&self, host: &str) -> Option<Map> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
+    fn write(&self, host: &str, facts: &Map) -> Result<(), String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), facts.clone());
+        Ok(())
+    }
+
+    fn forget(&self, host: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+    }
+}
+
+#[test]
+fn facts_are_kept_from_run_to_run() {
+    let kept = Arc::new(Kept::default());
+    let run = |playbook: &str| {
+        let mut rig = Rig::new();
+        rig.habits.gathering = Gathering::Smart;
+        rig.habits.fact_cache = Some(kept.clone());
+        rig.play(playbook).text()
+    };
+    let first = run("- {hosts: a, gather_facts: true, tasks: [{set_fact: {mine: 1, cacheable: true}}]}\n");
+    assert_eq!(first.matches("Gathering Facts").count(), 1, "{first}");
+    assert_eq!(kept.read("a").expect("facts")["_ansible_facts_gathered"], true);
+    let second =
+        run("- {hosts: b, gather_facts: false, tasks: [{debug: {msg: \"is {{ hostvars.a.mine }} {{ hostvars.a.ansible_facts.mine }}\"}}]}
+- {hosts: a, gather_facts: true, tasks: [{debug: {msg: 'has {{ ansible_system }}'}}, {meta: clear_facts}]}\n");
+    assert!(second.contains("is 1 1") && second.contains("has Linux") && !second.contains("Gathering Facts"), "{second}");
+    assert_eq!(kept.read("a"), None, "what was cleared is kept no longer");
 }

@@ -140,6 +140,23 @@ fn a_task_is_tried_until_it_succeeds() {
 }
 
 #[test]
+fn what_counts_as_a_failure_may_ask_which_try_it_is() {
+    let task = "until: 1 == 0, register: r, retries: 2, delay: 0";
+    check_tasks(&[
+        (
+            "what failed_when calls no failure is none, however often it was tried",
+            &format!("- {{name: t, command: 'true', {task}, failed_when: r.attempts > 6}}"),
+            "PLAY db: a b\n t: a changed [2 left, 1 left], b changed [2 left, 1 left]",
+        ),
+        (
+            "the third try fails",
+            &format!("- {{name: t, command: 'true', {task}, failed_when: r.attempts == 3, ignore_errors: true}}"),
+            "PLAY db: a b\n t: a failed (ignored) '' [2 left, 1 left], b failed (ignored) '' [2 left, 1 left]",
+        ),
+    ]);
+}
+
+#[test]
 fn a_task_may_take_only_so_long() {
     let rig = Rig::new();
     let played = rig.tasks(
