@@ -29,10 +29,13 @@ impl Run {
     fn notify_one(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState, name: &str) -> Result<(), Problem> {
         if self.handlers_called(playing, name).is_empty() {
             let known: Vec<String> = playing.roles.handlers().iter().filter_map(|handler| self.handler_name(playing, handler)).collect();
-            let problem = Problem::new(format!(
-                "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
-            ))
-            .at(&task.place);
+            let unheard =
+                format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+            if self.options.habits.forgive_missing_handlers {
+                self.warn(unheard);
+                return Ok(());
+            }
+            let problem = Problem::new(unheard).at(&task.place);
             return Err(problem.did_you_mean(name, known.iter().map(String::as_str)));
         }
         // Which handler that is shows when it runs: a role that is included meanwhile may bring one of that name.

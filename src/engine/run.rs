@@ -80,6 +80,8 @@ pub struct Habits {
     pub warn_of_reserved: bool,
     /// Refuse keys that stand twice in one mapping.
     pub refuse_duplicates: bool,
+    /// A handler that is not there is told, and no failure.
+    pub forgive_missing_handlers: bool,
     /// Take the truth of a value for a condition that is neither true nor false.
     pub allow_broken_conditions: bool,
 }

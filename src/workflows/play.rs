@@ -195,7 +195,9 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
 /// Reads playbooks with the passwords and search paths that were wished for.
 pub(crate) fn loader(wish: &Wish, files: Arc<dyn Files>) -> Loader {
     let vault = Arc::new(Vault::new(wish.vault_passwords.clone()));
-    Loader::new(files, vault).with_paths(wish.roles_paths.clone(), wish.collections_paths.clone())
+    Loader::new(files, vault)
+        .with_paths(wish.roles_paths.clone(), wish.collections_paths.clone())
+        .forgiving_missing_handlers(wish.habits.forgive_missing_handlers)
 }
 
 /// The playbook of that path, or of a collection.

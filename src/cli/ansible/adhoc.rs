@@ -34,6 +34,7 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     wish.inventories = sources::readable(given, config, &Arc::new(Vault::none()))?;
     let task = task(given, config)?;
     let inventory = check_task(&wish, &task)?;
+    sources::warn_of_group_names(&inventory, config);
     sources::warn_if_empty(&inventory, config);
     let select = |pattern: &str| inventory.select(pattern).map_err(|problem| Stop::Problems(vec![problem]));
     let chosen = select(&task.pattern)?;

@@ -48,6 +48,8 @@ const SETTINGS: &[Setting] = &[
     Setting("show_custom_stats", "defaults", &["ANSIBLE_SHOW_CUSTOM_STATS"], Kind::Text),
     Setting("show_task_path_on_failure", "defaults", &["ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"], Kind::Text),
     Setting("gathering", "defaults", &["ANSIBLE_GATHERING"], Kind::Text),
+    Setting("error_on_missing_handler", "defaults", &["ANSIBLE_ERROR_ON_MISSING_HANDLER"], Kind::Text),
+    Setting("force_valid_group_names", "defaults", &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], Kind::Text),
     Setting("fact_caching", "defaults", &["ANSIBLE_CACHE_PLUGIN"], Kind::Text),
     Setting("fact_caching_connection", "defaults", &["ANSIBLE_CACHE_PLUGIN_CONNECTION"], Kind::Text),
     Setting("fact_caching_prefix", "defaults", &["ANSIBLE_CACHE_PLUGIN_PREFIX"], Kind::Text),

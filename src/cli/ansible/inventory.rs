@@ -28,6 +28,7 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     wish.limit = sources::limit(wish.limit.as_deref())?;
     wish.inventories = sources::readable(given, config, &Arc::new(Vault::none()))?;
     let inventory = load_inventory(&wish)?;
+    sources::warn_of_group_names(&inventory, config);
     let mut listing = Listing { export: given.has("export") || config.flag("export", false), hosts: None, variables: given.has("vars") };
     if let Some(limit) = &wish.limit {
         sources::check_limit(&inventory, Some(limit), "all")?;

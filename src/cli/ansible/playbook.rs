@@ -23,6 +23,7 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     wish.limit = sources::limit(wish.limit.as_deref())?;
     wish.inventories = sources::readable(given, config, &Arc::new(Vault::none()))?;
     let inventory = load_inventory(&wish)?;
+    sources::warn_of_group_names(&inventory, config);
     sources::warn_if_empty(&inventory, config);
     sources::check_limit(&inventory, wish.limit.as_deref(), "all")?;
     let args = PlaybookArgs {

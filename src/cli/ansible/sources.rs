@@ -51,6 +51,18 @@ pub(super) fn readable(given: &Given, config: &Config, vault: &Arc<Vault>) -> Re
     Ok(readable)
 }
 
+/// Says that groups have names that are no variables' names, where they have.
+pub(super) fn warn_of_group_names(inventory: &Inventory, config: &Config) {
+    let is_plain = |name: &str| {
+        name.chars().all(|sign| sign.is_alphanumeric() || sign == '_') && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    if config.text("force_valid_group_names").is_none_or(|word| word == "never")
+        && !inventory.groups().all(|group| is_plain(group.name.as_str()))
+    {
+        screen::note("[WARNING]: Invalid characters were found in group names but not replaced, use -vvvv to see details");
+    }
+}
+
 /// Says that the hosts are few, where they are.
 pub(super) fn warn_if_empty(inventory: &Inventory, config: &Config) {
     if inventory.hosts().next().is_none() && config.flag("localhost_warning", true) {

@@ -74,6 +74,7 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             warn_of_reserved: true,
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
             allow_broken_conditions: config.flag("allow_broken_conditionals", false),
+            forgive_missing_handlers: !config.flag("error_on_missing_handler", true),
             refuse_duplicates: config.text("duplicate_dict_key") == Some("error"),
         },
         strictness: Strictness::Lenient,

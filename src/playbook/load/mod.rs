@@ -35,6 +35,8 @@ pub struct Loader {
     roles_paths: Vec<PathBuf>,
     collections_paths: Vec<PathBuf>,
     extra: Arc<Vars>,
+    /// A handler that is not there is no mistake.
+    forgives_missing_handlers: bool,
 }
 
 /// What an include brings into a play that is running.
@@ -52,13 +54,26 @@ impl Loader {
     /// A reader of these files.
     #[must_use]
     pub fn new(files: Arc<dyn Files>, vault: Arc<Vault>) -> Self {
-        Self { files, vault, roles_paths: Vec::new(), collections_paths: Vec::new(), extra: Arc::default() }
+        Self {
+            files,
+            vault,
+            roles_paths: Vec::new(),
+            collections_paths: Vec::new(),
+            extra: Arc::default(),
+            forgives_missing_handlers: false,
+        }
     }
 
     /// Looks for roles and collections in these folders too.
     #[must_use]
     pub fn with_paths(self, roles_paths: Vec<PathBuf>, collections_paths: Vec<PathBuf>) -> Self {
         Self { roles_paths, collections_paths, ..self }
+    }
+
+    /// Takes no offence at names of handlers that nothing answers to.
+    #[must_use]
+    pub fn forgiving_missing_handlers(self, forgives: bool) -> Self {
+        Self { forgives_missing_handlers: forgives, ..self }
     }
 
     /// Names of imports may use these variables.

@@ -144,7 +144,7 @@ impl Reading<'_> {
     fn check_notified(&mut self, handlers: &[Arc<Task>]) {
         let notified = std::mem::take(&mut self.notified);
         let mut known: Vec<String> = handlers.iter().flat_map(|handler| handler.listen.iter().cloned()).collect();
-        if self.includes {
+        if self.includes || self.loader.forgives_missing_handlers {
             return;
         }
         for handler in handlers {

@@ -75,6 +75,17 @@ fn an_unknown_handler_is_a_failure_with_a_suggestion() {
 }
 
 #[test]
+fn an_unknown_handler_is_forgiven_where_that_is_wished() {
+    let mut rig = Rig::new();
+    rig.habits.forgive_missing_handlers = true;
+    let played = rig.play(
+        "- {hosts: a, gather_facts: false, vars: {which: frist}, tasks: [{name: t, command: 'true', notify: '{{ which }}'}, {name: u, debug: }]}\n",
+    );
+    assert!(played.text().contains("WARNING The requested handler 'frist' was not found"), "{}", played.text());
+    assert_lines("counts", &played.recap(), "a ok=2 changed=1");
+}
+
+#[test]
 fn a_handler_may_include_tasks() {
     let rig = Rig::new();
     rig.write("more.yml", "- {name: m, debug: {msg: more}}\n");
