@@ -10,7 +10,7 @@ use pgfleet_engine::FactCache;
 use pgfleet_protocol::Map;
 use serde_json::{Value, json};
 
-/// What ansible-core puts before the name of each file: the version of what is in it.
+/// What ansible-core puts before the name of each host: the version of what is in the file.
 const SCHEMA: &str = "s1_";
 /// The one key of a file; its value is the facts as JSON, in a text.
 const PAYLOAD: &str = "__payload__";
@@ -40,7 +40,7 @@ impl JsonFiles {
     fn path(&self, host: &str) -> Option<PathBuf> {
         // A host's name comes from an inventory; it names a file here, and nothing else.
         let is_plain = !host.is_empty() && !host.contains(['/', '\0']);
-        is_plain.then(|| self.folder.join(format!("{SCHEMA}{}{host}", self.prefix)))
+        is_plain.then(|| self.folder.join(format!("{}{SCHEMA}{host}", self.prefix)))
     }
 
     fn is_fresh(&self, path: &Path) -> bool {
