@@ -212,6 +212,12 @@ impl Rig {
         self.pgfleet(&[&["lab", "--name", &NAME, "--state", &lab], arguments].concat())
     }
 
+    /// The words of a command that switches hosts of the lab off (`kill HOST`) and on (`start HOST`).
+    pub(crate) fn power(&self) -> Vec<String> {
+        let (project, lab) = (self.project().display().to_string(), self.lab.display().to_string());
+        [env!("CARGO_BIN_EXE_pgfleet"), "--project", &project, "lab", "--name", &NAME, "--state", &lab].map(str::to_owned).into()
+    }
+
     /// Runs a shell command on a guest, with text on its standard input.
     pub(crate) fn on(&self, host: &str, script: &str, stdin: &str) -> Ran {
         let lab = self.lab.display().to_string();
