@@ -84,6 +84,8 @@ pub struct Habits {
     pub forgive_missing_handlers: bool,
     /// Take the truth of a value for a condition that is neither true nor false.
     pub allow_broken_conditions: bool,
+    /// Results that no task registers are not shown: hosts need not find out all that they tell.
+    pub brief: bool,
 }
 
 /// What a run is given.

@@ -179,6 +179,7 @@ impl Nodes {
             arguments,
             mode: Mode::Apply,
             diff: false,
+            brief: false,
             environment: Vec::new(),
             detached: None,
         };
