@@ -107,9 +107,11 @@ pub(crate) fn a_full_disk(rig: &Rig) {
     let folder = rig.project().join("full");
     fs::create_dir_all(folder.join("inventory")).expect("a folder");
     let disk = SmallDisk::under(folder.join("state"), "160k");
-    let copied = Command::new("cp").arg("-a").arg(rig.project().join("state/postgresql")).arg(&disk.0).status();
-    assert!(copied.expect("cp runs").success());
-    let secrets = disk.0.join("postgresql/secrets");
+    let (from, to) = (rig.project().join("state/postgresql"), disk.0.join("postgresql"));
+    fs::create_dir(&to).expect("a folder");
+    let kept = ["secrets", "pki", "app_password.txt"].map(|name| from.join(name));
+    assert!(Command::new("cp").arg("-a").args(kept).arg(&to).status().expect("cp runs").success());
+    let secrets = to.join("secrets");
     let other = rig.elsewhere(folder.clone());
     let before = files(&secrets);
     let ran = other.deploy(&[]).expect(0).expect_unchanged();
