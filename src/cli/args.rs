@@ -4,6 +4,7 @@ mod adhoc;
 pub(crate) mod backup;
 mod drill;
 mod secrets;
+mod state;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use adhoc::*;
 pub(crate) use drill::*;
 pub(crate) use secrets::*;
+pub(crate) use state::*;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// The cluster's passwords: list them, show one, give the cluster new ones.
     Secrets(SecretsArgs),
+    /// What is kept of the cluster on this disk: bring back from a node what was lost.
+    State(StateArgs),
     /// Take a node out of the cluster for good.
     #[command(
         name = "scale-in",

@@ -25,6 +25,7 @@ pub(crate) mod playbook;
 mod restore;
 mod scale_in;
 mod secrets;
+mod state;
 mod status;
 mod switchover;
 pub(crate) mod vault;
@@ -58,6 +59,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
         Command::Doctor(doctor) => with_runtime(doctor::run(project, doctor)),
         Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
+        Command::State(state) => with_runtime(state::run(project, state)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),
         Command::ScaleIn(scale_in) => with_runtime(scale_in::run(project, scale_in)),

@@ -13,6 +13,7 @@ mod postgresql_modules;
 mod rig;
 mod secrets;
 mod shape;
+mod state;
 mod sweep;
 mod tls;
 mod trouble;
@@ -36,6 +37,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("modules check, apply and then have nothing to do", modules::tour),
     ("sudo asks for a password and gets it", trouble::sudo_with_a_password),
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
+    ("what was lost of state is fetched from a node", state::recovered_from_a_node),
+    ("a full disk under state costs no secret", state::a_full_disk),
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
     ("one run at a time has the cluster, from whichever controller", leases::one_run_at_a_time),
