@@ -18,7 +18,7 @@ pub struct Questions {
 pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
     let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
-    questions_at(&patroni, &format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}"))
+    questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"))
 }
 
 /// The same questions for one node: the addresses of its Patroni and its etcd.

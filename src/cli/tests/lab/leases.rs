@@ -36,8 +36,8 @@ fn frozen(other: &Rig, arguments: &[&str], act: impl FnOnce(u32)) -> Ran {
 
 fn summary(ran: &Ran) -> String {
     let events = ran.out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summaries = events.filter_map(|event| Some(event["result"]["data"]["summary"].as_str()?.to_owned()));
-    summaries.last().unwrap_or_default()
+    let mut summaries = events.filter_map(|event| Some(event["result"]["data"]["summary"].as_str()?.to_owned()));
+    summaries.next_back().unwrap_or_default()
 }
 
 pub(crate) fn one_run_at_a_time(rig: &Rig) {
