@@ -22,7 +22,7 @@ const LEASE: &str = "[ -r \"$0\" ] && ! flock -n -s \"$0\" true && cat \"$0\" &&
 pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
     let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
-    let mut questions = questions_at(&patroni, &format!("http://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
+    let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
     questions.commands = json!({"lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"]});
     questions
 }

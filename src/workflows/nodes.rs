@@ -38,7 +38,7 @@ pub(crate) struct NodeSettings {
     pub(crate) patroni_password: String,
     /// Seconds between two looks of Patroni.
     pub(crate) patroni_loop_wait: u64,
-    /// etcd's client port.
+    /// Where its etcd is asked, over TLS or not as it speaks.
     pub(crate) etcd_url: String,
     /// etcd's data.
     pub(crate) etcd_dir: String,
@@ -239,6 +239,19 @@ impl Nodes {
                 body: answer["body"].as_str().unwrap_or_default().to_owned(),
             }),
             error => Err(format!("{}: {}", node.name, error.unwrap_or("no answer"))),
+        }
+    }
+
+    /// Asks a node's own etcd, by the JSON that it speaks beside gRPC.
+    ///
+    /// # Errors
+    /// Why there is no answer, or what etcd objects to.
+    pub(crate) async fn etcd(&self, node: &Node, lane: u8, path: &str, body: &Value, limit: Duration) -> Result<Value, String> {
+        let question = json!({"url": format!("{}{path}", node.etcd_url), "method": "POST", "body": body, "timeout": limit.as_secs()});
+        let answer = self.ask(node, lane, question).await?;
+        match answer.status {
+            200 => Ok(answer.json().unwrap_or_default()),
+            status => Err(format!("{}: etcd answers {status}: {}", node.name, answer.body.trim())),
         }
     }
 

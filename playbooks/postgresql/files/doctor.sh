@@ -21,7 +21,8 @@ for package in "postgresql-${PF_BIN_DIR//[!0-9]/}" patroni etcd-server haproxy; 
   [ -n "$version" ] && d "package_${package%%-*}" "$version" && [ "$want" = hold ] && d held "$package"
 done
 if has voter; then
-  etcd() { ETCDCTL_API=3 ETCDCTL_ENDPOINTS=http://$PF_ADDRESS:${PF_ETCD_PORTS%% *} timeout 5 etcdctl "$@" 2>&-; }
+  case $etcd_client in https:*) tls=/etc/pgfleet/tls; export ETCDCTL_CACERT=$tls/ca.crt ETCDCTL_CERT=$tls/node.crt ETCDCTL_KEY=$tls/node.key ;; esac
+  etcd() { ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${etcd_client%%,*} timeout 5 etcdctl "$@" 2>&-; }
   d etcd_status "$(etcd endpoint status -w json)"
   d etcd_alarms "$(etcd alarm list)"
   while IFS='=' read -r key value; do [ "$key" = ETCD_QUOTA_BACKEND_BYTES ] && d etcd_quota "${value//\"/}"; done < /etc/default/etcd

@@ -51,6 +51,11 @@ pem() {  # pem FACT FILE
 }
 pem tls_public /etc/pgfleet/tls/node.pub
 pem tls_certificate /etc/pgfleet/tls/node.crt
+# etcd reads a copy of the key, which is its own.
+content() { text=; [ -r "$1" ] && read -rd '' text < "$1"; }
+content /etc/pgfleet/tls/node.key; key=$text; content /etc/pgfleet/tls/etcd.key
+[[ -n $key && $text == "$key" ]] && raw etcd_key true || raw etcd_key false
+key=
 
 # The units: state, and whether a file is newer than what the running service has read.
 declare -A active since
@@ -185,51 +190,73 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false section=
+scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false section=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
   case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
-    restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
-    certfile:) [ $section = restapi: ] && rest_tls=true ;; cacert:) [ $section = ctl: ] && rest_trusts=true ;;
+    etcd3: | restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
+    protocol:) [ $section = etcd3: ] && etcd_protocol=$value ;;
+    certfile:) [ $section = restapi: ] && rest_tls=true ;;
+    cacert:) case $section in ctl:) rest_trusts=true ;; etcd3:) etcd_known=true ;; esac ;;
   esac
 done < /etc/patroni/config.yml
 raw bootstrap "${bootstrap:-null}"
 raw asks_for_tls "$asks_for_tls"
 raw rest_tls "$rest_tls"
 raw rest_trusts "$rest_trusts"
+fact etcd_protocol "$etcd_protocol"
+raw etcd_known "$etcd_known"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then
   [ -n "$scope" ] && [ "$scope" != "$PF_CLUSTER" ] && left+=("/etc/patroni/config.yml belongs to the cluster $scope, not to $PF_CLUSTER")
   [ -z "$scope" ] && filled "$PF_DATA_DIR" && left+=("$PF_DATA_DIR is not empty and no Patroni of ours keeps it")
 fi
-member=false
+member=false etcd_client= etcd_peer= etcd_trusts=false
 if has voter; then
   [ -d "$PF_ETCD_DIR/member" ] && member=true
   state= initial=
   [ -r /etc/default/etcd ] && while IFS='=' read -r key value; do
-    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_INITIAL_CLUSTER) initial=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;; esac
+    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_INITIAL_CLUSTER) initial=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;;
+      ETCD_ADVERTISE_CLIENT_URLS) etcd_client=${value//\"/} ;; ETCD_LISTEN_PEER_URLS) etcd_peer=${value//\"/} ;;
+      ETCD_PEER_TRUSTED_CA_FILE) etcd_trusts=true ;;
+    esac
   done < /etc/default/etcd
   $member && [ "$dir" != "$PF_ETCD_DIR" ] && left+=("$PF_ETCD_DIR holds an etcd member that /etc/default/etcd does not know")
 fi
 raw etcd_member "$member"
 fact etcd_state "$state"
+# How its settings say that it speaks, http or https: with clients, and with the other voters.
+fact etcd_client "${etcd_client%%:*}"
+fact etcd_peer "${etcd_peer%%:*}"
+raw etcd_trusts "$etcd_trusts"
 fact scope "$scope"
 # The system identifier is the first number of the control file.
 system=
 [ -r "$PF_DATA_DIR/global/pg_control" ] && read -r system < <(od -An -tu8 -N8 "$PF_DATA_DIR/global/pg_control")
 fact system "$system"
 # Which etcd cluster this is, and which PostgreSQL cluster it remembers.
-etcd_cluster= initialize=
-if has voter && [ "${active[etcd]}" = active ] && exec {answer}<> "/dev/tcp/$PF_ADDRESS/${PF_ETCD_PORTS%% *}"; then
-  body="{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}"
-  printf 'POST /v3/kv/range HTTP/1.0\r\nContent-Length: %s\r\n\r\n%s' "${#body}" "$body" >&"$answer"
+etcd_cluster= initialize= etcd_waits=false
+ask_etcd() {
+  local body="{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}" port=${PF_ETCD_PORTS%% *} tls=/etc/pgfleet/tls question
+  printf -v question 'POST /v3/kv/range HTTP/1.0\r\nContent-Length: %s\r\n\r\n%s' "${#body}" "$body"
+  case $etcd_client in
+    https:*) exec {answer}< <(printf %s "$question" | timeout 3 openssl s_client -quiet -verify_return_error -CAfile $tls/ca.crt \
+      -cert $tls/node.crt -key $tls/node.key -verify_ip "$PF_ADDRESS" -connect "$PF_ADDRESS:$port") ;;
+    *) exec {answer}<> "/dev/tcp/$PF_ADDRESS/$port" && printf %s "$question" >&"$answer" ;;
+  esac || return
   while read -rt 2 -u "$answer" line || [ -n "$line" ]; do
     [[ $line =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
     [[ $line =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
     [[ $line == *'}' ]] && break
   done
   exec {answer}<&-
-fi 2>&-
+}
+if has voter && [ "${active[etcd]}" = active ]; then
+  ask_etcd 2> /dev/null
+  # A run ended between new settings and the restart with them: it speaks in the old way.
+  [[ -z $etcd_cluster && " ${stale[*]} " == *'"etcd"'* ]] && etcd_waits=true
+fi
+raw etcd_waits "$etcd_waits"
 fact etcd_cluster "$etcd_cluster"
 fact initialize "$initialize"
 fact etcd_initial_cluster "$initial"

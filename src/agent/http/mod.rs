@@ -4,6 +4,7 @@
 mod body;
 mod curl;
 mod error;
+pub(crate) mod etcd;
 mod exchange;
 pub(crate) mod patroni;
 mod proxy;
@@ -121,6 +122,7 @@ impl Request {
             let (head, mut body) = match request.url.scheme {
                 Scheme::Http => exchange::exchange(system, &request, None)?,
                 Scheme::Https => curl::exchange(system, &request)?,
+                Scheme::Etcd => exchange::exchange(system, &request, etcd::trust(system).as_ref())?,
                 Scheme::Patroni => exchange::exchange(system, &request, patroni::trust(system).as_ref())?,
             };
             let next = if head.status == 401 && !logged_in && self.user.is_some() && asks_for_basic(&head) {

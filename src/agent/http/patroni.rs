@@ -6,7 +6,7 @@ use super::tls::Trust;
 use crate::system::System;
 
 /// Where Patroni's configuration is.
-const CONFIG: &str = "/etc/patroni/config.yml";
+pub(super) const CONFIG: &str = "/etc/patroni/config.yml";
 
 /// Whom to trust, when Patroni speaks TLS here; `None` when it speaks in the clear, or is not here.
 pub(super) fn trust(system: &dyn System) -> Option<Trust> {

@@ -11,6 +11,8 @@ pub(crate) enum Scheme {
     Https,
     /// A node's Patroni: over TLS or in the clear, as this node's own configuration of Patroni says.
     Patroni,
+    /// An etcd: over TLS or in the clear, as this node's own settings of etcd say, or those of its Patroni.
+    Etcd,
 }
 
 impl Scheme {
@@ -19,6 +21,7 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
             Self::Patroni => "patroni",
+            Self::Etcd => "etcd",
         }
     }
 
@@ -27,11 +30,12 @@ impl Scheme {
             Self::Http => 80,
             Self::Https => 443,
             Self::Patroni => 8008,
+            Self::Etcd => 2379,
         }
     }
 }
 
-/// An `http` or `https` address, or that of a Patroni.
+/// An `http` or `https` address, or that of a Patroni or an etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     pub(crate) scheme: Scheme,
@@ -57,6 +61,7 @@ impl Url {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "patroni" => Scheme::Patroni,
+            "etcd" => Scheme::Etcd,
             other => return Err(wrong(&format!("{other} is not spoken, only http and https are"))),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -203,6 +208,7 @@ mod tests {
             ("HTTPS://Example.com?a=b c#x", "example.com", 443, "/?a=b%20c"),
             ("http://u:p%40@host/;csv", "host", 80, "/;csv"),
             ("patroni://10.0.0.1/patroni", "10.0.0.1", 8008, "/patroni"),
+            ("etcd://10.0.0.1/health", "10.0.0.1", 2379, "/health"),
         ] {
             let url = Url::parse(text).expect(text);
             assert_eq!((url.host.as_str(), url.port, url.target.as_str()), (host, port, target), "{text}");

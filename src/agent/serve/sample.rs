@@ -1,14 +1,13 @@
 //! One look at the node: what Patroni and etcd say of themselves, and their units.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use pgfleet_protocol::Map;
 use serde_json::{Value, json};
 
 use super::options::Options;
-use crate::http::{Request, Url, patroni as rest};
+use crate::http::{Request, Url, etcd as etcd_settings, patroni as rest};
 use crate::module::reason;
 use crate::modules::probe;
 use crate::moment::Moment;
@@ -98,15 +97,15 @@ pub(super) fn patroni_address(options: &Options) -> String {
     address.unwrap_or_else(|| "patroni://127.0.0.1:8008".to_owned()).trim_end_matches('/').to_owned()
 }
 
-/// From the line `ETCD_ADVERTISE_CLIENT_URLS=` of etcd's settings.
+/// From the line `ETCD_ADVERTISE_CLIENT_URLS=` of etcd's settings, which also say how it speaks.
 fn etcd_address(options: &Options) -> String {
-    let from_file = |path: &Path| {
-        let text = fs::read_to_string(path).ok()?;
-        let value = text.lines().rev().find_map(|line| line.trim().strip_prefix("ETCD_ADVERTISE_CLIENT_URLS="))?;
-        value.trim().trim_matches(['"', '\'']).split(',').next().filter(|url| !url.is_empty()).map(str::to_owned)
+    let from_file = || {
+        let urls = etcd_settings::value(&fs::read_to_string(&options.etcd_config).ok()?, "ETCD_ADVERTISE_CLIENT_URLS")?;
+        let (_, address) = urls.split(',').next()?.split_once("://")?;
+        Some(format!("etcd://{address}"))
     };
-    let address = options.etcd.clone().or_else(|| from_file(&options.etcd_config));
-    address.unwrap_or_else(|| "http://127.0.0.1:2379".to_owned()).trim_end_matches('/').to_owned()
+    let address = options.etcd.clone().or_else(from_file);
+    address.unwrap_or_else(|| "etcd://127.0.0.1:2379".to_owned()).trim_end_matches('/').to_owned()
 }
 
 /// Why something could not be kept or answered, for `problems`.

@@ -17,7 +17,7 @@ const UNSLOTTED: Duration = Duration::from_secs(45);
 /// A question.
 const SHORT: Duration = Duration::from_secs(15);
 
-/// One member of etcd, as `etcdctl member list` tells it.
+/// One member of etcd, as it lists them itself.
 struct EtcdEntry {
     id: String,
     name: String,
@@ -121,23 +121,18 @@ impl Leaver<'_> {
         stays.filter_map(|voter| self.work.nodes.find(&voter.name)).next()
     }
 
-    async fn etcdctl(&self, node: &Node, arguments: &[&str]) -> Result<String, Trouble> {
-        // By its variable: where the variable is set already, etcdctl takes no option.
-        let endpoint = format!("ETCDCTL_ENDPOINTS={}", node.etcd_url);
-        let argv = [&["env", "ETCDCTL_API=3", endpoint.as_str(), "etcdctl"][..], arguments].concat();
-        let ended = self.work.nodes.run(node, &argv, "", SHORT).await?;
-        if ended.rc == 0 { Ok(ended.stdout) } else { Err(Trouble::failed(format!("etcd on {}: {}", node.name, ended.stderr.trim()))) }
+    async fn etcd(&self, node: &Node, path: &str, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.work.nodes.etcd(node, 0, path, body, SHORT).await?)
     }
 
     async fn etcd_entries(&self, view: &ClusterView) -> Result<Vec<EtcdEntry>, Trouble> {
         let Some(speaker) = self.speaker(view) else { return Ok(Vec::new()) };
-        let list = self.etcdctl(speaker, &["member", "list"]).await?;
-        let entry = |line: &str| {
-            let mut fields = line.split(", ");
-            let (id, _, name) = (fields.next()?, fields.next()?, fields.next()?);
-            Some(EtcdEntry { id: id.to_owned(), name: name.to_owned() })
+        let list = self.etcd(speaker, "/v3/cluster/member/list", &json!({})).await?;
+        let entry = |member: &Value| {
+            let text = |name: &str| member[name].as_str().unwrap_or_default().to_owned();
+            EtcdEntry { id: text("ID"), name: text("name") }
         };
-        Ok(list.lines().filter_map(entry).collect())
+        Ok(list["members"].as_array().into_iter().flatten().map(entry).collect())
     }
 
     /// First the membership, then the service: the others never count on a voter that is silent.
@@ -146,7 +141,7 @@ impl Leaver<'_> {
             let speaker = self.speaker(view).ok_or_else(|| Trouble::failed("no other voter answers"))?;
             self.work
                 .step(&format!("etcd goes on without {}", self.name), async {
-                    self.etcdctl(speaker, &["member", "remove", &entry.id]).await?;
+                    self.etcd(speaker, "/v3/cluster/member/remove", &json!({"ID": entry.id})).await?;
                     self.work
                         .until("the other voters agree", FORGOTTEN, || async {
                             let (view, _) = self.work.nodes.view().await;

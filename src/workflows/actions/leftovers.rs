@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::future::try_join_all;
 use pgfleet_cluster::{Leftovers, Policy, Remains, leftovers};
 use pgfleet_protocol::Map;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
@@ -102,12 +102,10 @@ async fn wipe(work: &Work, cluster: &str, data: &[String], keys: bool, voters: &
     if keys {
         let voter = work.nodes.all().iter().find(|node| node.is_voter && !voters.contains(&node.name));
         let Some(voter) = voter else { return Err(Trouble::failed("no voter is left to forget the cluster")) };
-        let endpoint = format!("ETCDCTL_ENDPOINTS={}", voter.etcd_url);
-        let key = format!("/service/{cluster}/");
-        let ended = work.nodes.run(voter, &["env", "ETCDCTL_API=3", &endpoint, "etcdctl", "del", "--prefix", &key], "", LIMIT).await?;
-        if ended.rc != 0 {
-            return Err(Trouble::failed(format!("{}: etcd does not forget the cluster: {}", voter.name, ended.stderr.trim())));
-        }
+        // All keys that begin so: up to the next text of that length.
+        let keys =
+            json!({"key": STANDARD.encode(format!("/service/{cluster}/")), "range_end": STANDARD.encode(format!("/service/{cluster}0"))});
+        work.nodes.etcd(voter, 0, "/v3/kv/deleterange", &keys, LIMIT).await?;
     }
     let nodes = data.iter().map(async |name| {
         let folder = work.node(name)?.data_dir.clone();

@@ -9,6 +9,8 @@ use super::{Done, Trouble, Work};
 
 /// etcd hands over within a heartbeat or two; its answers to others may be late meanwhile.
 const LIMIT: Duration = Duration::from_secs(20);
+/// A question.
+const SHORT: Duration = Duration::from_secs(10);
 /// The lane of these calls: others look at the nodes meanwhile.
 const LANE: u8 = 3;
 
@@ -39,14 +41,7 @@ pub(super) async fn keep_apart(work: &Work) {
 
 async fn hand_over(work: &Work, wanted: &EtcdMove) -> Result<(), Trouble> {
     let leader = work.node(&wanted.from)?;
-    let ask = async |path: &str, body: Value| {
-        let question = json!({"url": format!("{}{path}", leader.etcd_url), "method": "POST", "body": body, "timeout": 10});
-        let answer = work.nodes.ask(leader, LANE, question).await?;
-        match answer.status {
-            200 => Ok(answer.json().unwrap_or_default()),
-            status => Err(format!("{}: etcd answers {status}: {}", leader.name, answer.body.trim())),
-        }
-    };
+    let ask = async |path: &str, body: Value| work.nodes.etcd(leader, LANE, path, &body, SHORT).await;
     let listed = ask("/v3/cluster/member/list", json!({})).await?;
     let member = listed["members"].as_array().into_iter().flatten().find(|member| member["name"] == wanted.to.as_str());
     let id = member.and_then(|member| member["ID"].as_str()).ok_or_else(|| format!("etcd does not know {}", wanted.to))?;

@@ -58,7 +58,7 @@ fn bare(value: &str) -> &str {
 }
 
 fn ask(context: &Context, address: &str, key: &str) -> Result<Option<String>, String> {
-    let mut request = Request::get(Url::parse(&format!("http://{address}/v3/kv/range"))?, WAIT);
+    let mut request = Request::get(Url::parse(&format!("etcd://{address}/v3/kv/range"))?, WAIT);
     request.method = "POST".to_owned();
     request.body = Some(json!({"key": STANDARD.encode(key)}).to_string().into_bytes());
     request.deadline = Some(Instant::now() + WAIT);

@@ -59,6 +59,27 @@ fn rest(rig: &Rig) -> Vec<String> {
     asked.collect()
 }
 
+/// How etcd of every voter answers another host, on its port for clients and on that for voters: in the clear, over TLS to whom shows no
+/// certificate, and over TLS to whom shows one of the cluster.
+fn etcd(rig: &Rig) -> Vec<String> {
+    let (ask, own) = ("curl -s -f -m 5 -o /dev/null --cacert ca.crt", "--cert node.crt --key node.key");
+    let asked = voters(rig).into_iter().map(|voter| {
+        let told = ["2379", "2380"].map(|port| {
+            let at = format!("{}:{port}/version", address(&voter));
+            format!("{ask} http://{at} && echo clear; {ask} https://{at} && echo anybody; {ask} {own} https://{at} && echo ours")
+        });
+        rig.said("builder.lan", &format!("cd /etc/pgfleet/tls; {}; true", told.join("; "))).replace('\n', " ")
+    });
+    asked.collect()
+}
+
+fn voters(rig: &Rig) -> Vec<String> {
+    let (code, view) = rig.status();
+    assert_eq!(code, Some(0), "{view:#}");
+    let voters = view["etcd"].as_array().expect("voters").iter();
+    voters.filter_map(|voter| voter["name"].as_str().map(str::to_owned)).collect()
+}
+
 /// Whoever would change something must have the password and a certificate of the cluster.
 fn rest_asks_for_both(rig: &Rig) {
     let login = format!("user = \"patroni:{}\"\n", rig.secret("secrets/patroni_rest"));
@@ -88,12 +109,23 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     }
     let (in_the_clear, encrypted) = (vec!["200 000"; HOSTS.len()], vec!["000 200"; HOSTS.len()]);
     assert_eq!(rest(rig), encrypted);
+    let (etcd_in_the_clear, etcd_encrypted) = (vec!["clear clear"; 3], vec!["ours ours"; 3]);
+    assert_eq!(etcd(rig), etcd_encrypted);
+    let stranger = "cd /tmp && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout stranger.key -out stranger.crt \
+                    -subj /CN=builder.lan -days 2 2>&-; \
+                    curl -s -o /dev/null -m 5 --cacert /etc/pgfleet/tls/ca.crt --cert stranger.crt --key stranger.key";
+    let known = rig.on("builder.lan", &format!("{stranger} https://{}:2379/version", address("controller.lan")), "");
+    assert_ne!(known.code, Some(0), "a certificate of another authority is taken");
+    let key = rig.said("controller.lan", "stat -c '%U %G %a' /etc/pgfleet/tls/etcd.key");
+    assert_eq!(key, "root etcd 640");
     rest_asks_for_both(rig);
     let before = started(rig);
     begin_load(rig);
 
     rig.deploy(&["-e", "postgresql_tls=off"]).expect(0);
     assert_eq!(rest(rig), in_the_clear);
+    assert_eq!(etcd(rig), etcd_in_the_clear);
+    assert!(rig.said("controller.lan", "etcdctl endpoint health 2>&1").contains("is healthy"));
     // Sessions that are open stay as they are.
     assert_eq!(session(rig, "PGSSLMODE=prefer"), "f");
     rig.deploy(&["-e", "postgresql_tls=off"]).expect(0).expect_unchanged();
@@ -103,6 +135,7 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     let refused = session(rig, plainly);
     assert!(refused.contains("no encryption"), "{refused}");
     assert_eq!(rest(rig), encrypted);
+    assert_eq!(etcd(rig), etcd_encrypted);
     rig.deploy(&["-e", "postgresql_tls=required"]).expect(0).expect_unchanged();
     rig.on_fleet("connection", &["--test"]).expect(0);
 
@@ -115,6 +148,7 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
     assert_eq!((streams(rig).as_str(), session(rig, plainly).as_str()), ("3|0", "f"));
     assert_eq!(rest(rig), encrypted);
+    assert_eq!(etcd(rig), etcd_encrypted);
     let gap = longest_gap(rig);
     assert!(gap < 10.0, "nothing was written for {gap} s");
     end_load(rig);
