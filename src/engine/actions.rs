@@ -157,7 +157,11 @@ impl Attempt<'_> {
         };
         let value = match parsed?.evaluate(scope) {
             Ok(value) => to_json(&value)?,
-            Err(problem) if problem.is_undefined() => Json::from(format!("<< error 1 - {} >>", problem.message)),
+            Err(problem) if problem.is_undefined() => {
+                let warning = format!("Encountered 1 template error: {}", problem.message);
+                let shown = Json::from(format!("<< error 1 - {} >>", problem.message));
+                return Ok(TaskResult::new(Ending::Ok).with(&name, shown).with("warnings", vec![warning]));
+            }
             Err(problem) => return Err(problem),
         };
         Ok(TaskResult::new(Ending::Ok).with(&name, value))

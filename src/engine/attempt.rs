@@ -90,7 +90,8 @@ impl Attempt<'_> {
             let scope = self.with_result(&scope, &result);
             let label = items.text(index, &scope).unwrap_or_else(|problem| {
                 result.end_as(Ending::Failed);
-                result.data.insert("msg".to_owned(), Value::from(format!("Failed to template loop_control.label: {}", problem.message)));
+                let problem = Problem { place: None, ..problem };
+                result.data.insert("msg".to_owned(), Value::from(format!("Failed to template loop_control.label: {problem}")));
                 items.item(index).to_string()
             });
             self.tell_item(&scope, &label, &result);

@@ -125,7 +125,7 @@ impl TaskResult {
         if let (Some(Value::String(message)), true) = (data.get("msg"), self.place.is_some())
             && !message.starts_with("Task failed: ")
         {
-            let message = format!("Task failed: {message}");
+            let message = about_arguments(message).map_or_else(|| format!("Task failed: {message}"), str::to_owned);
             data.insert("msg".to_owned(), Value::from(message));
         }
         data.entry("exception").or_insert_with(|| Value::from(NO_TRACEBACK));
@@ -169,6 +169,13 @@ impl From<Outcome> for TaskResult {
         }
         result
     }
+}
+
+/// What a module itself says of arguments that it cannot take: playbooks look for the whole of it.
+fn about_arguments(message: &str) -> Option<&str> {
+    let own = message.strip_prefix("module '").and_then(|rest| Some(rest.split_once("': ")?.1)).unwrap_or(message);
+    let begins = ["Unsupported parameters for (", "missing required arguments: ", "parameters are mutually exclusive: "];
+    begins.iter().any(|words| own.starts_with(words)).then_some(own)
 }
 
 impl From<Problem> for TaskResult {

@@ -12,6 +12,14 @@ use crate::lazy::{ComputedMap, LazyMap};
 use crate::limits::Values;
 use crate::{Problem, Value};
 
+/// A value as YAML that means the same in YAML 1.1 and 1.2, in blocks and with sorted keys.
+///
+/// # Errors
+/// When something in it is undefined, or rendering fails.
+pub fn to_yaml(value: &Value) -> Result<String, Problem> {
+    crate::builtins::yaml_written(value).map_err(|error| Problem::new(error.detail().unwrap_or("the value cannot be written as YAML")))
+}
+
 /// A value as JSON, everything lazy in it rendered. Infinite and undefined numbers become text.
 ///
 /// # Errors

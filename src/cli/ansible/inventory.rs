@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgfleet_inventory::{Inventory, Listing};
-use pgfleet_template::Vault;
+use pgfleet_template::{Vault, from_json, to_yaml};
 use pgfleet_workflows::load_inventory;
 use serde_json::Value;
 
@@ -73,6 +73,6 @@ fn host(inventory: &Inventory, name: &str) -> Result<Value, Stop> {
 }
 
 fn yaml(value: &Value) -> Result<String, Stop> {
-    let text = serde_yaml::to_string(value).map_err(|error| Stop::Said(Code::Error, error.to_string()))?;
+    let text = to_yaml(&from_json(value)).map_err(|problem| Stop::Said(Code::Error, problem.message))?;
     Ok(text.trim_end().to_owned())
 }

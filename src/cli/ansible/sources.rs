@@ -111,8 +111,10 @@ pub(super) fn check_limit(inventory: &Inventory, limit: Option<&str>, pattern: &
     let limited = select(limit)?;
     limited.warnings.iter().for_each(|warning| screen::note(&format!("[WARNING]: {}", unmatched(warning))));
     let chosen = select(pattern)?;
-    let local = ["localhost", "127.0.0.1", "::1"].iter().any(|name| limit.split([',', ':']).any(|part| part == *name));
-    if local || limited.hosts.iter().any(|host| chosen.hosts.contains(host)) {
+    // The controller that no inventory names is in no group: it is meant where it is named, or nobody else is there.
+    let is_local = |word: &str| ["localhost", "127.0.0.1", "::1"].contains(&word);
+    let local = is_local(pattern) && limit.split([',', ':']).any(is_local);
+    if local || inventory.hosts().next().is_none() || limited.hosts.iter().any(|host| chosen.hosts.contains(host)) {
         return Ok(());
     }
     Err(Stop::Said(Code::Error, "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.".to_owned()))

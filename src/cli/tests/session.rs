@@ -104,6 +104,11 @@ fn inventories_are_listed_as_ansible_lists_them() {
     assert!(tree.ends_with("  |--{dv = True}\n"), "{tree}");
     assert_eq!(run(&["-i", "dir", "--host", "nope"]).0, Some(5));
     assert_eq!(run(&["-i", "dir"]).0, Some(5));
+    // A word that is a boolean elsewhere stays a word.
+    std::fs::write(folder.path().join("words.ini"), "h a='\"yes\"' b='\"010\"'\n").expect("written");
+    let words = folder.path().join("words.ini");
+    let (_, written) = run(&["-i", words.to_str().expect("a path"), "--list", "--yaml"]);
+    assert!(written.contains("a: 'yes'\n") && written.contains("b: '010'\n"), "{written}");
     let (_, exported) = run(&["-i", "dir", "--list", "--export", "--yaml"]);
     assert!(exported.ends_with("  vars:\n    av: 1\n    who: allmain20\n"), "{exported}");
 }

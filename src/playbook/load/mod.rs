@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use pgfleet_template::{Files, Language, Node, Place, Problem, SourceFile, Vars, Vault};
 
+use crate::catalog::short_name;
 use crate::{Play, Playbook, Role, RoleChoice, Settings, Step, Task};
 
 /// How deep files may include each other.
@@ -308,6 +309,13 @@ impl<'a> Reading<'a> {
 
     /// Handlers are tasks; blocks and imports among them are opened.
     fn handlers(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Arc<Task>> {
+        let keys = node.sequence().unwrap_or_default().iter().filter_map(Node::mapping).flatten().map(|(key, _)| key);
+        let roles: Vec<Problem> = keys
+            .filter_map(|key| Some((key, key.scalar_text()?)))
+            .filter(|(_, name)| matches!(short_name(name), "include_role" | "import_role"))
+            .map(|(key, name)| key.problem(format!("Using '{name}' as a handler is not supported.")))
+            .collect();
+        roles.into_iter().for_each(|problem| self.problem(problem));
         let mut handlers = Vec::new();
         for step in self.steps(node, inherited, folder) {
             flatten(step, &mut handlers);

@@ -4,7 +4,7 @@ use minijinja::{Error, State, Value};
 use pgfleet_protocol::Secret;
 
 use super::arguments::{Arguments, Builtin};
-use super::python::{expect_str, fail};
+use super::python::{expect_str, fail, text};
 use super::random::Random;
 use crate::{Vault, VaultPassword};
 
@@ -23,20 +23,20 @@ fn seal(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let data = expect_str(&data.required()?, "the filter 'vault'")?;
     let vault = vault_of(&secret.required()?, &vault_id.text(&vaultid.text(LABEL)))?;
     let salt = match salt.some() {
-        Some(salt) => expect_str(&salt, "the salt of 'vault'")?.into_bytes(),
+        Some(salt) => text(&salt).into_bytes(),
         None => random_bytes()?,
     };
     vault.seal_bytes(data.as_bytes(), &salt).map(Value::from).map_err(|problem| fail(problem.message))
 }
 
 fn open(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
-    let [text, secret, vault_id, vaultid] = call.bind(["vault", "secret", "vault_id", "vaultid"])?;
-    let text = expect_str(&text.required()?, "the filter 'unvault'")?;
+    let [sealed, secret, vault_id, vaultid] = call.bind(["vault", "secret", "vault_id", "vaultid"])?;
+    let sealed = expect_str(&sealed.required()?, "the filter 'unvault'")?;
     let vault = vault_of(&secret.required()?, &vault_id.text(&vaultid.text(LABEL)))?;
-    if !Vault::is_vault(&text) {
-        return Ok(text.into());
+    if !Vault::is_vault(&sealed) {
+        return Ok(sealed.into());
     }
-    match vault.open(&text) {
+    match vault.open(&sealed) {
         Ok(plain) => Ok(plain.reveal().into()),
         Err(problem) => Err(fail(format!("Unable to decrypt: {}", problem.message))),
     }

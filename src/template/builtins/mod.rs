@@ -37,6 +37,7 @@ pub(crate) use equality::{bounded, contains, equals};
 pub(crate) use methods::unknown_method;
 pub(crate) use python::{compare, fail, lack, python_output, python_str, subtract, type_name};
 pub(crate) use time::{Moment, timestamp};
+pub(crate) use yaml::written as yaml_written;
 
 type Table = &'static [(&'static str, Builtin)];
 

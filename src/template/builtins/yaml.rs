@@ -39,18 +39,7 @@ fn dump(call: &Arguments, indent: i64, flow: Option<bool>) -> Result<Value, Erro
         None => 80,
     };
     let explicit = |name: &str| call.keyword(name).is_some_and(python::truth);
-    let mut emitter = Emitter {
-        out: String::new(),
-        column: 0,
-        whitespace: true,
-        indention: true,
-        indent: None,
-        flow_level: 0,
-        best_indent: indent,
-        width,
-        flow,
-        sort_keys: sort_keys.flag(true),
-    };
+    let mut emitter = Emitter::new(indent, width, flow, sort_keys.flag(true));
     if explicit("explicit_start") {
         emitter.indicator("---", true, false, false);
     }
@@ -63,6 +52,16 @@ fn dump(call: &Arguments, indent: i64, flow: Option<bool>) -> Result<Value, Erro
         emitter.out.push_str("...\n");
     }
     Ok(emitter.out.into())
+}
+
+/// A value as PyYAML writes it in blocks, two columns each.
+pub(crate) fn written(value: &Value) -> Result<String, Error> {
+    let mut emitter = Emitter::new(2, 80, Some(false), true);
+    emitter.node(value, Context::Root)?;
+    if emitter.column > 0 {
+        emitter.line_break();
+    }
+    Ok(emitter.out)
 }
 
 /// Where a node stands.
@@ -97,6 +96,21 @@ struct Analysis {
 }
 
 impl Emitter {
+    fn new(best_indent: usize, width: usize, flow: Option<bool>, sort_keys: bool) -> Self {
+        Self {
+            out: String::new(),
+            column: 0,
+            whitespace: true,
+            indention: true,
+            indent: None,
+            flow_level: 0,
+            best_indent,
+            width,
+            flow,
+            sort_keys,
+        }
+    }
+
     fn node(&mut self, value: &Value, context: Context) -> Result<(), Error> {
         crate::limits::text(self.out.len())?;
         match value.kind() {

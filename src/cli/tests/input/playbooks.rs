@@ -165,3 +165,12 @@ fn extra_variables_are_checked() {
         project.refuses(&["playbook", "ok.yml", "-i", "hosts.yml", "-e", written]).tells(&[words]);
     }
 }
+
+#[test]
+fn roles_are_no_handlers_and_a_user_has_one_name() {
+    let project = Project::new();
+    project.write("role.yml", "- hosts: web\n  tasks: []\n  handlers:\n    - name: h\n      include_role: {name: r}\n");
+    project.refuses_playbook("role.yml").tells(&["role.yml:5:7: Using 'include_role' as a handler is not supported."]);
+    project.write("user.yml", "- hosts: web\n  user: a\n  remote_user: b\n  tasks: []\n");
+    project.refuses_playbook("user.yml").tells(&["both 'user' and 'remote_user' are set for this play"]);
+}

@@ -241,3 +241,17 @@ fn the_old_name_of_the_remote_user_is_taken_in_plays() {
     assert!(old.contains("someone"), "{old}");
     assert_eq!(old, play("remote_user: someone"));
 }
+
+#[test]
+fn what_modules_cannot_take_is_told_in_their_words() {
+    let played = Rig::new().tasks(
+        "a",
+        "- {name: t, lineinfile: {line: x}, register: one, ignore_errors: true}
+- {name: u, debug: {msg: x}, loop: [1], loop_control: {label: '{{ one.nowhere }}'}, register: two, ignore_errors: true}
+- {name: v, debug: {msg: '{{ [one.msg, two.results[0].msg] }}'}}
+- {name: w, debug: {msg: '{{ omit }}'}}",
+    );
+    let text = played.text();
+    assert!(text.contains("v: a ok [\"missing required arguments: path\",\"Failed to template loop_control.label: 'one.nowhere' is undefined, since object of type 'dict' has no attribute 'nowhere'\"]"), "{text}");
+    assert!(text.contains("w: a ok \"Hello world!\""), "{text}");
+}
