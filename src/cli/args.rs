@@ -119,6 +119,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// The cluster's passwords: list them, show one, give the cluster new ones.
     Secrets(SecretsArgs),
+    /// The cluster's certificates: what they say, new ones, a new authority.
+    Certs(CertsArgs),
     /// Take a node out of the cluster for good.
     #[command(
         name = "scale-in",
