@@ -14,7 +14,7 @@ BENCH       := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME"
 
 export PGFLEET_AGENT := $(AGENT)
 
-.PHONY: build agent check test test-lab soak bench bench-hosts bench-lab bench-peers clean packages
+.PHONY: build agent check advisories test test-lab soak bench bench-hosts bench-lab bench-peers clean packages
 .PHONY: dev-lab-up dev-lab-down dev-postgresql-deploy dev-postgresql-status dev-postgresql-backup
 .PHONY: dev-postgresql-switchover dev-postgresql-failover dev-postgresql-restore patroni-status patroni-switchover
 
@@ -31,6 +31,11 @@ check: agent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
+
+# Known holes of dependencies, and versions that were taken back: it needs the network, and 'cargo install cargo-deny'. What 'cargo deny' can
+# say without (licences, bans, sources by deny.toml), 'check' does by itself.
+advisories:
+	cargo deny check
 
 # Everything: what 'check' does, and real systems on a lab of its own.
 test: packages check test-lab

@@ -143,7 +143,7 @@ impl Case {
     }
 
     fn call(&self, module: &str, fake: &Fake, memory: &Memory, mode: Mode) -> Outcome {
-        let context = Context { system: fake, mode, diff: true, environment: &[], channel: memory };
+        let context = Context { system: fake, mode, diff: true, brief: false, environment: &[], channel: memory };
         run(self.module.as_deref().unwrap_or(module), &self.arguments, &context)
     }
 

@@ -78,8 +78,14 @@ pub fn job(mut input: impl Read) -> io::Result<()> {
     let path = folder(&Linux, &request.environment).map_err(io::Error::other)?.join(&detached.job);
     let written = Arc::new(Mutex::new(false));
     watch(detached.limit, path.clone(), written.clone())?;
-    let context =
-        Context { system: &Linux, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &NoChannel };
+    let context = Context {
+        system: &Linux,
+        mode: request.mode,
+        diff: request.diff,
+        brief: request.brief,
+        environment: &request.environment,
+        channel: &NoChannel,
+    };
     let outcome = run(&request.module, &request.arguments, &context);
     let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
     if !*written {

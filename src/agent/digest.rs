@@ -64,7 +64,14 @@ pub(crate) struct Summed<S, D> {
 
 impl<S, D: Default> Summed<S, D> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, sum: D::default() }
+        Self::with(stream, D::default())
+    }
+}
+
+impl<S, D> Summed<S, D> {
+    /// A sum that is made as `sum` says.
+    pub(crate) fn with(stream: S, sum: D) -> Self {
+        Self { stream, sum }
     }
 }
 

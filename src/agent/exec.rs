@@ -41,7 +41,14 @@ fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn Syst
     loop {
         let Some(request) = stream.borrow_mut().next_request()? else { return Ok(()) };
         let channel = CallChannel { id: request.id, stream };
-        let context = Context { system, mode: request.mode, diff: request.diff, environment: &request.environment, channel: &channel };
+        let context = Context {
+            system,
+            mode: request.mode,
+            diff: request.diff,
+            brief: request.brief,
+            environment: &request.environment,
+            channel: &channel,
+        };
         let ahead = std::mem::take(&mut stream.borrow_mut().ahead);
         defect::note(Doing::Call(request.id, request.module.clone()));
         let outcome = match &request.detached {
@@ -62,7 +69,8 @@ fn converse<R: Read, W: Write>(stream: &RefCell<Stream<R, W>>, system: &dyn Syst
 /// The outcomes of calls that would change nothing, up to the first that would.
 fn look_ahead(calls: &[Request], system: &dyn System) -> Vec<Outcome> {
     let look_at = |call: &Request| {
-        let context = Context { system, mode: call.mode, diff: false, environment: &call.environment, channel: &NoContent };
+        let context =
+            Context { system, mode: call.mode, diff: false, brief: call.brief, environment: &call.environment, channel: &NoContent };
         look(&call.module, &call.arguments, &context)
     };
     defect::note(Doing::Ahead);

@@ -16,6 +16,8 @@ pub(crate) struct Context<'a> {
     pub(crate) mode: Mode,
     /// Whether diffs are wanted.
     pub(crate) diff: bool,
+    /// Whether the result may leave out what is dear to find out.
+    pub(crate) brief: bool,
     /// Environment variables for what is started.
     pub(crate) environment: &'a [(String, String)],
     /// File content from and to the controller.

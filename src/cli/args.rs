@@ -4,6 +4,7 @@ mod adhoc;
 pub(crate) mod backup;
 mod drill;
 mod secrets;
+mod state;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use adhoc::*;
 pub(crate) use drill::*;
 pub(crate) use secrets::*;
+pub(crate) use state::*;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     Secrets(SecretsArgs),
     /// The cluster's certificates: what they say, new ones, a new authority.
     Certs(CertsArgs),
+    /// What is kept of the cluster on this disk: bring back from a node what was lost.
+    State(StateArgs),
     /// Take a node out of the cluster for good.
     #[command(
         name = "scale-in",

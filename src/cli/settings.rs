@@ -12,7 +12,7 @@ use pgfleet_protocol::{Mode, Secret};
 use pgfleet_template::{Problem, VaultPassword};
 use pgfleet_workflows::{Project, SshHabits, Strictness, Wish, WorkflowError};
 
-use crate::args::{ConnectionArgs, InventorySource, RunArgs};
+use crate::args::{ConnectionArgs, InventorySource, RunArgs, RunOutput};
 use crate::prompt;
 
 const VAULT_FILE: &str = "--vault-password-file";
@@ -32,6 +32,7 @@ pub(crate) fn wish(project: Project, run: &RunArgs, stop: Stop) -> Result<Wish, 
     wish.mode = if run.check { Mode::Check } else { Mode::Apply };
     wish.diff = run.diff;
     wish.verbosity = run.verbose;
+    wish.habits.brief = run.verbose == 0 && run.output != RunOutput::Json;
     wish.r#become = run.become_user;
     Ok(wish)
 }

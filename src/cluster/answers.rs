@@ -71,6 +71,14 @@ impl NodeAnswer {
         self.probe.as_ref().ok()?.get("commands")?.get(question)?.get("stdout")?.as_str()
     }
 
+    /// What the run that has the cluster wrote of itself on this node, and the node's time.
+    #[must_use]
+    pub fn lease(&self) -> Option<(Value, u64)> {
+        let said = self.probe.as_ref().ok()?.get("commands")?.get("lease")?.get("stdout")?.as_str()?;
+        let (record, now) = said.trim().rsplit_once('\n')?;
+        Some((serde_json::from_str(record).ok()?, now.trim().parse().ok()?))
+    }
+
     /// The units asked for.
     #[must_use]
     pub fn units(&self) -> BTreeMap<String, Unit> {

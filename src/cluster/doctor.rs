@@ -1,5 +1,7 @@
 //! What is wrong, or soon will be: judged from what each host said of itself and from the view of the cluster.
 
+mod fence;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,8 @@ pub struct Kept {
     pub old_password: u64,
     /// Passwords whose rotation was interrupted.
     pub interrupted: Vec<String>,
+    /// Files of secrets that others on this machine may read.
+    pub exposed: Vec<String>,
     /// Seconds that clocks may differ: with a warning, and at all.
     pub clock: (f64, f64),
 }
@@ -125,6 +129,10 @@ impl Checks {
         }
         if view.is_healthy() {
             self.add("cluster", "state", Outcome::Pass, format!("{} members, all well", view.members.len()), "");
+        }
+        if !kept.exposed.is_empty() {
+            let seen = format!("others on this machine may read secrets: {}", kept.exposed.join(", "));
+            self.add("cluster", "secrets' files", Outcome::Fail, seen, "close them with 'chmod 600', then 'pgfleet secrets rotate'");
         }
         if !kept.interrupted.is_empty() {
             let seen = format!("a rotation was interrupted: {}", kept.interrupted.join(", "));
@@ -200,6 +208,7 @@ impl Checks {
                 ),
             }
         }
+        self.fence(node, facts);
         if facts.text("old_program") == "yes" {
             self.add(
                 node,

@@ -35,5 +35,5 @@ pub use safety::Objection;
 pub use sizes::shown_bytes;
 pub use source::backup_sources;
 pub use switchover::{LeaderFacts, Standby, Switchover, SwitchoverLimits, may_switch_over};
-pub use view::{ClusterView, EtcdMember, Member, Node, Scheduled};
+pub use view::{ClusterView, EtcdMember, Lease, Member, Node, Scheduled};
 pub use voters::{EtcdMove, etcd_move};

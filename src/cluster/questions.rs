@@ -16,14 +16,20 @@ pub struct Questions {
     pub units: Value,
 }
 
+/// What the run that has the cluster wrote of itself, with the host's time behind it; nothing where nobody has it. A file that can be locked
+/// is one that nobody holds any more.
+const LEASE: &str = "[ -r \"$0\" ] && ! flock -n -s \"$0\" true && cat \"$0\" && echo && date +%s || true";
+
 /// Everything in one round trip: Patroni's and etcd's own words, and the state of the units.
 #[must_use]
 pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
     let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
-    let questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
-    let argv = ["openssl", "x509", "-in", "/etc/pgfleet/tls/node.crt", "-noout", "-checkend", SOON];
-    Questions { commands: json!({"certificate": argv}), ..questions }
+    let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
+    let certificate = ["openssl", "x509", "-in", "/etc/pgfleet/tls/node.crt", "-noout", "-checkend", SOON];
+    questions.commands =
+        json!({"certificate": certificate, "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"]});
+    questions
 }
 
 /// The same questions for one node: the addresses of its Patroni and its etcd.

@@ -98,6 +98,19 @@ pub struct Scheduled {
     pub to: Option<String>,
 }
 
+/// The run that has the cluster, as long as it goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// What it does, by whom, on which machine, as which process.
+    pub who: String,
+    /// When it took the cluster, in seconds since 1970 by the clock of the first host that tells it.
+    pub since: u64,
+    /// For how many seconds it has had it, by that clock.
+    pub age: u64,
+    /// The hosts on which it has it.
+    pub hosts: Vec<String>,
+}
+
 /// The cluster. Made once from the answers of all nodes, never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterView {
@@ -117,6 +130,8 @@ pub struct ClusterView {
     pub etcd: Vec<EtcdMember>,
     /// The hosts.
     pub nodes: Vec<Node>,
+    /// The run that changes it now.
+    pub lease: Option<Lease>,
     /// What is worth knowing, worst first.
     pub findings: Vec<Finding>,
 }
@@ -140,6 +155,7 @@ impl ClusterView {
             synchronous_mode: synchronous_mode(&config),
             etcd: etcd(answers),
             nodes: answers.iter().map(node).collect(),
+            lease: lease(answers),
             findings: Vec::new(),
         };
         view.findings = crate::findings::find(&view, answers);
@@ -164,6 +180,20 @@ impl ClusterView {
         let healthy = self.etcd.iter().filter(|member| member.healthy).count();
         (healthy, self.etcd.len(), self.etcd.len() / 2 + 1)
     }
+}
+
+/// Two runs at once have it for a moment only; who has the first host goes on.
+fn lease(answers: &[NodeAnswer]) -> Option<Lease> {
+    let mut found: Option<Lease> = None;
+    for answer in answers {
+        let Some((record, now)) = answer.lease() else { continue };
+        let (Some(who), Some(since)) = (text(&record, "who"), record.get("since").and_then(Value::as_u64)) else { continue };
+        let lease = found.get_or_insert_with(|| Lease { who: who.clone(), since, age: now.saturating_sub(since), hosts: Vec::new() });
+        if lease.who == who {
+            lease.hosts.push(answer.node.clone());
+        }
+    }
+    found
 }
 
 /// The node whose view counts: the leader itself, or else one that has most members.

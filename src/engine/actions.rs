@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Engine, Task};
 use pgfleet_protocol::{Argument, Map};
 use pgfleet_template::{
-    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_unsafe, to_json,
+    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_omit, is_unsafe, to_json,
 };
 use serde_json::Value as Json;
 
@@ -134,8 +134,9 @@ impl Attempt<'_> {
             }
         }
         let Some(raw) = self.raw_argument("var") else {
-            let message = match self.raw_argument("msg") {
-                Some(raw) => to_json(&raw.evaluate(scope)?)?,
+            let message = self.raw_argument("msg").map(|raw| raw.evaluate(scope)).transpose()?;
+            let message = match message.filter(|message| !is_omit(message)) {
+                Some(message) => to_json(&message)?,
                 None => Json::from("Hello world!"),
             };
             return Ok(TaskResult::new(Ending::Ok).with("msg", message));

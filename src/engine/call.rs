@@ -163,6 +163,7 @@ impl Attempt<'_> {
             arguments,
             mode: self.mode(scope)?,
             diff: self.wants_diff(scope)?,
+            brief: self.run.options.habits.brief && self.task.register.is_none(),
             environment: self.environment(scope)?,
             detached: None,
         })

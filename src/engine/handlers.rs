@@ -6,7 +6,7 @@ use pgfleet_playbook::Task;
 use pgfleet_template::{Problem, Raw, Scope, to_json};
 
 use crate::hosts::{Fate, HostState};
-use crate::play::{Playing, text_of};
+use crate::play::Playing;
 use crate::run::Run;
 
 impl Run {
@@ -80,10 +80,21 @@ impl Run {
     }
 
     fn handler_name(self: &Arc<Self>, playing: &Playing, handler: &Task) -> Option<String> {
-        match handler.name.as_ref()? {
+        let raw = match handler.name.as_ref()? {
             // Most names have nothing to render in them.
-            Raw::Value(name) => Some(name.to_string()),
-            raw => text_of(raw, &self.handler_scope(playing, handler)),
+            Raw::Value(name) => return Some(name.to_string()),
+            raw => raw,
+        };
+        match raw.evaluate(&self.handler_scope(playing, handler)) {
+            Ok(name) => Some(name.to_string()),
+            Err(problem) => {
+                let written = raw.as_written().to_string();
+                if handler.listen.is_empty() {
+                    let why = "it listens to nothing, and its name cannot be rendered (it may not depend on the host)";
+                    self.warn_once(format!("Handler '{written}' is unusable: {why}: {}", problem.message));
+                }
+                Some(written)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use pgfleet_inventory::Inventory;
+use pgfleet_inventory::{Inventory, Reading};
 use pgfleet_playbook::keywords::META;
 use pgfleet_playbook::{Arguments, Task};
 use pgfleet_template::Problem;
@@ -107,11 +107,13 @@ impl Run {
     /// Reads the inventory anew; what tasks have added stays.
     fn refresh(self: &Arc<Self>, playing: &Playing) -> Result<(), Problem> {
         let options = &self.options;
-        let loaded = Inventory::load(
+        let reading = Reading { merges: options.habits.merge_mappings, extra: options.extra.clone() };
+        let loaded = Inventory::load_with(
             &**options.loader.files(),
             &options.inventory_sources,
             Some(playing.play.folder.as_path()),
             options.loader.vault(),
+            &reading,
         );
         let mut inventory = loaded.map_err(|problems| problems.into_iter().next().unwrap_or_else(|| Problem::new("no inventory")))?;
         for addition in self.additions.lock().unwrap_or_else(PoisonError::into_inner).iter() {

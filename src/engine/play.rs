@@ -285,7 +285,7 @@ impl Run {
         let folder = std::path::absolute(play.folder.as_path()).unwrap_or_else(|_| play.folder.to_path_buf());
         let magic = vars([
             ("ansible_play_hosts_all", names(all)),
-            ("ansible_play_name", play.name.as_ref().and_then(|name| text_of(name, &scope)).map_or(Value::UNDEFINED, Value::from)),
+            ("ansible_play_name", Value::from(text_of(play.name.as_ref().unwrap_or(&play.hosts), &scope).unwrap_or_default())),
             ("environment", Value::from(Vec::<String>::new())),
             ("playbook_dir", Value::from(folder.display().to_string())),
         ]);

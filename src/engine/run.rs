@@ -84,6 +84,8 @@ pub struct Habits {
     pub forgive_missing_handlers: bool,
     /// Take the truth of a value for a condition that is neither true nor false.
     pub allow_broken_conditions: bool,
+    /// Results that no task registers are not shown: hosts need not find out all that they tell.
+    pub brief: bool,
 }
 
 /// What a run is given.
@@ -192,7 +194,7 @@ pub struct Run {
     pub(crate) shipments: Shipments,
     verdict: Mutex<Option<Verdict>>,
     /// Names that the language uses itself and variables have; each was told.
-    reserved: Mutex<BTreeSet<String>>,
+    told: Mutex<BTreeSet<String>>,
     /// The task that the run begins with was met.
     begun: AtomicBool,
     /// The task after which a host has nothing more to do, where that is plain.
@@ -221,7 +223,7 @@ impl Run {
             company: AtomicBool::new(false),
             shipments: Shipments::default(),
             verdict: Mutex::default(),
-            reserved: Mutex::default(),
+            told: Mutex::default(),
             begun,
             last: OnceLock::new(),
             report,
@@ -309,13 +311,20 @@ impl Run {
         self.tell(&Event::Warning { message: message.into() });
     }
 
+    /// Says that something deserves attention, once.
+    pub(crate) fn warn_once(&self, message: String) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(message.clone()) {
+            self.warn(message);
+        }
+    }
+
     /// Says which variables have names that the language uses itself, where that is wished; each once.
     pub(crate) fn warn_of_reserved<'n>(&self, names: impl Iterator<Item = &'n str>, place: &Place) {
         if !self.options.habits.warn_of_reserved {
             return;
         }
         for name in names.filter(|name| is_reserved(name)) {
-            if self.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
+            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
                 self.warn(format!("Found variable using reserved name '{name}'.\nOrigin: {place}\n"));
             }
         }

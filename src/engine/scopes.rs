@@ -135,7 +135,10 @@ impl Run {
         folders.push(playing.play.folder.to_path_buf());
         folders.push(self.options.project.clone());
         let mut seen = std::collections::HashSet::new();
-        folders.retain(|folder| seen.insert(folder.clone()));
+        // What is written in two ways is one folder.
+        folders.retain(|folder| {
+            seen.insert(std::path::absolute(folder).map_or_else(|_| folder.clone(), |folder| folder.components().collect()))
+        });
         folders
     }
 
@@ -238,7 +241,7 @@ impl Run {
             ("ansible_limit", options.limit.clone().map_or(Value::UNDEFINED, Value::from)),
             ("ansible_config_file", std::env::var("ANSIBLE_CONFIG").map_or_else(|_| Value::from(()), Value::from)),
             ("ansible_playbook_python", Value::from("/usr/bin/python3")),
-            ("ansible_inventory_sources", Value::from(options.inventory_sources.clone())),
+            ("ansible_inventory_sources", Value::from(options.inventory_sources.iter().map(|source| absolute(source)).collect::<Vec<_>>())),
         ]);
         let run = Arc::downgrade(self);
         let groups = move || mapping(run.upgrade().map(|run| run.groups()).unwrap_or_default());
@@ -282,4 +285,12 @@ fn is_same<T>(left: &Option<Arc<T>>, right: &Option<Arc<T>>) -> bool {
 /// Variables from names and values.
 pub(crate) fn vars<const COUNT: usize>(entries: [(&str, Value); COUNT]) -> Vars {
     entries.into_iter().filter(|(_, value)| !value.is_undefined()).map(|(name, value)| (name.to_owned(), Raw::from(value))).collect()
+}
+
+/// A source of the inventory as playbooks see it: a list of hosts as it was given, all else with its whole path.
+fn absolute(source: &str) -> String {
+    match std::path::absolute(source) {
+        Ok(path) if !source.contains(',') => path.display().to_string(),
+        _ => source.to_owned(),
+    }
 }

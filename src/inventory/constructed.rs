@@ -39,7 +39,7 @@ impl Loader<'_> {
     }
 
     fn construct_for(&mut self, host: &HostName, wish: &Wish<'_>) -> Result<(), Problem> {
-        let scope = self.scope_of(host)?;
+        let scope = self.scope_of(host, wish)?;
         for (name, expression) in &wish.compose {
             let value = match expression.evaluate(&scope) {
                 Ok(value) => value,
@@ -48,7 +48,7 @@ impl Loader<'_> {
             };
             self.inventory.set_host_variable(host, name, Raw::from(value));
         }
-        let scope = self.scope_of(host)?;
+        let scope = self.scope_of(host, wish)?;
         for (name, place, condition) in &wish.groups {
             match condition.holds(&scope) {
                 Ok(true) => self.put_into(host, name, place)?,
@@ -100,7 +100,7 @@ impl Loader<'_> {
     }
 
     /// What expressions about a host may name.
-    fn scope_of(&self, host: &HostName) -> Result<Scope, Problem> {
+    fn scope_of(&self, host: &HostName, wish: &Wish<'_>) -> Result<Scope, Problem> {
         let name = host.as_str();
         let (file, folder) = self.inventory.origin_of(name).unwrap_or_default();
         let text = |text: &str| Raw::from(Value::from(text));
@@ -113,7 +113,8 @@ impl Loader<'_> {
             ("group_names".to_owned(), Raw::from(Value::from(groups))),
         ]);
         let language = Language::new(Arc::new(Disk));
-        Ok(Scope::new(&language, vec![folder]).over_all(self.inventory.layers(host, None)?).over(Arc::new(about)))
+        let scope = Scope::new(&language, vec![folder]).over_all(self.inventory.layers(host, None)?).over(Arc::new(about));
+        Ok(if wish.use_extra_vars { scope.over(self.extra.clone()) } else { scope })
     }
 
     fn generate(&mut self, document: &Node, origin: &Arc<Origin>) -> Result<(), Problem> {
@@ -211,6 +212,7 @@ struct Wish<'n> {
     strict: bool,
     leading_separator: bool,
     use_vars_plugins: bool,
+    use_extra_vars: bool,
     compose: Vec<(String, Expression)>,
     groups: Vec<(String, &'n Node, Condition)>,
     keyed: Vec<Keyed<'n>>,
@@ -246,6 +248,7 @@ impl<'n> Wish<'n> {
             strict: flag(document, "strict", false),
             leading_separator: flag(document, "leading_separator", true),
             use_vars_plugins: flag(document, "use_vars_plugins", false),
+            use_extra_vars: flag(document, "use_extra_vars", false),
             compose,
             groups,
             keyed: keyed.unwrap_or_default().iter().map(Keyed::read).collect::<Result<_, _>>()?,

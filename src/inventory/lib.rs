@@ -82,6 +82,15 @@ pub struct Inventory {
     merges: bool,
 }
 
+/// How an inventory is read where that is not as usual.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Mappings that several sources give one variable are merged (`hash_behaviour = merge`).
+    pub merges: bool,
+    /// The variables of the command line, for files of the plugin `constructed` that ask for them.
+    pub extra: Arc<Vars>,
+}
+
 impl Inventory {
     /// Reads sources (files, folders, scripts, lists of hosts), later ones over earlier ones, and the
     /// `group_vars` and `host_vars` beside each and beside the playbook.
@@ -89,20 +98,21 @@ impl Inventory {
     /// # Errors
     /// Every problem found, with its place.
     pub fn load(files: &dyn Files, sources: &[String], playbook_folder: Option<&Path>, vault: &Arc<Vault>) -> Result<Self, Vec<Problem>> {
-        load::load(files, sources, playbook_folder, vault, false)
+        Self::load_with(files, sources, playbook_folder, vault, &Reading::default())
     }
 
-    /// The same; mappings that several sources give one variable are merged (`hash_behaviour = merge`).
+    /// The same where something is not as usual.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_merging(
+    pub fn load_with(
         files: &dyn Files,
         sources: &[String],
         playbook_folder: Option<&Path>,
         vault: &Arc<Vault>,
+        reading: &Reading,
     ) -> Result<Self, Vec<Problem>> {
-        load::load(files, sources, playbook_folder, vault, true)
+        load::load(files, sources, playbook_folder, vault, reading)
     }
 
     /// What deserves a word but is no mistake.

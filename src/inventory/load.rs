@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use pgfleet_template::{Files, Place, Problem, SourceFile, Vault, closest};
+use pgfleet_template::{Files, Place, Problem, SourceFile, Vars, Vault, closest};
 
 use crate::variables::{VariableFolder, only_document};
-use crate::{GroupName, HostName, Inventory, Origin, address, range};
+use crate::{GroupName, HostName, Inventory, Origin, Reading, address, range};
 
 /// An inventory in the making.
 pub(crate) struct Loader<'l> {
     pub(crate) files: &'l dyn Files,
     pub(crate) vault: &'l Arc<Vault>,
+    /// The variables of the command line.
+    pub(crate) extra: &'l Arc<Vars>,
     pub(crate) inventory: Inventory,
     pub(crate) problems: Vec<Problem>,
     pub(crate) a_program_failed: bool,
@@ -25,10 +27,11 @@ pub(crate) fn load(
     sources: &[String],
     playbook_folder: Option<&Path>,
     vault: &Arc<Vault>,
-    merges: bool,
+    reading: &Reading,
 ) -> Result<Inventory, Vec<Problem>> {
-    let inventory = Inventory { vault: vault.clone(), merges, ..Inventory::default() };
-    let mut loader = Loader { files, vault, inventory, problems: Vec::new(), a_program_failed: false, folders: Vec::new() };
+    let inventory = Inventory { vault: vault.clone(), merges: reading.merges, ..Inventory::default() };
+    let mut loader =
+        Loader { files, vault, extra: &reading.extra, inventory, problems: Vec::new(), a_program_failed: false, folders: Vec::new() };
     for source in sources.iter().map(|source| source.trim()).filter(|source| !source.is_empty()) {
         let folder = loader.source(source);
         loader.folders.extend(folder);

@@ -23,9 +23,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How long an authority lasts: ten years.
 const LIFE: Duration = Duration::from_secs(3_653 * 86_400);
 
-/// Signs certificates.
+/// Signs certificates, where its key is known.
 pub struct Authority {
-    key: SigningKey,
+    key: Option<SigningKey>,
     pub(crate) certificate: Certificate,
 }
 
@@ -61,7 +61,15 @@ impl Authority {
         let profile = Root { name: common_name(&format!("{cluster} certificate authority"))? };
         let own = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(making)?;
         let certificate = signed(&key, profile, own, now, LIFE)?;
-        Ok(Self { key, certificate })
+        Ok(Self { key: Some(key), certificate })
+    }
+
+    /// The authority of a certificate whose key nobody has: it tells what it signed, and signs nothing.
+    ///
+    /// # Errors
+    /// For what cannot be read.
+    pub fn without_key(certificate: &str) -> Result<Self, PkiError> {
+        Ok(Self { key: None, certificate: read_certificate(certificate)? })
     }
 
     /// The authority of a key and its certificate, both in PEM.
@@ -72,11 +80,10 @@ impl Authority {
         let unreadable = |what, reason: String| PkiError::Unreadable { what, reason };
         let key = SigningKey::from_pkcs8_pem(key.reveal())
             .map_err(|error| unreadable("the key of the certificate authority", error.to_string()))?;
-        let certificate =
-            Certificate::from_pem(certificate.trim()).map_err(|error| unreadable("the certificate of the authority", error.to_string()))?;
+        let certificate = read_certificate(certificate)?;
         let own = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(making)?;
         match *certificate.tbs_certificate().subject_public_key_info() == own {
-            true => Ok(Self { key, certificate }),
+            true => Ok(Self { key: Some(key), certificate }),
             false => Err(PkiError::Mismatch),
         }
     }
@@ -84,9 +91,10 @@ impl Authority {
     /// Its key in PEM.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, and where it is not known.
     pub fn key(&self) -> Result<Secret, PkiError> {
-        self.key.to_pkcs8_pem(p256::pkcs8::LineEnding::LF).map(|pem| Secret::new(pem.as_str())).map_err(making)
+        let key = self.key.as_ref().ok_or(PkiError::NoKey)?;
+        key.to_pkcs8_pem(p256::pkcs8::LineEnding::LF).map(|pem| Secret::new(pem.as_str())).map_err(making)
     }
 
     /// Its certificate in PEM: what everybody needs who shall trust the nodes.
@@ -100,14 +108,20 @@ impl Authority {
     /// A certificate in PEM for a node's public key (PEM), good from a day ago, since clocks differ, for `days` from now.
     ///
     /// # Errors
-    /// For a key that cannot be read.
+    /// For a key that cannot be read, and where the authority's own is not known.
     pub fn issue(&self, public_key: &str, names: &Names, days: u64, now: SystemTime) -> Result<String, PkiError> {
+        let own = self.key.as_ref().ok_or(PkiError::NoKey)?;
         let key = read_public_key(public_key)?;
         let issuer = self.certificate.tbs_certificate().subject().clone();
         let profile = Leaf { issuer, name: common_name(&names.0)?, names: names.1.clone() };
         let life = DAY * u32::try_from(days).unwrap_or(u32::MAX);
-        signed(&self.key, profile, key, now, life)?.to_pem(LineEnding::LF).map_err(making)
+        signed(own, profile, key, now, life)?.to_pem(LineEnding::LF).map_err(making)
     }
+}
+
+fn read_certificate(pem: &str) -> Result<Certificate, PkiError> {
+    Certificate::from_pem(pem.trim())
+        .map_err(|error| PkiError::Unreadable { what: "the certificate of the authority", reason: error.to_string() })
 }
 
 pub(crate) fn read_public_key(pem: &str) -> Result<SubjectPublicKeyInfo, PkiError> {

@@ -26,6 +26,9 @@ pub enum PkiError {
     /// A key and a certificate that do not belong together.
     #[error("the key of the certificate authority is not that of its certificate")]
     Mismatch,
+    /// Something is to be signed, and nothing is here to sign it with.
+    #[error("the key of the certificate authority is not here")]
+    NoKey,
     /// A name that no certificate can have.
     #[error("'{0}' is neither a host name nor an address")]
     Name(String),

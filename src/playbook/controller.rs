@@ -16,7 +16,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
         "cluster_doctor",
         "Looks at every host and at the cluster, and tells what is wrong.",
         free None,
-        ["script" !true, "passwords", "old_password", "interrupted", "clock_warn", "clock_fail"]
+        ["script" !true, "passwords", "old_password", "interrupted", "exposed", "clock_warn", "clock_fail"]
     ),
     engine_spec!(
         "cluster_drill",

@@ -48,12 +48,19 @@ pub struct Request {
     /// Whether diffs are wanted.
     #[serde(default)]
     pub diff: bool,
+    /// Nobody reads what the result tells beside its ending, so sums that are made for it alone may be left out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub brief: bool,
     /// Environment variables for what the module starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<(String, String)>,
     /// Do it beside the conversation, and answer at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detached: Option<Detached>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How a call is done that nobody waits for.

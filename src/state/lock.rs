@@ -60,6 +60,8 @@ impl Lock {
         let text = serde_json::to_vec(&holder).map_err(|error| StateError::write(&path)(error.into()))?;
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text));
         written.map_err(StateError::write(&path))?;
+        // Nobody else writes now: what is half written was left by a run that died.
+        durable::sweep(state);
         Ok(Self { _file: file })
     }
 }

@@ -1,5 +1,6 @@
 //! Passwords: made once, kept in files of their own, never replaced unasked.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +11,10 @@ use crate::{StateError, durable};
 
 /// The end of the name of a file that will replace a secret.
 const STAGED: &str = ".next";
+/// What is put into the name of a file that made room for another, before the time.
+const OLD: &str = ".old-";
+/// Why a secret without the end of its line is not taken.
+pub(crate) const CUT_SHORT: &str = "its line has no end, so it may have been cut short";
 const LENGTH: usize = 32;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -110,12 +115,15 @@ impl Secrets {
     pub fn read_document(&self, name: &str) -> Result<Option<Secret>, StateError> {
         let path = self.folder.join(name);
         let text = match std::fs::read_to_string(&path) {
+            Ok(text) if text.contains('\0') => return Err(StateError::Secret { path, reason: "it holds what no text holds" }),
             Ok(text) if text.starts_with(SEALED) => match &self.seal {
                 None => return Err(StateError::Secret { path, reason: "it is sealed; open it with --vault-password-file FILE" }),
                 Some(seal) => seal
                     .open(&text)
                     .ok_or(StateError::Secret { path: path.clone(), reason: "no vault password that was given opens it" })?,
             },
+            // Whatever is kept here ends with the end of a line: half of a password would be taken for one.
+            Ok(text) if !text.is_empty() && !text.ends_with('\n') => return Err(StateError::Secret { path, reason: CUT_SHORT }),
             Ok(text) => Secret::new(text.trim_end_matches(['\r', '\n'])),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::read(&path)(error)),
@@ -181,7 +189,31 @@ impl Secrets {
         }
     }
 
-    /// The names of all secrets below the folder with the time each was made, sorted. Staged ones and hidden files are left out.
+    /// Gives a secret that makes room another name beside it, and tells that; `time` makes it its own. Nothing where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be done; it is then there as before.
+    pub fn put_aside(&self, name: &str, time: &str) -> Result<Option<PathBuf>, StateError> {
+        put_aside(&self.folder.join(name), time)
+    }
+
+    /// The files that others on this machine may read, with their modes.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn exposed(&self) -> Result<Vec<(String, u32)>, StateError> {
+        let mut found = Vec::new();
+        for (name, _) in self.names()? {
+            let path = self.folder.join(&name);
+            let mode = std::fs::metadata(&path).map_err(StateError::read(&path))?.mode() & 0o777;
+            if mode & 0o077 != 0 {
+                found.push((name, mode));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The names of all secrets below the folder with the time each was made, sorted. Staged ones, those that made room, and hidden files are left out.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -198,7 +230,7 @@ impl Secrets {
                 let entry = entry.map_err(StateError::read(&folder))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let data = entry.metadata().map_err(StateError::read(&entry.path()))?;
-                if data.is_file() && !name.starts_with('.') && !name.ends_with(STAGED) {
+                if data.is_file() && !name.starts_with('.') && !name.ends_with(STAGED) && !name.contains(OLD) {
                     found.push((format!("{prefix}{name}"), data.modified().map_err(StateError::read(&entry.path()))?));
                 }
             }
@@ -234,6 +266,20 @@ impl Secrets {
     }
 }
 
+/// Gives a file that makes room for another its name with the time behind it, and tells that. Nothing where there is none.
+///
+/// # Errors
+/// When it cannot be done; it is then there as before.
+pub fn put_aside(path: &Path, time: &str) -> Result<Option<PathBuf>, StateError> {
+    if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("{name}{OLD}{time}"));
+    durable::rename(path, &aside)?;
+    Ok(Some(aside))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Secrets, make_password};
@@ -262,6 +308,42 @@ mod tests {
         assert!(secrets.read("app").expect("reads") == Some(new) && secrets.staged("app").expect("reads").is_none());
         std::fs::write(folder.join("empty"), "\n").expect("writes");
         assert!(secrets.read_or_make("empty").is_err(), "an emptied secret is not silently replaced");
+        std::fs::remove_dir_all(folder).expect("cleans up");
+    }
+
+    /// Half of a password is no password, at whatever length it was cut; and nothing of it is taken, made anew or thrown away.
+    #[test]
+    fn a_damaged_secret_is_refused_and_left_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("pgfleet-damaged-{}", std::process::id()));
+        let secrets = Secrets::in_folder(&folder);
+        let path = folder.join("app");
+        secrets.read_or_make("app").expect("makes");
+        let whole = std::fs::read(&path).expect("reads");
+        let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|length| whole[..length].to_vec()).collect();
+        // A block that never reached the disk, something that is no text, and two lines.
+        damaged.extend([vec![0; whole.len()], [&whole[..16], &[0; 17]].concat(), vec![0xff, 0xfe, b'\n'], [&whole[..], b"x\n"].concat()]);
+        for bytes in damaged {
+            std::fs::write(&path, &bytes).expect("writes");
+            let error = secrets.read_or_make("app").expect_err("refuses");
+            assert!(error.to_string().contains("/app"), "{error}");
+            assert_eq!(std::fs::read(&path).expect("reads"), bytes, "it is left as it is");
+        }
+        let aside = secrets.put_aside("app", "20260101T000000").expect("moves").expect("there was one");
+        assert!(aside.ends_with("app.old-20260101T000000") && secrets.names().expect("lists").is_empty());
+        assert!(secrets.put_aside("app", "20260101T000000").expect("looks").is_none());
+        std::fs::remove_dir_all(folder).expect("cleans up");
+    }
+
+    #[test]
+    fn what_others_may_read_is_told() {
+        let folder = std::env::temp_dir().join(format!("pgfleet-exposed-{}", std::process::id()));
+        let secrets = Secrets::in_folder(&folder);
+        secrets.read_or_make("app").expect("makes");
+        secrets.read_or_make("users/report").expect("makes");
+        assert!(secrets.exposed().expect("looks").is_empty());
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(folder.join("users/report"), open).expect("opens");
+        assert_eq!(secrets.exposed().expect("looks"), [("users/report".to_owned(), 0o644)]);
         std::fs::remove_dir_all(folder).expect("cleans up");
     }
 }

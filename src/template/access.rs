@@ -7,7 +7,7 @@ use minijinja::value::{Object, ObjectRepr, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::Value;
-use crate::builtins::{bounded, compare, contains, equals, subtract};
+use crate::builtins::{bounded, compare, contains, equals, lack, subtract};
 use crate::evaluate::{inner_problem, note_undefined};
 
 /// `value.name`, also where `value` is undefined.
@@ -36,7 +36,7 @@ impl Object for Attribute {
             Some(object) => object.get_value_by_str(self.name),
             None => Some(value.get_item(&self.key)?),
         };
-        finish(state, found.unwrap_or(Value::UNDEFINED), self.path)
+        finish(state, found.unwrap_or(Value::UNDEFINED), self.path, || lack(value, &self.key))
     }
 }
 
@@ -119,7 +119,7 @@ fn item(state: &mut State<'_, '_>, value: &Value, key: &Value, path: &Value) -> 
         return Ok(Value::UNDEFINED);
     }
     let found = value.get_item(key)?;
-    finish(state, found, path.as_str().unwrap_or_default())
+    finish(state, found, path.as_str().unwrap_or_default(), || lack(value, key))
 }
 
 /// `a ~ b`: minijinja would write what is undefined further in as if it were a value.
@@ -132,15 +132,15 @@ fn concat(left: &Value, right: &Value) -> Result<Value, Error> {
     Ok(Value::from(left + &right))
 }
 
-fn finish(state: &State<'_, '_>, found: Value, path: &str) -> Result<Value, Error> {
+fn finish(state: &State<'_, '_>, found: Value, path: &str, lacking: impl FnOnce() -> String) -> Result<Value, Error> {
     if found.is_undefined() {
-        note_undefined(state, path, None);
+        note_undefined(state, path, None, Some(lacking()));
         return Ok(found);
     }
     match valid(found) {
         // A member whose template names something undefined is undefined itself.
         Err(error) if error.kind() == ErrorKind::UndefinedError => {
-            note_undefined(state, path, inner_problem(&error));
+            note_undefined(state, path, inner_problem(&error), None);
             Ok(Value::UNDEFINED)
         }
         result => result,

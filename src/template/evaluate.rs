@@ -26,12 +26,14 @@ struct Undefined {
     path: String,
     /// Set when the name is defined, but by something undefined.
     cause: Option<Problem>,
+    /// What lacks it, where it is an attribute: said as Ansible says it, since playbooks look for the words.
+    lacking: Option<String>,
 }
 
 impl Root {
-    fn note(&self, path: &str, cause: Option<Problem>) {
+    fn note(&self, path: &str, cause: Option<Problem>, lacking: Option<String>) {
         let mut undefined = self.undefined.lock().unwrap_or_else(PoisonError::into_inner);
-        undefined.push(Undefined { path: path.to_owned(), cause });
+        undefined.push(Undefined { path: path.to_owned(), cause, lacking });
     }
 }
 
@@ -45,11 +47,11 @@ impl Object for Root {
             Ok(Some(value)) => Some(value),
             Ok(None) if key == SCOPE => Some(Value::from_dyn_object(self.clone())),
             Ok(None) => {
-                self.note(key, None);
+                self.note(key, None, None);
                 None
             }
             Err(problem) if is_undefined(&problem) => {
-                self.note(key, Some(problem));
+                self.note(key, Some(problem), None);
                 Some(Value::UNDEFINED)
             }
             Err(problem) => Some(Value::from(into_error(problem))),
@@ -62,9 +64,9 @@ impl Object for Root {
 }
 
 /// Remembers that an access gave nothing, so that an error can name it.
-pub(crate) fn note_undefined(state: &State<'_, '_>, path: &str, cause: Option<Problem>) {
+pub(crate) fn note_undefined(state: &State<'_, '_>, path: &str, cause: Option<Problem>, lacking: Option<String>) {
     if let Some(root) = state.lookup(SCOPE).and_then(|root| root.downcast_object::<Root>()) {
-        root.note(path, cause);
+        root.note(path, cause, lacking);
     }
 }
 
@@ -183,15 +185,8 @@ pub(crate) fn problem_of(error: &Error, compiled: &Compiled, root: Option<&Root>
     let problem = match root {
         Some(root) if about_undefined(error) => match undefined_name(error, compiled, root) {
             Named::Cause(problem) => problem,
-            Named::Path(path) => {
-                let problem = unknown_name(&path, &root.scope);
-                // What looked for the name says how.
-                match error.detail().filter(|detail| detail.starts_with("No variable named")) {
-                    Some(detail) => Problem { message: format!("{}: {detail}", problem.message), ..problem },
-                    None => problem,
-                }
-            }
-            Named::Unknown => Problem::new("a value that is used here is undefined"),
+            Named::Path(path, lacking) => not_there(&path, lacking, error, &root.scope),
+            Named::Unknown => without_name(error),
         },
         Some(root) if error.kind() == ErrorKind::UnknownFunction => {
             unknown_name(error.detail().unwrap_or_default().trim_end_matches(" is unknown"), &root.scope)
@@ -199,6 +194,28 @@ pub(crate) fn problem_of(error: &Error, compiled: &Compiled, root: Option<&Root>
         _ => Problem::new(plain_message(error)),
     };
     problem.at(&error_place(error, &compiled.pieces, place))
+}
+
+/// A name or an access that gave nothing; what looked for it may say more.
+fn not_there(path: &str, lacking: Option<String>, error: &Error, scope: &Scope) -> Problem {
+    let said = error.detail().unwrap_or_default();
+    if said.starts_with("object of type") {
+        return without_name(error);
+    }
+    let problem = unknown_name(path, scope);
+    match lacking {
+        _ if said.starts_with("No variable named") => Problem { message: format!("{}: {said}", problem.message), ..problem },
+        Some(lacking) => problem.within(format!("since {lacking}")),
+        None => problem,
+    }
+}
+
+fn without_name(error: &Error) -> Problem {
+    let problem = Problem::new("a value that is used here is undefined");
+    match error.detail().filter(|said| said.starts_with("object of type")) {
+        Some(said) => problem.within(format!("since {said}")),
+        None => problem,
+    }
 }
 
 fn unknown_name(path: &str, scope: &Scope) -> Problem {
@@ -287,7 +304,7 @@ fn error_place(error: &Error, pieces: &[Piece], place: &Place) -> Place {
 
 enum Named {
     Cause(Problem),
-    Path(String),
+    Path(String, Option<String>),
     Unknown,
 }
 
@@ -310,8 +327,8 @@ fn undefined_name(error: &Error, compiled: &Compiled, root: &Root) -> Named {
     let used = used.or_else(|| undefined.iter().rev().find(|noted| noted.cause.is_some() || !is_global(&noted.path)));
     match (used, paths.first()) {
         (Some(Undefined { cause: Some(cause), .. }), _) => Named::Cause(cause.clone()),
-        (Some(noted), _) => Named::Path(noted.path.clone()),
-        (None, Some(path)) => Named::Path((*path).to_owned()),
+        (Some(noted), _) => Named::Path(noted.path.clone(), noted.lacking.clone()),
+        (None, Some(path)) => Named::Path((*path).to_owned(), None),
         (None, None) => Named::Unknown,
     }
 }

@@ -4,14 +4,17 @@ use minijinja::{Error, ErrorKind};
 
 use crate::Problem;
 
+/// A program that is not optimised takes far longer for each value, and so do its tests.
+const SCALE: usize = if cfg!(debug_assertions) { 10 } else { 1 };
+
 /// Bytes of a text that an expression makes.
 pub(crate) const LONGEST_TEXT: usize = 32 * 1024 * 1024;
 /// Items of a list that a filter makes of fewer.
 const MOST_ITEMS: usize = 2_000_000;
 /// Values inside of one value, however often the same one is part of it: lists that hold each other double with each.
-const MOST_VALUES: usize = 2_000_000;
+const MOST_VALUES: usize = 2_000_000 / SCALE;
 /// Parts of values that are compared at once, those of lists that hold each other as often as they are met.
-const MOST_COMPARED: usize = 500_000;
+const MOST_COMPARED: usize = 500_000 / SCALE;
 /// Steps of one evaluation. A loop over a hundred thousand lines needs about a million.
 pub(crate) const MOST_STEPS: u64 = 10_000_000;
 /// Templates that call each other.

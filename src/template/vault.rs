@@ -91,7 +91,7 @@ impl Vault {
     ///
     /// # Errors
     /// When there is no password.
-    pub fn seal(&self, plain: &Secret, salt: &[u8; 32]) -> Result<String, Problem> {
+    pub fn seal(&self, plain: &Secret, salt: &[u8]) -> Result<String, Problem> {
         self.seal_bytes(plain.reveal().as_bytes(), salt)
     }
 
@@ -99,7 +99,7 @@ impl Vault {
     ///
     /// # Errors
     /// When there is no password.
-    pub fn seal_bytes(&self, plain: &[u8], salt: &[u8; 32]) -> Result<String, Problem> {
+    pub fn seal_bytes(&self, plain: &[u8], salt: &[u8]) -> Result<String, Problem> {
         let Some(VaultPassword { label, password }) = self.passwords.first() else {
             return Err(
                 Problem::new("no vault password was given").with_hint("give it with --vault-password-file FILE or --ask-vault-pass")

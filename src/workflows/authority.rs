@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pgfleet_pki::Authority;
+use pgfleet_pki::{Authority, PkiError};
 use pgfleet_protocol::Secret;
 use pgfleet_state::{Secrets, write};
 use pgfleet_template::{Raw, Value, Vars};
@@ -19,6 +19,8 @@ const CERTIFICATE: &str = "ca.crt";
 /// Those of the authority that is to replace it.
 const NEXT_KEY: &str = "next.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
+/// What to do without its key.
+pub(crate) const NEW_AUTHORITY: &str = "bring the key back from a copy of state/postgresql/pki";
 
 /// The folder of the authority's key, which is sealed where the passwords are.
 pub(crate) fn keys_in(wish: &Wish, folder: &Path) -> Secrets {
@@ -30,7 +32,12 @@ pub(crate) fn certificate_in(folder: &Path) -> PathBuf {
     folder.join(FOLDER).join(CERTIFICATE)
 }
 
-/// Gives the playbook the authority. A new one is kept only when `keep` says so: a check leaves nothing.
+/// Whether nothing of it is there.
+pub(crate) fn is_missing(folder: &Path) -> bool {
+    !certificate_in(folder).exists() && !folder.join(FOLDER).join(KEY).exists()
+}
+
+/// Gives the playbook the authority. A new one is kept only when `keep` says so: a check leaves nothing. Tells what a person should know.
 pub(crate) fn add_authority(
     wish: &Wish,
     folder: &Path,
@@ -38,7 +45,7 @@ pub(crate) fn add_authority(
     cluster: &str,
     keep: bool,
     additions: &mut Additions,
-) -> Result<(), WorkflowError> {
+) -> Result<Option<String>, WorkflowError> {
     if is_replaced(folder) {
         return Err(WorkflowError::Refused {
             reason: "a new certificate authority is on its way, and some nodes may have its certificates already".to_owned(),
@@ -55,25 +62,38 @@ pub(crate) fn add_authority(
     };
     let (key, certificate) = match (store.read_document(KEY)?, kept) {
         (Some(key), Some(certificate)) => {
-            Authority::read(&key, &certificate).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            Authority::read(&key, &certificate).map_err(|error| damaged(&path, &error))?;
             (key, certificate)
         }
-        (None, Some(_)) => {
-            return Err(WorkflowError::Refused {
-                reason: format!("the certificate authority has a certificate, {}, but its key {KEY} is not beside it", path.display()),
-                hint: "bring the key back; or move the certificate away: then a new authority is made, and clients must trust that one"
-                    .to_owned(),
-            });
+        // Without its key nothing can be signed, but what was signed counts.
+        (None, Some(certificate)) => {
+            Authority::without_key(&certificate).map_err(|error| damaged(&path, &error))?;
+            additions.vars.extend(variables("", &certificate));
+            return Ok(Some(format!(
+                "the key of the certificate authority, {KEY}, is not beside {}: no certificate can be renewed or made; {NEW_AUTHORITY}",
+                path.display()
+            )));
         }
         // The key comes first: without a certificate it has signed nothing yet.
         (_, None) => make(&store, KEY, &path, passwords.is_sealed()?, cluster, keep)?,
     };
-    let mut vars = Vars::new();
-    vars.insert("pki_ca_key".to_owned(), Raw::from(Value::from(key.reveal())));
-    vars.insert("pki_ca_certificate".to_owned(), Raw::from(Value::from(certificate)));
-    additions.vars.extend(vars);
+    additions.vars.extend(variables(key.reveal(), &certificate));
     additions.secrets.push(key);
-    Ok(())
+    Ok(None)
+}
+
+fn variables(key: &str, certificate: &str) -> Vars {
+    let text = |name: &str, text: &str| (name.to_owned(), Raw::from(Value::from(text)));
+    Vars::from_iter([text("pki_ca_key", key), text("pki_ca_certificate", certificate)])
+}
+
+fn damaged(path: &Path, error: &PkiError) -> WorkflowError {
+    WorkflowError::Refused {
+        reason: format!("{}: {error}", path.display()),
+        hint: "bring the folder back; each node has the certificate, and 'pgfleet state recover --from HOST --force' fetches it; \
+               nothing was touched"
+            .to_owned(),
+    }
 }
 
 /// An authority that is to replace the present one has been made, and not everybody has a certificate of it.
@@ -114,7 +134,7 @@ pub(crate) fn replace(wish: &Wish, folder: &Path, sealed: bool) -> Result<(), Wo
 }
 
 fn make(store: &Secrets, name: &str, path: &Path, sealed: bool, cluster: &str, keep: bool) -> Result<(Secret, String), WorkflowError> {
-    let failed = |error: pgfleet_pki::PkiError| WorkflowError::Failed(format!("no certificate authority can be made: {error}"));
+    let failed = |error: PkiError| WorkflowError::Failed(format!("no certificate authority can be made: {error}"));
     let authority = Authority::make(cluster, SystemTime::now()).map_err(failed)?;
     let (key, certificate) = (authority.key().map_err(failed)?, authority.certificate().map_err(failed)?);
     if keep {

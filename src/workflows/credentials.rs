@@ -32,56 +32,73 @@ pub(crate) const VERIFIERS: [(&str, &str, &str); 2] =
 pub(crate) struct Credentials {
     pub(crate) vars: Vars,
     pub(crate) secrets: Vec<Secret>,
-    pub(crate) app: Secret,
+    pub(crate) app: Option<Secret>,
+    /// Passwords of which only the verifiers are here: they go on to count.
+    pub(crate) unknown: Vec<&'static str>,
 }
 
-/// The files of the passwords that are not there.
+/// The files of the passwords that are not there. Where PostgreSQL's verifier of one is, it goes on to count.
 pub(crate) fn missing(store: &Secrets) -> Result<Vec<&'static str>, StateError> {
     let mut missing = Vec::new();
     for (file, _) in PASSWORDS {
-        if store.read(file)?.is_none() {
+        if store.read(file)?.is_none() && kept_verifier(store, file)?.is_none() {
             missing.push(file);
         }
     }
     Ok(missing)
 }
 
+fn kept_verifier(store: &Secrets, password: &str) -> Result<Option<Secret>, StateError> {
+    match VERIFIERS.iter().find(|(name, ..)| *name == password) {
+        Some((_, file, _)) => store.read(file),
+        None => Ok(None),
+    }
+}
+
 /// Reads the secrets, and makes those that are missing. Made ones are only kept when `keep` says so: a check leaves nothing.
 pub(crate) fn read_or_make(store: &Secrets, keep: bool) -> Result<Credentials, StateError> {
-    let ready = |file: &str| match store.read(file)? {
-        Some(secret) => Ok(secret),
-        None if keep => store.read_or_make(file),
-        None => make_password(),
-    };
     let mut vars = Vars::new();
     let mut secrets = Vec::new();
+    let mut unknown = Vec::new();
     let mut passwords = BTreeMap::new();
     let mut give = |variable: &str, secret: Secret| {
         vars.insert(variable.to_owned(), Raw::from(Value::from(secret.reveal())));
-        secrets.push(secret);
+        // Nothing is everywhere, and cannot be hidden.
+        if !secret.reveal().is_empty() {
+            secrets.push(secret);
+        }
     };
     for (file, variable) in PASSWORDS {
-        let password = ready(file)?;
+        let password = match store.read(file)? {
+            Some(password) => password,
+            None if kept_verifier(store, file)?.is_some() => {
+                unknown.push(file);
+                give(variable, Secret::new(String::new()));
+                continue;
+            }
+            None if keep => store.read_or_make(file)?,
+            None => make_password()?,
+        };
         passwords.insert(file, password.clone());
         give(variable, password);
     }
-    for (password, file, variable) in VERIFIERS {
-        let password = &passwords[password];
+    for (name, file, variable) in VERIFIERS {
         // A verifier of another password would lock the application out.
-        let kept = store.read(file)?.filter(|kept| verifies(kept.reveal(), password));
-        let verifier = match kept {
-            Some(verifier) => verifier,
-            None => {
+        let counts = |kept: &Secret| passwords.get(name).is_none_or(|password| verifies(kept.reveal(), password));
+        let verifier = match (store.read(file)?.filter(counts), passwords.get(name)) {
+            (Some(verifier), _) => verifier,
+            (None, Some(password)) => {
                 let verifier = make_verifier(password)?;
                 if keep {
                     store.store(file, &verifier)?;
                 }
                 verifier
             }
+            (None, None) => continue,
         };
         give(variable, verifier);
     }
-    Ok(Credentials { vars, secrets, app: passwords["app"].clone() })
+    Ok(Credentials { vars, secrets, app: passwords.remove("app"), unknown })
 }
 
 /// A new verifier of a password.

@@ -54,7 +54,7 @@ pub(crate) fn declare(prepared: &Prepared, store: &Secrets, keep: bool, addition
             let name = user["name"].as_str().unwrap_or_default().to_owned();
             let (password, verifier) = password(&name, entry.get("password").and_then(Value::as_str), store, keep)?;
             user["verifier"] = Value::from(verifier.reveal());
-            additions.secrets.extend([password, verifier]);
+            additions.secrets.extend(password.into_iter().chain([verifier]));
         }
         declared.push(user);
     }
@@ -163,28 +163,53 @@ fn refuse_to_drop(databases: &[Value], named: &[Value]) -> Result<(), WorkflowEr
     })
 }
 
-/// A user's password, as given or kept, and a verifier of it.
-fn password(name: &str, given: Option<&str>, store: &Secrets, keep: bool) -> Result<(Secret, Secret), StateError> {
-    let file = format!("users/{name}");
+/// The declared users for whom a deploy would make a password.
+pub(crate) fn without_password(prepared: &Prepared, store: &Secrets) -> Result<Vec<String>, WorkflowError> {
+    let mut found = Vec::new();
+    for value in list(prepared, "postgresql_users")? {
+        // What is wrong with a declaration is told where it is read.
+        let Ok((entry, name)) = entry(&value, "postgresql_users", &USER_KEYS) else { continue };
+        let is_given = entry.get("password").and_then(Value::as_str).is_some();
+        if is_given || is_absent(entry, name).unwrap_or(true) {
+            continue;
+        }
+        if store.read(&password_file(name))?.is_none() && store.read(&verifier_file(name))?.is_none() {
+            found.push(name.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn password_file(user: &str) -> String {
+    format!("users/{user}")
+}
+
+/// A hidden file: the verifier is kept so that it stays the same, and nobody needs to see it.
+pub(crate) fn verifier_file(user: &str) -> String {
+    format!("users/.{user}.scram")
+}
+
+/// A user's password, as given or kept, and a verifier of it. Where only the verifier is known, it goes on to count.
+fn password(name: &str, given: Option<&str>, store: &Secrets, keep: bool) -> Result<(Option<Secret>, Secret), StateError> {
+    let file = password_file(name);
+    let kept = store.read(&verifier_file(name))?;
     let password = match given {
         Some(password) => Secret::new(password),
-        None => match store.read(&file)? {
-            Some(password) => password,
-            None if keep => store.read_or_make(&file)?,
-            None => make_password()?,
+        None => match (store.read(&file)?, &kept) {
+            (Some(password), _) => password,
+            (None, Some(verifier)) => return Ok((None, verifier.clone())),
+            (None, None) if keep => store.read_or_make(&file)?,
+            (None, None) => make_password()?,
         },
     };
-    // A hidden file: the verifier is kept so that it stays the same, and nobody needs to see it.
-    let file = format!("users/.{name}.scram");
-    let kept = store.read(&file)?.filter(|kept| verifies(kept.reveal(), &password));
-    if let Some(verifier) = kept {
-        return Ok((password, verifier));
+    if let Some(verifier) = kept.filter(|kept| verifies(kept.reveal(), &password)) {
+        return Ok((Some(password), verifier));
     }
     let verifier = make_verifier(&password)?;
     if keep {
-        store.store(&file, &verifier)?;
+        store.store(&verifier_file(name), &verifier)?;
     }
-    Ok((password, verifier))
+    Ok((Some(password), verifier))
 }
 
 #[cfg(test)]

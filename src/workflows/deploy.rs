@@ -1,17 +1,17 @@
 //! Deploy: bare hosts become a cluster, and a cluster stays as its variables say.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use pgfleet_engine::{Event, Finished, Report};
 use pgfleet_protocol::Mode;
-use pgfleet_state::{Lock, Secrets};
+use pgfleet_state::Lock;
 use pgfleet_template::{Problem, Raw, Value};
 
 use crate::authority::add_authority;
 use crate::credentials::{self, Credentials};
 use crate::declared::declare;
 use crate::groups::{ClusterHosts, add_optional_groups};
+use crate::lost::Lost;
 use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::reach::check_reach;
 use crate::rebuild::restore_variables;
@@ -20,7 +20,6 @@ use crate::settings::check_settings;
 use crate::{WorkflowError, carried_agent, secrets};
 
 const PLAYBOOK: &str = "playbooks/postgresql/deploy.yml";
-const FIND: &str = "playbooks/postgresql/find.yml";
 /// The folder of a cluster's state below `state`, where no variable says.
 const STATE_FOLDER: &str = "postgresql";
 
@@ -48,10 +47,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
     let folder = state_folder(wish, &prepared)?;
     let store = secrets_in(wish, &folder);
-    let missing = credentials::missing(&store)?;
-    if !missing.is_empty() {
-        refuse_a_cluster_without_secrets(wish, &store, &missing).await?;
-    }
+    Lost::of(&prepared, &folder, &store)?.refuse_where_hosts_have_it(wish, &store).await?;
     let unfinished = secrets::interrupted(&store)?;
     if !unfinished.is_empty() {
         return Err(WorkflowError::Refused {
@@ -61,15 +57,28 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     }
     let keep = matches!(wish.mode, Mode::Apply);
     let credentials = credentials::read_or_make(&store, keep)?;
-    if keep {
-        keep_app_password(&store, &folder, &credentials.app)?;
+    if let Some(app) = credentials.app.as_ref().filter(|_| keep) {
+        keep_app_password(&store, &folder, app)?;
+    }
+    if !credentials.unknown.is_empty() {
+        report(&Event::Warning { message: unknown_passwords(&credentials.unknown) });
     }
     let mut additions = additions(credentials);
     additions.vars.extend(restore);
     let cluster = prepared.global_text("postgresql_cluster_name")?.unwrap_or_default();
-    add_authority(wish, &folder, &store, &cluster, keep, &mut additions)?;
+    if let Some(message) = add_authority(wish, &folder, &store, &cluster, keep, &mut additions)? {
+        report(&Event::Warning { message });
+    }
     declare(&prepared, &store, keep, &mut additions)?;
     run(wish, prepared, additions, report).await
+}
+
+fn unknown_passwords(names: &[&str]) -> String {
+    format!(
+        "the passwords of {} are not in state, only what PostgreSQL keeps of them: they go on to count; 'pgfleet secrets rotate {}' makes new ones",
+        names.join(", "),
+        names.join(" ")
+    )
 }
 
 /// The folder of a cluster's state.
@@ -85,37 +94,4 @@ pub(crate) fn additions(credentials: Credentials) -> Additions {
         vars.insert("pgfleet_agent_path".to_owned(), Raw::from(Value::from(path)));
     }
     Additions { vars, secrets: credentials.secrets }
-}
-
-/// New secrets for a cluster that runs would lock everybody out of it.
-async fn refuse_a_cluster_without_secrets(wish: &Wish, store: &Secrets, missing: &[&str]) -> Result<(), WorkflowError> {
-    let found: Arc<Mutex<Vec<String>>> = Arc::default();
-    let sink = found.clone();
-    let report: Report = Arc::new(move |event: &Event| {
-        if let Event::HostDone { host, result, .. } = event {
-            let cluster =
-                result.data.get("ansible_facts").and_then(|facts| facts.get("postgresql_found")).and_then(|found| found.get("cluster"));
-            if cluster == Some(&serde_json::Value::Bool(true)) {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(host.clone());
-            }
-        }
-    });
-    let mut prepared = prepare_own(wish, FIND)?;
-    add_optional_groups(&mut prepared.inventory)?;
-    let finished = run(wish, prepared, Additions::default(), report).await?;
-    let found = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if !found.is_empty() {
-        return Err(WorkflowError::Refused {
-            reason: format!(
-                "a cluster is on {} already, but its secrets are not in {} (missing: {})",
-                found.join(", "),
-                store.folder().display(),
-                missing.join(", ")
-            ),
-            hint: "bring that folder back from where the cluster was deployed; nothing was touched".to_owned(),
-        });
-    }
-    // Hosts that were not reached may hold a cluster. The deploy itself reports them, before it changes anything.
-    drop(finished);
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use pgfleet_cluster::Check;
 use pgfleet_protocol::Map;
+use pgfleet_state::Secrets;
 use serde_json::{Value, json};
 
 use crate::WorkflowError;
@@ -44,6 +45,7 @@ pub async fn diagnosis(wish: &Wish) -> Result<Diagnosis, WorkflowError> {
     let variables = Map::from_iter([
         ("password_days".to_owned(), Value::Object(days)),
         ("interrupted_rotation".to_owned(), json!(interrupted(&store)?)),
+        ("exposed_secrets".to_owned(), json!(exposed(&store)?)),
     ]);
     let ready = ready(wish, &Operation { name: "doctor", variables, looks_only: true })?;
     let answer = ask(Arc::new(fleet(wish)?), wish, ready, "cluster_doctor").await?;
@@ -54,4 +56,9 @@ pub async fn diagnosis(wish: &Wish) -> Result<Diagnosis, WorkflowError> {
         healthy: answer.get("healthy") == Some(&Value::Bool(true)),
         summary: answer.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned(),
     })
+}
+
+/// The files that others on this machine may read, with their modes.
+fn exposed(store: &Secrets) -> Result<Vec<String>, WorkflowError> {
+    Ok(store.exposed()?.into_iter().map(|(name, mode)| format!("{name} ({mode:04o})")).collect())
 }

@@ -44,8 +44,8 @@ impl WorkflowError {
             Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Ssh { hint, .. } => hint.clone(),
             Self::NoAgent => Some("build it with 'make build', or with 'cargo install --path src/cli'".to_owned()),
-            Self::State(StateError::Locked(_)) => Some("wait for it to end; its lock goes with it".to_owned()),
-            Self::Input(_) | Self::State(_) | Self::Failed(_) => None,
+            Self::State(error) => error.hint(),
+            Self::Input(_) | Self::Failed(_) => None,
         }
     }
 }

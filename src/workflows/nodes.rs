@@ -81,6 +81,17 @@ impl std::ops::Deref for Node {
 }
 
 impl Node {
+    /// Nothing where a client may log in as the application; otherwise why it may not.
+    pub(crate) fn knows_app_password(&self) -> Result<(), String> {
+        if self.app_password.is_empty() {
+            return Err(format!(
+                "the password of {} is not in state, so nobody can log in with it from here: 'pgfleet secrets rotate app' makes a new one",
+                self.app_user
+            ));
+        }
+        Ok(())
+    }
+
     /// This machine itself, as a client of the cluster that this node is part of.
     pub(crate) fn here(&self) -> Self {
         let variables = Map::from_iter([("ansible_connection".to_owned(), "local".into())]);
@@ -179,6 +190,7 @@ impl Nodes {
             arguments,
             mode: Mode::Apply,
             diff: false,
+            brief: false,
             environment: Vec::new(),
             detached: None,
         };

@@ -74,7 +74,9 @@ pub(crate) fn ready(wish: &Wish, operation: &Operation) -> Result<Ready, Workflo
     if !missing.is_empty() {
         return Err(WorkflowError::Refused {
             reason: format!("the cluster's secrets are not in {} (missing: {})", store.folder().display(), missing.join(", ")),
-            hint: "work where the cluster was deployed, or deploy it first".to_owned(),
+            hint: "work where the cluster was deployed, or deploy it first; where they were lost, 'pgfleet state recover --from HOST' fetches \
+                   what its nodes know"
+                .to_owned(),
         });
     }
     let lock = if operation.looks_only { None } else { Some(Lock::take(&wish.project.state(), operation.name)?) };

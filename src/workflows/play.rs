@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgfleet_engine::{Event, Finished, Fleet, Habits, Redactor, Report, Run, RunOptions, Stop};
-use pgfleet_inventory::{Inventory, read_variables};
+use pgfleet_inventory::{Inventory, Reading, read_variables};
 use pgfleet_playbook::{Loader, Playbook, TagSelection, parse_pairs};
 use pgfleet_protocol::{Mode, Secret};
 use pgfleet_ssh::{Options, Passphrase};
@@ -176,7 +176,7 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     }
     if wish.habits.refuse_duplicates {
         let found = files.shelf().into_iter().flat_map(|shelf| shelf.take_duplicates());
-        problems.extend(found.map(|found| Problem::new(format!("Found duplicate mapping key '{}'", found.key)).at(&found.place)));
+        problems.extend(found.map(|found| Problem::new(format!("Found duplicate mapping key {}", found.key)).at(&found.place)));
     }
     let (Some(playbook), true) = (playbook, problems.is_empty()) else { return Err(problems.into()) };
     let opened = Arc::new(pgfleet_template::Opened::new(files, loader.vault().clone()));
@@ -234,8 +234,10 @@ pub(crate) fn read_inventory(
     let resolved =
         |source: &String| if source.contains(',') { source.clone() } else { wish.project.resolve(Path::new(source)).display().to_string() };
     let sources: Vec<String> = wish.inventories.iter().map(resolved).collect();
-    let load = if wish.habits.merge_mappings { Inventory::load_merging } else { Inventory::load };
-    load(files, &sources, playbook_folder, vault)
+    // What is wrong with them is told where they are read for the run.
+    let extra = extra_variables(wish, files, vault).unwrap_or_default();
+    let reading = Reading { merges: wish.habits.merge_mappings, extra: Arc::new(extra) };
+    Inventory::load_with(files, &sources, playbook_folder, vault, &reading)
 }
 
 /// Reads the inventory alone, for listings.

@@ -151,6 +151,10 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
         lines.push(format!("Interrupted; {again}."));
         return Ok(Rotated { finished, lines });
     }
+    if rotation.values().any(|change| change.other.is_empty()) {
+        lines.push(format!("It failed, and there is no way back to passwords that are not known; {again}, once the cluster is well."));
+        return Ok(Rotated { finished, lines });
+    }
     let back: Rotation = rotation.iter().map(|(name, change)| Ok((name.clone(), reversed(change)?))).collect::<Result<_, StateError>>()?;
     let returned = turn(wish, &operation, &back, true, report).await?;
     if is_good(&returned) {
@@ -164,7 +168,8 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
 
 /// A password that changes, its successor kept before anything else happens.
 fn change(store: &Secrets, name: &str, keep: bool) -> Result<Change, WorkflowError> {
-    let other = store.read(name)?.ok_or_else(|| WorkflowError::Failed(format!("the secret '{name}' is gone")))?;
+    // One that only PostgreSQL knows, by its verifier, is replaced all the same; but there is no way back to it.
+    let other = store.read(name)?.unwrap_or_else(|| Secret::new(String::new()));
     let scram = VERIFIERS.iter().find(|(password, ..)| *password == name).map(|(_, file, _)| *file);
     let password = match store.staged(name)? {
         Some(password) => password,
@@ -193,7 +198,7 @@ async fn turn(wish: &Wish, operation: &Operation, rotation: &Rotation, back: boo
     let mut additions: Additions = ready.additions;
     for (name, change) in rotation {
         let texts = [&change.password, &change.verifier, &change.other];
-        additions.secrets.extend(texts.map(|text| Secret::new(text.as_str())));
+        additions.secrets.extend(texts.into_iter().filter(|text| !text.is_empty()).map(|text| Secret::new(text.as_str())));
         if let Some((_, variable)) = PASSWORDS.iter().find(|(file, _)| file == name) {
             additions.vars.insert((*variable).to_owned(), Raw::from(Value::from(change.password.as_str())));
         }

@@ -57,3 +57,11 @@ SELECT json_build_object(
 SQL
 )"
 fi
+# Who ends PostgreSQL where Patroni stands still: what the agent says of itself now, and when it did so.
+if has node; then
+  d fence "$PF_FENCE"
+  d agent "$(timeout 3 /usr/local/lib/pgfleet/pgfleet-agent status --json 2>&-)"
+  while read -r at line; do
+    case $line in *' was ended '*' before another node may lead'*) d fence_acted "$at" ;; esac
+  done < <(timeout 10 journalctl -q -u pgfleet-agent -o short-iso --no-pager --since "$PF_FENCE_DAYS days ago" 2>&-)
+fi

@@ -79,7 +79,7 @@ pub(crate) fn nobody() -> String {
 
 /// Does one call on this very host.
 pub(crate) fn call(module: &str, arguments: &Value, mode: Mode) -> Outcome {
-    let context = Context { system: &Linux, mode, diff: true, environment: &[], channel: &NoContent };
+    let context = Context { system: &Linux, mode, diff: true, brief: false, environment: &[], channel: &NoContent };
     run(module, arguments.as_object().expect("arguments"), &context)
 }
 

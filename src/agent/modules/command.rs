@@ -31,12 +31,16 @@ pub(crate) fn plan(arguments: &Command, context: &Context) -> Planned {
         strip: arguments.strip_empty_ends,
     };
     let plan = invocation.plan(arguments.creates.as_deref(), arguments.removes.as_deref(), context)?;
-    Ok(match &arguments.executable {
-        Some(_) => {
-            let warning = "'executable' is no longer supported by 'command' and is not used; 'shell' takes it";
-            plan.with("warnings", vec![warning])
-        }
-        None => plan,
+    if arguments.executable.is_none() {
+        return Ok(plan);
+    }
+    let warned = |outcome: Outcome| {
+        let warning = "'executable' is no longer supported by 'command' and is not used; 'shell' takes it";
+        outcome.with("warnings", vec![warning])
+    };
+    Ok(match plan {
+        Plan::Done(outcome) => Plan::Done(warned(outcome)),
+        Plan::Change(foretold, apply) => Plan::change(warned(foretold), move |context, outcome| apply(context, outcome).map(warned)),
     })
 }
 

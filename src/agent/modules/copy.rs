@@ -2,7 +2,7 @@
 
 mod tree;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use pgfleet_protocol::modules::files::Copy;
@@ -13,8 +13,11 @@ use crate::digest::Summed;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
 use crate::replacement::{SHOWN, Staged, back_up, content_diff};
-use crate::sums::{Summing, Sums};
+use crate::sums::{Summing, Sums, Wanted};
 use crate::system::{Metadata, Permissions};
+
+/// Bytes of two files that are held against each other at a time.
+const BLOCK: usize = 64 * 1024;
 
 pub(crate) fn plan(arguments: &Copy, context: &Context) -> Planned {
     let source = Source::find(arguments, context)?;
@@ -92,23 +95,22 @@ impl Source {
             Self::Bytes(bytes) => {
                 let same_size = found.size == bytes.len() as u64;
                 let same = same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes;
-                same.then(|| Sums::of_reader(&mut bytes.as_slice())).transpose()?
+                same.then(|| told_of(path, context)).transpose()?
             }
             Self::Controller { sha256, size } if found.size == *size => Some(sums_of(path, context)?).filter(|sums| sums.sha256 == *sha256),
             Self::Controller { .. } => None,
             Self::Host(other) | Self::Tree(other) => {
                 let size = context.system.stat(other).context(format_args!("cannot look at {}", other.display()))?.size;
-                let both =
-                    (size == found.size).then(|| Ok::<_, Failure>((sums_of(path, context)?, sums_of(other, context)?))).transpose()?;
-                both.filter(|(there, wanted)| there.sha256 == wanted.sha256).map(|(there, _)| there)
+                let same = size == found.size && are_alike(path, other, context)?;
+                same.then(|| told_of(path, context)).transpose()?
             }
         };
         Ok(same)
     }
 
     /// Writes the content; what the controller sends is checked.
-    fn write(&self, context: &Context, sink: &mut dyn Write) -> Result<Sums, Failure> {
-        let mut sink = Summed::<_, Summing>::new(sink);
+    fn write(&self, context: &Context, wanted: Wanted, sink: &mut dyn Write) -> Result<Sums, Failure> {
+        let mut sink = Summed::with(sink, Summing::new(wanted));
         match self {
             Self::Bytes(bytes) => sink.write_all(bytes)?,
             Self::Controller { sha256, .. } => {
@@ -139,7 +141,7 @@ impl Source {
             return Ok(self);
         }
         let mut bytes = Vec::new();
-        self.write(context, &mut bytes)?;
+        self.write(context, Wanted::Sha256, &mut bytes)?;
         Ok(Self::Bytes(bytes))
     }
 }
@@ -236,15 +238,17 @@ impl FileCopy {
         let permissions = difference.permissions().map_err(|failure| failure.with("path", self.dest.to_string_lossy()))?;
         self.make_folder(context)?;
         let mut sums = Sums::default();
+        // A checksum that was given is held against what was written.
+        let wanted = if self.checksum.is_some() { Wanted::All } else { Wanted::by(context) };
         let staged = Staged::with(context, &self.dest, |file| {
             sums = self
                 .source
-                .write(context, file)
+                .write(context, wanted, file)
                 .map_err(|failure| Failure { message: format!("cannot write {}: {}", self.dest.display(), failure.message), ..failure })?;
             Ok(())
         })?;
-        if let Some(expected) = &self.checksum {
-            let found = &sums.sha1;
+        if let Some((expected, told)) = self.checksum.as_ref().zip(sums.told.as_ref()) {
+            let found = &told.sha1;
             if found != expected {
                 return Err(Failure::new("Copied file does not match the expected checksum. Transfer failed.")
                     .with("checksum", found.as_str())
@@ -279,10 +283,34 @@ impl FileCopy {
 
 /// Adds the content's checksums.
 fn with_sums(outcome: Outcome, sums: &Sums) -> Outcome {
-    outcome.with("checksum", sums.sha1.as_str()).with("md5sum", sums.md5.as_str())
+    let told = sums.told.iter();
+    told.fold(outcome, |outcome, told| outcome.with("checksum", told.sha1.as_str()).with("md5sum", told.md5.as_str()))
+}
+
+/// The sums that the result tells of a file; none where nobody reads them.
+fn told_of(path: &Path, context: &Context) -> Result<Sums, Failure> {
+    if context.brief { Ok(Sums::default()) } else { sums_of(path, context) }
+}
+
+/// Whether two files of the host hold the same.
+fn are_alike(one: &Path, other: &Path, context: &Context) -> Result<bool, Failure> {
+    let open = |path: &Path| context.system.open_file(path).context(format_args!("cannot read {}", path.display()));
+    let (mut one, mut other) = (BufReader::with_capacity(BLOCK, open(one)?), BufReader::with_capacity(BLOCK, open(other)?));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let both = left.len().min(right.len());
+        if both == 0 {
+            return Ok(left.len() == right.len());
+        }
+        if left[..both] != right[..both] {
+            return Ok(false);
+        }
+        one.consume(both);
+        other.consume(both);
+    }
 }
 
 fn sums_of(path: &Path, context: &Context) -> Result<Sums, Failure> {
-    let sums = context.system.open_file(path).and_then(|mut file| Sums::of_reader(&mut file));
+    let sums = context.system.open_file(path).and_then(|mut file| Sums::of_reader(&mut file, Wanted::by(context)));
     sums.context(format_args!("cannot read {}", path.display()))
 }

@@ -10,7 +10,7 @@ use crate::attributes::octal;
 use crate::digest::Summed;
 use crate::module::{Context, Failure, Plan, Planned, WithContext};
 use crate::paths;
-use crate::sums::{Summing, Sums};
+use crate::sums::{Summing, Sums, Wanted};
 
 pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
     let path = paths::expand(context.system, arguments.src.as_str())?;
@@ -29,7 +29,7 @@ pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
     let file = HostFile { path, size: found.size, mode: found.mode };
     // Read beforehand only where perhaps nothing has to be sent.
     let known = match arguments._sha256.is_some() || context.mode.is_check() {
-        true => Some(Sums::of_reader(&mut *file.open(context)?).context(&reading)?),
+        true => Some(Sums::of_reader(&mut *file.open(context)?, Wanted::by(context)).context(&reading)?),
         false => None,
     };
     let same = known.as_ref().is_some_and(|sums| arguments._sha256.as_ref() == Some(&sums.sha256));
@@ -38,7 +38,7 @@ pub(crate) fn plan(arguments: &Fetch, context: &Context) -> Planned {
         return Ok(Plan::Done(foretold));
     }
     Ok(Plan::change(foretold, move |context, outcome| {
-        let mut sent = Summed::<_, Summing>::new(file.open(context)?);
+        let mut sent = Summed::with(file.open(context)?, Summing::new(Wanted::by(context)));
         context.channel.send(&mut sent).context(&reading)?;
         Ok(file.told(outcome, &sent.sum.finish()))
     }))
@@ -57,12 +57,15 @@ impl HostFile {
     }
 
     fn told(&self, outcome: Outcome, sums: &Sums) -> Outcome {
+        let outcome = sums.told.iter().fold(outcome, |outcome, told| {
+            outcome
+                .with("checksum", told.sha1.as_str())
+                .with("remote_checksum", told.sha1.as_str())
+                .with("remote_md5sum", serde_json::Value::Null)
+                .with("md5sum", told.md5.as_str())
+        });
         outcome
             .with("src", self.path.to_string_lossy())
-            .with("checksum", sums.sha1.as_str())
-            .with("remote_checksum", sums.sha1.as_str())
-            .with("remote_md5sum", serde_json::Value::Null)
-            .with("md5sum", sums.md5.as_str())
             .with("sha256", sums.sha256.as_str())
             .with("size", self.size)
             .with("mode", octal(self.mode))

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
+use super::prompt::Prompt;
 use super::{
     Access, Connection, DiskSpace, Finished, Group, Holding, InterfaceAddress, Kind, Metadata, Permissions, Program, Running, System,
     Temporary, Time, Uname, User,
@@ -250,7 +251,8 @@ impl System for Linux {
                 Ok(stream) => {
                     stream.set_read_timeout(Some(timeout))?;
                     stream.set_write_timeout(Some(timeout))?;
-                    return Ok(Box::new(stream));
+                    stream.set_nodelay(true)?;
+                    return Ok(Box::new(Prompt(stream)));
                 }
                 Err(error) => last = error,
             }

@@ -9,6 +9,7 @@ mod lease;
 mod linux;
 mod netlink;
 mod process;
+mod prompt;
 mod running;
 
 use std::io::{self, Read, Write};

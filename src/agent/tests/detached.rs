@@ -43,8 +43,16 @@ impl Agent {
 
     fn call(&mut self, module: &str, arguments: Value, detached: Option<Detached>) -> Outcome {
         let arguments = arguments.as_object().cloned().expect("a mapping");
-        let request =
-            Request { id: 1, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new(), detached };
+        let request = Request {
+            id: 1,
+            module: module.to_owned(),
+            arguments,
+            mode: Mode::Apply,
+            diff: false,
+            brief: false,
+            environment: Vec::new(),
+            detached,
+        };
         let bytes = encode(&ToAgent::Run(request)).expect("encodes");
         self.program.stdin.as_mut().expect("an input").write_all(&bytes).expect("written");
         match self.next() {

@@ -16,13 +16,14 @@ struct Controller {
     decoder: Decoder,
     agent: JoinHandle<std::io::Result<()>>,
     calls: u64,
+    is_brief: bool,
 }
 
 impl Controller {
     fn start() -> Self {
         let (stream, other) = UnixStream::pair().expect("a pair of sockets");
         let agent = std::thread::spawn(move || exec(&other, &other, &Linux));
-        Self { stream, decoder: Decoder::default(), agent, calls: 0 }
+        Self { stream, decoder: Decoder::default(), agent, calls: 0, is_brief: false }
     }
 
     fn greeted() -> Self {
@@ -52,7 +53,16 @@ impl Controller {
         self.calls += 1;
         let arguments = arguments.as_object().cloned().expect("a mapping");
         let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
-        let request = Request { id: self.calls, module: module.to_owned(), arguments, mode, diff: false, environment, detached: None };
+        let request = Request {
+            id: self.calls,
+            module: module.to_owned(),
+            arguments,
+            mode,
+            diff: false,
+            brief: self.is_brief,
+            environment,
+            detached: None,
+        };
         self.say(&ToAgent::Run(request));
         self.calls
     }
@@ -101,7 +111,16 @@ fn calls_ahead_are_looked_at_and_not_done() {
     let mut controller = Controller::greeted();
     let ahead = |module: &str, arguments: Value| {
         let arguments = arguments.as_object().cloned().expect("a mapping");
-        Request { id: 0, module: module.to_owned(), arguments, mode: Mode::Apply, diff: true, environment: Vec::new(), detached: None }
+        Request {
+            id: 0,
+            module: module.to_owned(),
+            arguments,
+            mode: Mode::Apply,
+            diff: true,
+            brief: false,
+            environment: Vec::new(),
+            detached: None,
+        }
     };
     let calls = vec![
         ahead("file", json!({"path": there, "state": "file"})),
@@ -190,8 +209,28 @@ fn fetched_files_come_in_chunks() {
     }
     let outcome = controller.done(id);
     assert!(outcome.is_changed() && received == content, "{outcome:?}");
+    assert!(outcome.data["md5sum"].is_string() && outcome.data["checksum"].is_string(), "{outcome:?}");
     let again = json!({"src": src, "dest": "x", "_sha256": outcome.data["sha256"]});
     assert_eq!(controller.call("fetch", again).status, Status::Unchanged);
+    controller.end().expect("a clean end");
+}
+
+#[test]
+fn what_nobody_reads_is_left_out_and_content_is_checked_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (src, dest) = (folder.path().join("src"), folder.path().join("dest"));
+    fs::write(&src, "abc").expect("written");
+    let mut controller = Controller::greeted();
+    controller.is_brief = true;
+    let copy = json!({"src": src, "dest": dest, "remote_src": true});
+    let (first, again) = (controller.call("copy", copy.clone()), controller.call("copy", copy.clone()));
+    assert_eq!((first.status, again.status), (Status::Changed, Status::Unchanged), "{first:?}, {again:?}");
+    assert!(!first.data.contains_key("md5sum") && !again.data.contains_key("md5sum"), "{first:?}, {again:?}");
+    fs::write(&dest, "abd").expect("written");
+    assert_eq!(controller.call("copy", copy).status, Status::Changed);
+    let wrong = json!({"content": "abc", "dest": dest, "checksum": "0000", "force": true, "mode": "0600"});
+    fs::write(&dest, "abd").expect("written");
+    assert!(controller.call("copy", wrong).message.contains("does not match the expected checksum"));
     controller.end().expect("a clean end");
 }
 
@@ -279,13 +318,23 @@ fn a_defect_fails_its_call_and_nothing_more() {
     drop(other);
     let pid = agent.id();
     // The thread of the other tests is no use here: the program itself is what goes on.
-    let mut controller = Controller { stream, decoder: Decoder::default(), agent: std::thread::spawn(|| Ok(())), calls: 0 };
+    let mut controller =
+        Controller { stream, decoder: Decoder::default(), agent: std::thread::spawn(|| Ok(())), calls: 0, is_brief: false };
     assert_eq!(controller.next(), Frame::Message(FromAgent::Hello { version: VERSION }));
     controller.say(&ToAgent::Hello { version: VERSION });
     let request = |id: u64, module: &str, environment: &[(&str, &str)]| {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let arguments = serde_json::Map::new();
-        ToAgent::Run(Request { id, module: module.to_owned(), arguments, mode: Mode::Apply, diff: false, environment, detached: None })
+        ToAgent::Run(Request {
+            id,
+            module: module.to_owned(),
+            arguments,
+            mode: Mode::Apply,
+            diff: false,
+            brief: false,
+            environment,
+            detached: None,
+        })
     };
     // Both are on their way before the first has failed.
     controller.say(&request(1, "ping", &[("PGFLEET_FAILPOINT", "panic")]));

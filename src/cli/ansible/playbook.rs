@@ -20,6 +20,7 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
         found(playbook)?;
     }
     let mut wish = wish::wish(given, config)?;
+    wish.habits.brief = wish.verbosity == 0 && config.text("stdout_callback").is_none_or(|name| name == "default");
     wish.limit = sources::limit(wish.limit.as_deref())?;
     wish.inventories = sources::readable(given, config, &Arc::new(Vault::none()))?;
     let inventory = load_inventory(&wish)?;

@@ -75,6 +75,7 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
             allow_broken_conditions: config.flag("allow_broken_conditionals", false),
             forgive_missing_handlers: !config.flag("error_on_missing_handler", true),
+            brief: false,
             refuse_duplicates: config.text("duplicate_dict_key") == Some("error"),
         },
         strictness: Strictness::Lenient,

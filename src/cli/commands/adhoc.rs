@@ -21,7 +21,9 @@ const COLORS: [Color; 6] = [Color::Cyan, Color::Magenta, Color::Yellow, Color::B
 
 pub(crate) async fn run(project: Project, args: TaskArgs) -> Result<Exit, WorkflowError> {
     let stop = Stop::default();
-    let wish = settings::wish(project, &args.run, stop.clone())?;
+    let mut wish = settings::wish(project, &args.run, stop.clone())?;
+    // Its result is what is asked for.
+    wish.habits.brief = false;
     let text = args.args.trim();
     let arguments = match text.starts_with('{') && !text.starts_with("{{") {
         true => serde_yaml::from_str(text).map_err(|error| Problem::new(format!("-a: {error}")))?,

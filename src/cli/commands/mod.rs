@@ -26,6 +26,7 @@ pub(crate) mod playbook;
 mod restore;
 mod scale_in;
 mod secrets;
+mod state;
 mod status;
 mod switchover;
 pub(crate) mod vault;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::Doctor(doctor) => with_runtime(doctor::run(project, doctor)),
         Command::Certs(certs) => with_runtime(certs::run(project, certs)),
         Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
+        Command::State(state) => with_runtime(state::run(project, state)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),
         Command::Backup(backup) => with_runtime(backup::run(project, backup)),
         Command::ScaleIn(scale_in) => with_runtime(scale_in::run(project, scale_in)),

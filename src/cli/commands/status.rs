@@ -5,6 +5,7 @@ use std::time::Duration;
 use console::Style;
 use pgfleet_cluster::{ClusterView, Finding, Severity, shown_bytes};
 use pgfleet_engine::Stop;
+use pgfleet_state::time_of;
 use pgfleet_workflows::{Project, Wish, WorkflowError, backups, status};
 use serde::Serialize;
 
@@ -118,6 +119,10 @@ fn tables(shown: &Shown, wide: bool) -> String {
             format!("last backup: {} ({} old), {}, from {}, {proven}", last.id, age_of(&last.id), shown_bytes(last.bytes), last.source)
         },
     ));
+    if let Some(lease) = &view.lease {
+        let on = format!("on {} of {} hosts", lease.hosts.len(), view.nodes.len());
+        lines.push(format!("changed now by: {}, since {} ({} s), {on}", screen::plain(&lease.who), time_of(lease.since), lease.age));
+    }
     if !view.findings.is_empty() {
         lines.push(String::new());
     }

@@ -10,6 +10,7 @@ mod place;
 mod words;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use console::Term;
@@ -39,6 +40,8 @@ struct LateJournal {
     state: PathBuf,
     id: RunId,
     open: OnceLock<Option<Journal>>,
+    /// It was told that something is missing in it.
+    told: AtomicBool,
 }
 
 impl LateJournal {
@@ -47,7 +50,10 @@ impl LateJournal {
             let begun = Journal::begin(&self.state, &self.id);
             begun.map_err(|error| screen::note(&format!("warning: this run has no journal: {error}"))).ok()
         });
-        if let Some(Err(error)) = journal.as_ref().map(|journal| journal.add(event)) {
+        // A full disk is full for every event.
+        if let Some(Err(error)) = journal.as_ref().map(|journal| journal.add(event))
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
             screen::note(&format!("warning: the journal is incomplete: {error}"));
         }
     }
@@ -63,7 +69,7 @@ impl Reporting {
             _ if live => Box::new(live::Live::new(run.verbose, places())),
             _ => Box::new(lines::Lines::new(run.verbose, places())),
         };
-        let journal = LateJournal { state: project.state(), id: RunId::new(what), open: OnceLock::new() };
+        let journal = LateJournal { state: project.state(), id: RunId::new(what), open: OnceLock::new(), told: AtomicBool::default() };
         Self { reporter: Arc::new(Mutex::new(reporter)), journal: Some(Arc::new(journal)) }
     }
 

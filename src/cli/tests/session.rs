@@ -107,3 +107,22 @@ fn inventories_are_listed_as_ansible_lists_them() {
     let (_, exported) = run(&["-i", "dir", "--list", "--export", "--yaml"]);
     assert!(exported.ends_with("  vars:\n    av: 1\n    who: allmain20\n"), "{exported}");
 }
+
+/// As `duplicate_dict_key` has it.
+#[test]
+fn keys_that_stand_twice_are_told_refused_or_passed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    symlink(env!("CARGO_BIN_EXE_pgfleet"), folder.path().join("ansible-playbook")).expect("links");
+    let playbook = "- hosts: localhost\n  gather_facts: false\n  vars: {foo: 1, foo: 2}\n  tasks: []\n";
+    std::fs::write(folder.path().join("twice.yml"), playbook).expect("written");
+    for (wish, code, is_told) in [("warn", 0, true), ("error", 4, true), ("ignore", 0, false)] {
+        let mut command = Command::new(folder.path().join("ansible-playbook"));
+        command.args(["twice.yml", "-i", "localhost,"]).current_dir(folder.path()).env("ANSIBLE_DUPLICATE_YAML_DICT_KEY", wish);
+        let output = command.output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if stderr.contains("without its agent") {
+            continue;
+        }
+        assert_eq!((output.status.code(), stderr.contains("Found duplicate mapping key 'foo'")), (Some(code), is_told), "{wish}: {stderr}");
+    }
+}

@@ -100,3 +100,25 @@ fn the_cluster_is_judged_as_a_whole() {
     assert_eq!(worst(&checks), Outcome::Fail);
     assert_eq!(worst(&[]), Outcome::Pass);
 }
+
+#[test]
+fn the_fence_is_armed_where_a_node_leads() {
+    use Outcome::{Fail, Pass, Warn};
+    let replica = SQL.replace("\"replica\": false", "\"replica\": true");
+    let agent = |armed: bool| format!("{{\"sample\": {{\"fence\": {{\"armed\": {armed}, \"acted\": null}}}}}}");
+    let check = |wanted: &str, agent: &str, sql: &str, expect: Outcome| {
+        let seen = judged(&[("fence", wanted), ("agent", agent), ("sql", sql)], "fence");
+        assert_eq!(seen.as_ref().map(|(result, _)| *result), Some(expect), "{wanted} {agent}: {seen:?}");
+    };
+    check("agent", &agent(true), SQL, Pass);
+    check("agent", &agent(false), SQL, Warn);
+    check("agent", &agent(false), &replica, Pass);
+    check("agent", "", SQL, Fail);
+    check("agent", "{\"sample\": {}}", SQL, Fail);
+    check("off", "", SQL, Pass);
+    check("watchdog", "", SQL, Pass);
+    assert_eq!(judged(&[("sql", SQL)], "fence"), None, "a voter alone has none");
+    assert_eq!(judged(&[("fence", "agent"), ("agent", &agent(true))], "fence acted"), None);
+    let acted = judged(&[("fence", "agent"), ("agent", &agent(true)), ("fence_acted", "2026-01-05T10:00:00+0000")], "fence acted");
+    assert!(acted.is_some_and(|(result, seen)| result == Warn && seen.contains("once") && seen.contains("2026-01-05T10:00:00")));
+}

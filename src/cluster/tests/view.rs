@@ -158,3 +158,21 @@ fn a_certificate_that_ends_soon_is_a_warning() {
     let told: Vec<_> = view.findings.iter().map(|finding| (finding.severity, finding.text.as_str())).collect();
     assert_eq!(told, [(Severity::Warning, "the certificate of b ends within 20 days")]);
 }
+
+#[test]
+fn the_run_that_has_the_cluster_is_told() {
+    let answer = |node: &str, said: &str| NodeAnswer {
+        node: node.to_owned(),
+        is_voter: true,
+        is_database: true,
+        probe: Ok(serde_json::json!({"commands": {"lease": {"rc": 0, "stdout": said}}})),
+    };
+    let record = r#"{"token":"t","who":"deploy by ann on desk (process 12)","since":1000,"agent":7}"#;
+    let lease =
+        ClusterView::from_answers(&[answer("a", ""), answer("b", &format!("{record}\n1012\n")), answer("c", &format!("{record}\n1030\n"))])
+            .lease;
+    let lease = lease.expect("somebody has it");
+    assert_eq!((lease.who.as_str(), lease.since, lease.age), ("deploy by ann on desk (process 12)", 1000, 12));
+    assert_eq!(lease.hosts, ["b", "c"]);
+    assert_eq!(ClusterView::from_answers(&[answer("a", ""), answer("b", "not JSON\n12\n")]).lease, None);
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use pgfleet_inventory::Inventory;
+use pgfleet_inventory::{Inventory, Reading};
 use pgfleet_template::{Disk, Raw, Value, Vars, Vault};
 use serde_json::json;
 
@@ -165,6 +165,20 @@ keyed_groups:
     let strict = write(folder.path(), "strict.yml", &format!("{made}strict: true\n"));
     let problems = Inventory::load(&Disk, &[hosts, strict], None, &Arc::new(Vault::none())).expect_err("it is strict");
     assert!(problems[0].to_string().contains("'nowhere' is undefined, while setting 'never' for host 'a'"), "{problems:?}");
+}
+
+#[test]
+fn groups_may_depend_on_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = "plugin: constructed\ncompose: {seen: given + 1}\ngroups: {given_one: given == 1}\n";
+    let reading =
+        Reading { extra: Arc::new([("given".to_owned(), Raw::from(Value::from(1)))].into_iter().collect()), ..Reading::default() };
+    for (asks, expect) in [("use_extra_vars: true\n", json!({"seen": 2})), ("", json!({}))] {
+        let sources = ["a,".to_owned(), write(folder.path(), "made.yml", &format!("{made}{asks}"))];
+        let inventory = Inventory::load_with(&Disk, &sources, None, &Arc::new(Vault::none()), &reading).expect("loads");
+        assert_eq!(inventory.host_variables_as_written("a"), expect);
+        assert_eq!(inventory.group("given_one").is_some(), !asks.is_empty());
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ use super::{Reading, parent};
 use crate::keywords::{ORDERS, PLAY, SHARED, STRATEGIES};
 use crate::{Gather, Play, Settings, Step, Task};
 
+/// What `remote_user` was called once; plays still may.
+const OLD_REMOTE_USER: &str = "user";
+
 const IMPORT: &[&str] = &["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
 
 impl Reading<'_> {
@@ -62,7 +65,7 @@ impl Reading<'_> {
     }
 
     fn play(&mut self, node: &Node, entries: &[(Node, Node)], imported_with: &Settings, folder: &Arc<PathBuf>) -> Option<Play> {
-        self.refuse_unknown_keys(node, &[PLAY, SHARED], "valid attribute for a Play");
+        self.refuse_unknown_keys(node, &[PLAY, SHARED, &[OLD_REMOTE_USER]], "valid attribute for a Play");
         let hosts = match node.get("hosts") {
             Some(hosts) if hosts.is_null() || hosts.as_text() == Some("") => {
                 let problem = hosts.problem("'hosts' is empty; name hosts, groups or a pattern");
@@ -77,6 +80,13 @@ impl Reading<'_> {
             }
         };
         let mut settings = self.settings(node);
+        if let Some(user) = node.get(OLD_REMOTE_USER) {
+            if settings.remote_user.is_some() {
+                let problem = user.problem("both 'user' and 'remote_user' are set for this play; 'user' is the old name of the other");
+                self.problem(problem);
+            }
+            settings.remote_user = self.optional(node, OLD_REMOTE_USER);
+        }
         let vars = settings.vars.pop().unwrap_or_default();
         let import_when: Vec<Condition> = imported_with.when.clone();
         let mut settings = Settings { when: Vec::new(), ..imported_with.clone() }.around(settings);

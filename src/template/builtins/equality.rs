@@ -82,6 +82,15 @@ pub(crate) fn firsts<T>(items: impl IntoIterator<Item = (Value, T)>) -> Result<V
     Ok(first)
 }
 
+/// Whether Python could keep the value in a set.
+pub(crate) fn is_hashable(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Map => false,
+        ValueKind::Seq | ValueKind::Iterable => value.is_tuple() && items_of(value).is_ok_and(|items| items.iter().all(is_hashable)),
+        _ => true,
+    }
+}
+
 /// Refuses a value of too many parts; comparing it would visit each.
 pub(crate) fn bounded(value: &Value) -> Result<(), Error> {
     weigh(value, &mut Compared::new())

@@ -1,9 +1,9 @@
 //! Filters on lists: order, selection, sets, combinations.
 
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, State, Value};
 
 use super::arguments::{Arguments, Builtin, Given, defined, undefined};
-use super::equality::{bounded, contains, distinct, firsts};
+use super::equality::{bounded, contains, distinct, firsts, is_hashable};
 use super::python::{self, as_float, as_integer, defined_items, fail, get_path, integer_value, items_of, list, text, tuple, type_name};
 use crate::limits;
 
@@ -127,7 +127,8 @@ fn extreme(call: &Arguments, wanted: std::cmp::Ordering) -> Result<Value, Error>
             best = Some((key, item));
         }
     }
-    best.map(|(_, item)| item).ok_or_else(|| Error::new(ErrorKind::UndefinedError, "No aggregated item, sequence was empty."))
+    // Of nothing it is undefined, as in Jinja: `default` may follow.
+    Ok(best.map_or(Value::UNDEFINED, |(_, item)| item))
 }
 
 fn sum(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
@@ -161,13 +162,16 @@ fn add(left: &Value, right: &Value) -> Result<Value, Error> {
 fn unique(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [value, case_sensitive, attribute] = call.bind(["a", "case_sensitive", "attribute"])?;
     let items = items_of(&value.required()?)?;
-    // What has no hash is compared one by one, which knows neither case nor attributes.
-    let asks = case_sensitive.value().is_some() && attribute.some().is_none();
-    if asks && items.iter().any(|item| python::is_mapping(item) || python::is_sequence(item) && item.as_str().is_none()) {
-        return Err(fail("mappings and lists have no case: 'unique' cannot fall back to comparing them with 'case_sensitive'"));
-    }
+    let folds = case_sensitive.value().is_some() && !case_sensitive.flag(false);
     let keys = keys_of(&items, &attribute, case_sensitive.flag(false))?;
-    Ok(firsts(keys.into_iter().map(list).zip(items))?.into_iter().map(|(_, item)| item).collect())
+    if keys.iter().flatten().all(is_hashable) {
+        return Ok(firsts(keys.into_iter().map(list).zip(items))?.into_iter().map(|(_, item)| item).collect());
+    }
+    // Python compares these one by one, which knows neither case nor attributes.
+    if folds || attribute.some().is_some() {
+        return Err(fail("mappings and lists have no case: 'unique' compares them without 'case_sensitive' and 'attribute' only"));
+    }
+    distinct(items).map(list)
 }
 
 /// Python's sets have no order; small integers come out ascending there, so all integers do here, and the rest in order of appearance.

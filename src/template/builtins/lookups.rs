@@ -205,8 +205,10 @@ fn environment_variable(term: &Value, default: Option<Value>) -> Result<Value, E
 }
 
 fn variable(state: &State<'_, '_>, term: &Value, default: Option<Value>) -> Result<Value, Error> {
-    let name = python::expect_str(term, "the lookup 'vars'")?;
-    match state.lookup(&name).filter(|value| !value.is_undefined()) {
+    let Some(name) = term.as_str() else {
+        return Err(fail(format!("Variable name must be 'str' not '{}'.", python::type_name(term))));
+    };
+    match state.lookup(name).filter(|value| !value.is_undefined()) {
         Some(value) => defined(&value),
         None => default.ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("No variable named '{name}' was found."))),
     }
@@ -278,9 +280,14 @@ fn file(state: &State<'_, '_>, name: &str, call: &Arguments) -> Result<Value, Er
 
 fn file_glob(state: &State<'_, '_>, term: &str) -> Vec<String> {
     let search: Vec<PathBuf> = scope_of(state).map_or_else(|| vec![PathBuf::from(".")], |scope| scope.search().to_vec());
-    let candidates = search.iter().flat_map(|folder| [folder.join("files").join(term), folder.join(term)]);
+    let candidates = search.into_iter().map(whole).flat_map(|folder| [folder.join("files").join(term), folder.join(term)]);
     let globbed = candidates.map(|pattern| with_files(state, |files| paths::glob(files, &pattern.to_string_lossy())));
     globbed.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// The whole path, which is what playbooks get to see.
+fn whole(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// The names that one term of `first_found` gives.
@@ -325,7 +332,7 @@ fn first_found(state: &State<'_, '_>, terms: &[Value], call: &Arguments) -> Resu
     // Without a task at hand, each of the folders that tasks would look in is tried.
     let found = names.iter().find_map(|name| ["files", "templates", "vars"].iter().find_map(|folder| find(state, name, folder)));
     if let Some(path) = found {
-        return Ok(vec![paths::normalize(&path.to_string_lossy()).into()]);
+        return Ok(vec![paths::normalize(&whole(path).to_string_lossy()).into()]);
     }
     let mut skip = call.keyword("skip").is_some_and(python::truth);
     for term in terms.iter().filter(|term| python::is_mapping(term)) {

@@ -3,6 +3,7 @@
 mod arguments;
 mod controller;
 mod dicts;
+mod encryption;
 mod equality;
 mod format;
 mod format_spec;
@@ -34,13 +35,14 @@ use minijinja::{Environment, Error, State, Value};
 use arguments::{Arguments, Builtin};
 pub(crate) use equality::{bounded, contains, equals};
 pub(crate) use methods::unknown_method;
-pub(crate) use python::{compare, fail, python_output, python_str, subtract, type_name};
+pub(crate) use python::{compare, fail, lack, python_output, python_str, subtract, type_name};
 pub(crate) use time::{Moment, timestamp};
 
 type Table = &'static [(&'static str, Builtin)];
 
-const FILTERS: [Table; 14] = [
+const FILTERS: [Table; 15] = [
     dicts::FILTERS,
+    encryption::FILTERS,
     hash::FILTERS,
     json::FILTERS,
     lists::FILTERS,

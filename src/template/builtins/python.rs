@@ -272,7 +272,12 @@ pub(crate) fn get_path(value: &Value, path: &Value) -> Result<Value, Error> {
 
 /// The error for an attribute that an item does not have.
 pub(crate) fn no_attribute(item: &Value, attribute: &Value) -> Error {
-    Error::new(ErrorKind::UndefinedError, format!("object of type '{}' has no attribute '{}'", type_name(item), text(attribute)))
+    Error::new(ErrorKind::UndefinedError, lack(item, attribute))
+}
+
+/// Ansible's words for an attribute that an item does not have.
+pub(crate) fn lack(item: &Value, attribute: &Value) -> String {
+    format!("object of type '{}' has no attribute {}", type_name(item), python_repr(attribute))
 }
 
 /// Python's order; types that cannot be compared are an error.

@@ -39,8 +39,9 @@ fn map(state: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
         if let Some((name, _)) = call.named.iter().find(|(name, _)| name != "attribute" && name != "default") {
             return Err(fail(format!("Unexpected keyword argument '{name}'")));
         }
-        // An absent attribute stays undefined: `select('defined')` may follow.
-        let values = items.iter().map(|item| match (get_path(&defined(item)?, attribute), call.keyword("default")) {
+        // An absent attribute stays undefined: `select('defined')` may follow. A default that is none is no default.
+        let default = call.keyword("default").filter(|default| !default.is_none());
+        let values = items.iter().map(|item| match (get_path(&defined(item)?, attribute), default) {
             (Ok(value), Some(default)) if value.is_undefined() => Ok(default.clone()),
             (Err(_), Some(default)) => Ok(default.clone()),
             (value, _) => value,

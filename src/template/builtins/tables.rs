@@ -55,7 +55,9 @@ impl<'c> Term<'c> {
     }
 
     fn column(&self, name: &str, default: usize) -> Result<usize, Error> {
-        self.option(name, &default.to_string()).parse().map_err(|_| fail(format!("csvfile: '{name}' is the number of a column")))
+        self.option(name, &default.to_string())
+            .parse()
+            .map_err(|_| fail(format!("csvfile: '{name}' has an invalid value: it is the number of a column")))
     }
 }
 

@@ -472,3 +472,32 @@ fn mappings_of_several_places_are_merged_where_that_is_wished() {
         assert_eq!(text(&scope, "{{ n }}"), "2");
     }
 }
+
+/// As Python's sets and lists do; the sealed text is what ansible-core 2.19 made of the same words.
+#[test]
+fn values_without_a_hash_are_compared_one_by_one_and_words_are_sealed() {
+    let scope = scope(VARS);
+    let mut wrong = Vec::new();
+    for (source, expect) in [
+        ("['a', 'A'] | unique", r#"["a"]"#),
+        ("['a', 'A', {}, {}] | unique", r#"["a","A",{}]"#),
+        ("[{'n': 1}, {'n': 1}] | unique(case_sensitive=true)", r#"[{"n":1}]"#),
+        ("'x' | vault('word') | unvault('word')", r#""x""#),
+        ("'x' | unvault('word')", r#""x""#),
+        ("'x' | vault('word', vault_id='prod') | regex_search('.*')", r#""$ANSIBLE_VAULT;1.2;AES256;prod""#),
+        ("users | map(attribute='name')", "error: a value is undefined"),
+        ("[] | max | default('none')", r#""none""#),
+    ] {
+        compare(&mut wrong, source, &expression(&scope, source), expect);
+    }
+    for source in
+        ["[{}] | unique(case_sensitive=false)", "[{'n': []}] | unique(attribute='n')", "'x' | vault('a') | unvault('b')", "1 | vault('a')"]
+    {
+        assert!(expression(&scope, source).starts_with("error: "), "{source}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let problem =
+        Expression::parse("map.b.nope ~ ''", &place()).and_then(|expression| expression.evaluate(&scope)).expect_err("is undefined");
+    assert_eq!(problem.to_string(), "play.yml:3:7: 'map.b.nope' is undefined, since object of type 'dict' has no attribute 'nope'");
+    assert!(problem.is_undefined());
+}

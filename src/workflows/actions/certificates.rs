@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use pgfleet_pki::{Authority, Description, Names, Verdict, describe, has_signed, judge};
+use pgfleet_pki::{Authority, Description, Names, PkiError, Verdict, describe, has_signed, judge};
 use pgfleet_protocol::{Map, Secret};
 use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
+use crate::authority::NEW_AUTHORITY;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -58,10 +59,15 @@ fn row(node: &str, told: &Description, now: SystemTime, state: &str) -> Value {
 
 fn sign(work: &Work) -> Result<Done, Trouble> {
     let all = work.argument("all")?.unwrap_or(false);
-    let text = |name: &str| -> Result<String, Trouble> {
-        work.argument(name)?.ok_or_else(|| Trouble::failed(format!("argument '{name}' is missing")))
+    let Some(certificate) = work.argument::<String>("ca_certificate")? else {
+        return Err(Trouble::failed("argument 'ca_certificate' is missing"));
     };
-    let authority = Authority::read(&Secret::new(text("ca_key")?), &text("ca_certificate")?).map_err(|error| error.to_string())?;
+    // Without a key it tells what may stay, and signs nothing.
+    let authority = match work.argument::<String>("ca_key")? {
+        Some(key) => Authority::read(&Secret::new(key), &certificate),
+        None => Authority::without_key(&certificate),
+    };
+    let authority = authority.map_err(|error| error.to_string())?;
     let days = work.argument::<u64>("days")?.unwrap_or(825);
     let renew = DAY * work.argument::<u32>("renew_days")?.unwrap_or(30);
     let nodes = work.argument::<Map>("nodes")?.unwrap_or_default();
@@ -74,7 +80,7 @@ fn sign(work: &Work) -> Result<Done, Trouble> {
             verdict => {
                 let reason = if let Verdict::Replace(reason) = verdict { reason } else { "as asked for" };
                 signed.push(format!("{node} ({reason})"));
-                authority.issue(asked.public_key, &asked.names, days, now).map_err(|error| format!("{node}: {error}"))?
+                authority.issue(asked.public_key, &asked.names, days, now).map_err(|error| unsigned(node, reason, &error))?
             }
         };
         certificates.insert(node.clone(), Value::from(certificate));
@@ -85,6 +91,14 @@ fn sign(work: &Work) -> Result<Done, Trouble> {
     let verb = if work.is_check() { "Would sign" } else { "Signed" };
     let done = Done::changed().with("certificates", certificates);
     Ok(done.with("summary", format!("{verb} certificates, good for {days} days: {}.", signed.join(", "))))
+}
+
+fn unsigned(node: &str, reason: &str, error: &PkiError) -> Trouble {
+    let trouble = Trouble::failed(format!("{node} needs a certificate ({reason}), and it cannot be made: {error}"));
+    match error {
+        PkiError::NoKey => trouble.hint(NEW_AUTHORITY),
+        _ => trouble,
+    }
 }
 
 fn read<'a>(node: &str, settings: &'a Value) -> Result<Asked<'a>, Trouble> {

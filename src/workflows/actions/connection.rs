@@ -52,6 +52,7 @@ async fn tried(work: &Work, endpoints: &Endpoints) -> Result<Vec<Value>, Trouble
     let from =
         answering.ok_or_else(|| Trouble::failed("no node can be reached, so that nothing can be tried").hint("see pgfleet status"))?;
     let from = work.node(&from.node)?;
+    from.knows_app_password()?;
     let ways = ways(endpoints);
     let mut tried = Vec::new();
     // One after the other, so that each has its own time.

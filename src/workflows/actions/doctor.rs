@@ -21,6 +21,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         password_days: days.into_iter().filter_map(|(name, days)| Some((name, days.as_u64()?))).collect::<BTreeMap<_, _>>(),
         old_password: work.argument("old_password")?.unwrap_or(365),
         interrupted: work.argument::<Vec<String>>("interrupted")?.unwrap_or_default(),
+        exposed: work.argument::<Vec<String>>("exposed")?.unwrap_or_default(),
         clock: (seconds("clock_warn", 1.0).map_err(|trouble| *trouble)?, seconds("clock_fail", 10.0).map_err(|trouble| *trouble)?),
     };
     // Both at once, in lanes of their own.

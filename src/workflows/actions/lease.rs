@@ -85,8 +85,16 @@ fn keep(work: &Work, node: &Node, wanted: &Value, seconds: u64) {
     let Some(mut arguments) = wanted.as_object().cloned() else { return };
     arguments.insert("name".to_owned(), node.cluster.as_str().into());
     arguments.insert("again".to_owned(), true.into());
-    let request =
-        Request { id: 0, module: "lease".to_owned(), arguments, mode: Mode::Apply, diff: false, environment: Vec::new(), detached: None };
+    let request = Request {
+        id: 0,
+        module: "lease".to_owned(),
+        arguments,
+        mode: Mode::Apply,
+        diff: false,
+        brief: true,
+        environment: Vec::new(),
+        detached: None,
+    };
     let (way, stop, teller, name) = (work.nodes.loosely(node), work.stop.clone(), work.teller.clone(), node.name.clone());
     if let Some((fleet, contact)) = way() {
         fleet.begin_with(&contact, request.clone());

@@ -113,6 +113,7 @@ impl Writes {
     }
 
     async fn make(&self, work: &Work, leader: &Node, constraint: &str) -> Result<(), Trouble> {
+        leader.knows_app_password()?;
         let (table, user) = (self.table, ident(&leader.app_user));
         let sql = format!(
             "SET client_min_messages = warning;\nCREATE SCHEMA IF NOT EXISTS pgfleet;\nDROP TABLE IF EXISTS {table};\n\

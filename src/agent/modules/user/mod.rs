@@ -400,7 +400,7 @@ mod tests {
         host.set("/var/lib/postgresql", &json!({"directory": true}));
         let chpasswd = Answer { argv: vec!["chpasswd".into(), "-e".into()], finished: Finished::default(), ..Answer::default() };
         host.answer(chpasswd);
-        let context = Context { system: &host, mode: Mode::Apply, diff: true, environment: &[], channel: &NoChannel };
+        let context = Context { system: &host, mode: Mode::Apply, diff: true, brief: false, environment: &[], channel: &NoChannel };
         let arguments = json!({"name": "postgres", "password": "$6$new"});
         let outcome = run("user", arguments.as_object().expect("a mapping"), &context);
         assert!(outcome.is_changed(), "{outcome:?}");

@@ -79,26 +79,6 @@ pub(crate) fn tools_work_on_a_node(rig: &Rig) {
     assert_eq!(settings, "on\non\nscram-sha-256");
 }
 
-/// Looks for every password where it must not be: the run's journals, what was printed, processes, and hosts' journals.
-pub(crate) fn no_secret_is_told(rig: &Rig) {
-    let printed = rig.on_fleet("deploy", &["-vvv", "--diff", "-o", "lines"]).expect(0);
-    let mut told = printed.out + &printed.err;
-    for entry in std::fs::read_dir(rig.project().join("state/runs")).expect("journals").flatten() {
-        let journal = entry.path().join("journal.jsonl");
-        told += &std::fs::read_to_string(&journal).unwrap_or_else(|error| panic!("{}: {error}", journal.display()));
-    }
-    told += &rig.said("controller.lan", "journalctl --no-pager -o cat; ps -eo args");
-    for entry in std::fs::read_dir(rig.project().join("state/postgresql/secrets")).expect("secrets").flatten() {
-        let secret = std::fs::read_to_string(entry.path()).expect("a secret");
-        assert!(!told.contains(secret.trim()), "{} was told", entry.path().display());
-        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().expect("its mode").permissions());
-        assert_eq!(mode & 0o777, 0o600, "{}", entry.path().display());
-    }
-    let key = rig.secret("pki/ca.key");
-    let line = key.lines().nth(1).expect("a line of the authority's key");
-    assert!(!told.contains(line), "the authority's key was told");
-}
-
 pub(crate) fn status_agrees(rig: &Rig) {
     let (code, view) = rig.status();
     let said = patroni("app-server-1.lan", "/cluster").expect("Patroni answers");

@@ -48,11 +48,13 @@ pub(crate) fn one_run_at_a_time(rig: &Rig) {
         assert!(refused.recap("changed").iter().all(|(_, count)| *count == 0));
         let told = rig.on_fleet("unlock", &["--check", "-o", "json"]).expect(0);
         assert!(summary(&told).contains(&format!("process {process}")), "{}", told.out);
-        rig.on_fleet("status", &[]).expect(0);
+        let told = rig.on_fleet("status", &[]).expect(0).out;
+        assert!(told.contains("changed now by: restart by") && told.contains(&format!("process {process}")), "{told}");
         let ended = rig.on_fleet("unlock", &["--yes", "-o", "json"]).expect(0);
         assert!(summary(&ended).starts_with("Ended: restart by"), "{}", ended.out);
         rig.on_fleet("reload", &[]).expect(0);
     });
+    assert!(rig.status().1["lease"].is_null(), "nobody has the cluster any more");
     assert_ne!(ended.code, Some(0), "a run that was cut off goes on as if nothing were:\n{}", ended.out);
     let journal = rig.said("controller.lan", "journalctl -t pgfleet -o cat --no-pager | tail -1");
     assert!(journal.contains("restart by") && journal.contains("was ended by unlock by"), "{journal}");

@@ -13,7 +13,9 @@ mod postgresql_modules;
 mod rig;
 mod secrets;
 mod shape;
+mod state;
 mod sweep;
+mod telling;
 mod tls;
 mod trouble;
 
@@ -30,14 +32,17 @@ const STAGES: &[(&str, Stage)] = &[
     ("a second deploy changes nothing", cluster::nothing_left_to_do),
     ("every way leads to the right node", cluster::every_way_leads_to_the_right_node),
     ("patronictl and etcdctl work on a node without flags", cluster::tools_work_on_a_node),
-    ("no secret is told", cluster::no_secret_is_told),
+    ("no secret is told", telling::no_secret_is_told),
     ("status says what the cluster says", cluster::status_agrees),
     ("a changed setting changes just that", cluster::one_setting),
     ("modules check, apply and then have nothing to do", modules::tour),
     ("sudo asks for a password and gets it", trouble::sudo_with_a_password),
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
+    ("what was lost of state is fetched from a node", state::recovered_from_a_node),
+    ("a full disk under state costs no secret", state::a_full_disk),
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),
+    ("clocks that disagree are named before anything is touched", trouble::clocks_that_disagree),
     ("one run at a time has the cluster, from whichever controller", leases::one_run_at_a_time),
     ("a controller that is silent loses the cluster", leases::silence_ends_a_lease),
     ("each way of connecting leads where it says", secrets::connections),

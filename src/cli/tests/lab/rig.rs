@@ -132,17 +132,14 @@ impl Rig {
         })
     }
 
-    /// Starts a command on the fleet, and sends it a signal when a step begins, by its number; it may have ended before.
-    pub(crate) fn interrupted_at(&self, arguments: &[&str], step: usize, is_step: impl Fn(&str) -> bool, signal: &str) -> Ran {
+    /// Runs a command on the fleet, and acts when a step begins, by its number; the command may have ended before. `act` gets its process.
+    pub(crate) fn at_step(&self, arguments: &[&str], step: usize, is_step: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
         let seen = std::cell::Cell::new(0);
         let begins = |line: &str| {
             seen.set(seen.get() + usize::from(is_step(line)));
             seen.get() == step
         };
-        let kill = |id: u32| {
-            let _ = Command::new("kill").args([signal, &id.to_string()]).stderr(Stdio::null()).status();
-        };
-        self.observed(arguments, begins, kill).0
+        self.observed(arguments, begins, act).0
     }
 
     /// Runs a command on the fleet, and does something when it prints a line.

@@ -1,10 +1,11 @@
-//! Every workflow loses its controller at some step and is then asked again, while clients write: it must come to its end, or refuse with
-//! the cause until it can; the cluster must be whole, and nothing that was acknowledged may be gone.
+//! Every workflow loses its controller at some step, or a host its last byte of room, and is then asked again, while clients write: it must
+//! come to its end, or refuse with the cause until it can; the cluster must be whole, and nothing that was acknowledged may be gone.
 //!
 //! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them.
-//! `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try.
+//! `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try, `PGFLEET_LAB_FAULT` the only fault.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::members::{LOAD, begin_load, end_load};
@@ -60,6 +61,17 @@ const WORKFLOWS: &[Workflow] = &[
         after: deploy,
     },
 ];
+
+/// What happens at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The controller gets a signal.
+    Signal(&'static str),
+    /// Where a host has its configuration and temporary files nothing can be written any more.
+    FullDisk,
+}
+
+const FAULTS: [(&str, Fault); 3] = [("kill", Fault::Signal("-KILL")), ("interrupt", Fault::Signal("-INT")), ("full-disk", Fault::FullDisk)];
 
 /// The database that is restored.
 const SWEPT: &str = "swept";
@@ -165,15 +177,27 @@ fn whole(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
-/// One round: the controller dies at this step, counted from 1, and the same is asked again.
-fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, signal: &str) {
+/// One round: this happens at this step, counted from 1, and the same is asked again.
+fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault) {
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if workflow.name != "start" {
         begin_load(rig);
     }
-    rig.interrupted_at(&borrowed, step, is_step, signal);
+    match fault {
+        Fault::Signal(signal) => {
+            rig.at_step(&borrowed, step, is_step, |process| {
+                let _ = Command::new("kill").args([signal, &process.to_string()]).stderr(Stdio::null()).status();
+            });
+        }
+        Fault::FullDisk => {
+            let ran = rig.at_step(&borrowed, step, is_step, |_| drop(rig.on(LOAD, FILL, "").expect(0)));
+            rig.on(LOAD, FREE, "").expect(0);
+            let told = ran.out.contains("No space left on device") && ran.out.contains(LOAD);
+            assert!(ran.code == Some(0) || told, "{}: neither done nor the cause told:\n{}{}", workflow.name, ran.out, ran.err);
+        }
+    }
     asked_again(rig, workflow, &arguments);
     (workflow.after)(rig);
     if workflow.name != "start" {
@@ -182,6 +206,16 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, signal: &str) {
     }
     whole(rig);
 }
+
+/// Covers each folder with a small disk that has the same files and no room; the data and its log are PostgreSQL's own business.
+const FILL: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pgfleet /etc/systemd/system /tmp /usr/local/lib/pgfleet; do \
+        [ -d $folder ] || continue; \
+        mkdir -p /run/full$folder && mount -t tmpfs -o size=$(( $(du -sk $folder | cut -f1) + 64 ))k,mode=$(stat -c %a $folder) full /run/full$folder && \
+        cp -a $folder/. /run/full$folder && { cat /dev/zero > /run/full$folder/.filler 2> /dev/null || true; } && mount --bind /run/full$folder $folder || exit 1; \
+    done";
+const FREE: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pgfleet /etc/systemd/system /tmp /usr/local/lib/pgfleet; do \
+        ! mountpoint -q /run/full$folder || { umount -l $folder; umount -l /run/full$folder; }; \
+    done; systemctl daemon-reload";
 
 fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
     let mut hasher = DefaultHasher::new();
@@ -199,6 +233,8 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         Some(only) => WORKFLOWS.iter().filter(|workflow| only == workflow.name).collect(),
         None => WORKFLOWS.iter().collect(),
     };
+    let only = variable("PGFLEET_LAB_FAULT");
+    let faults: Vec<&(&str, Fault)> = FAULTS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name)).collect();
     if sweep.is_none() {
         workflows.sort_by_key(|workflow| chosen(seed, workflow.name, 0, usize::MAX));
         workflows.truncate(4);
@@ -217,9 +253,9 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
                 .collect(),
         };
         for step in rounds {
-            let signal = if chosen(seed, workflow.name, step, 2) == 1 { "-KILL" } else { "-INT" };
-            eprintln!("  {} with kill {signal} at step {step} of {steps}", workflow.name);
-            interrupted_at(rig, workflow, step, signal);
+            let (name, fault) = faults[chosen(seed, workflow.name, step, faults.len()) - 1];
+            eprintln!("  {}: {name} at step {step} of {steps}", workflow.name);
+            interrupted_at(rig, workflow, step, *fault);
         }
     }
 }

@@ -102,3 +102,20 @@ pub(crate) fn pulled_cable(rig: &Rig) {
     rig.lab(&["heal"]).expect(0);
     rig.status_becomes("the node is back", 180, |code, _| code == Some(0));
 }
+
+/// A clock that is wrong is named, with its host and by how much, before anything is touched. All hosts of the lab share the kernel's clock: what
+/// is shifted here is what programs read that are started from now on.
+pub(crate) fn clocks_that_disagree(rig: &Rig) {
+    let shift = "apt-get install -y -qq --no-install-recommends libfaketime > /dev/null && echo '+1m' > /etc/faketimerc && \
+                 ls /usr/lib/*/faketime/libfaketime.so.1 > /etc/ld.so.preload";
+    rig.said("builder.lan", shift);
+    let refused = rig.deploy(&["-e", "haproxy_stats_user=nobody"]);
+    let examined = rig.on_fleet("doctor", &[]);
+    rig.said("builder.lan", "rm /etc/ld.so.preload /etc/faketimerc && apt-get purge -y -qq libfaketime > /dev/null");
+    assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.out);
+    assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
+    assert!(refused.out.contains("s apart: builder.lan is ") && refused.out.contains(" s ahead"), "{}", refused.out);
+    let row = examined.out.lines().find(|line| line.contains("builder.lan") && line.contains("clock")).unwrap_or_default();
+    assert!(row.contains("Fail"), "{}", examined.out);
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}

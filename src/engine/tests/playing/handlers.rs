@@ -98,3 +98,17 @@ fn a_handler_may_include_tasks() {
     );
     assert_lines("include", &played.text(), "PLAY a: a\n t: a changed\n HANDLER h:\n INCLUDE more.yml: a\n m: a ok \"more\"");
 }
+
+#[test]
+fn a_handler_that_nothing_can_reach_is_told_once() {
+    let played = Rig::new().play(
+        "- hosts: a
+  gather_facts: false
+  tasks: [{name: t, command: 'true', notify: heard}, {name: u, command: 'true', notify: plain}]
+  handlers: [{name: 'of {{ nobody }}', debug: }, {name: 'by {{ nobody }}', debug: {msg: 1}, listen: heard}, {name: plain, debug: {msg: 2}}]
+",
+    );
+    let text = played.text();
+    assert_eq!(text.matches("WARNING Handler 'of {{ nobody }}' is unusable").count(), 1, "{text}");
+    assert!(!text.contains("Handler 'by {{ nobody }}'") && text.contains("HANDLER plain: a ok 2"), "{text}");
+}

@@ -206,3 +206,38 @@ fn templates_choose_order_and_strategy() {
     assert_lines("order", &play("reverse_inventory"), "PLAY db: b\n t: b ok \"x\"\n PLAY db: a\n t: a ok \"x\"");
     assert_lines("order", &play("inventory"), "PLAY db: a\n t: a ok \"x\"\n PLAY db: b\n t: b ok \"x\"");
 }
+
+/// Each host adds and removes a file of its own; with a throttle of one nobody ever sees another's.
+#[test]
+fn a_throttle_counts_where_hosts_do_not_wait_for_each_other() {
+    let rig = Rig::new();
+    rig.play(
+        "- hosts: db
+  gather_facts: false
+  strategy: free
+  tasks:
+  - shell: 'cd {{ root }}; touch busy.{{ inventory_hostname }}; sleep 0.1; ls -d busy.* | wc -l >> seen; rm busy.{{ inventory_hostname }}'
+    throttle: 1
+",
+    );
+    assert_eq!(rig.read("seen").as_deref(), Some("1\n1\n"));
+}
+
+#[test]
+fn what_a_script_complains_of_is_kept_apart() {
+    let rig = Rig::new();
+    rig.write("files/say.sh", "#!/bin/sh\necho out\necho wrong >&2\nexit 3\n");
+    let played = rig.tasks("a", "- {name: t, script: say.sh, register: r, ignore_errors: true}\n- {name: s, debug: {msg: '{{ [r.rc, r.stderr_lines, r.stdout_lines] }}'}}");
+    assert!(played.text().contains(r#"s: a ok [3,["wrong"],["out"]]"#), "{}", played.text());
+}
+
+#[test]
+fn the_old_name_of_the_remote_user_is_taken_in_plays() {
+    let rig = Rig::new();
+    let play = |keywords: &str| {
+        rig.play(&format!("- {{hosts: a, gather_facts: false, {keywords}, tasks: [{{name: t, debug: {{var: ansible_user}}}}]}}\n")).text()
+    };
+    let old = play("user: someone");
+    assert!(old.contains("someone"), "{old}");
+    assert_eq!(old, play("remote_user: someone"));
+}

@@ -1,6 +1,6 @@
 //! Tags, check mode, differences, and what is never shown.
 
-use pgfleet_engine::Event;
+use pgfleet_engine::{Event, Habits};
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::Secret;
 use serde_json::json;
@@ -69,6 +69,18 @@ fn a_check_changes_nothing() {
         &rig.tasks("a", &CHANGES.lines().take(4).collect::<Vec<_>>().join("\n")).text(),
         "PLAY a: a\n copy: a ok\n template: a ok\n file: a ok\n line: a ok",
     );
+}
+
+#[test]
+fn sums_are_made_where_a_result_is_kept() {
+    let tasks = "- {name: t, copy: {content: x, dest: '{{ dir }}/one'}}\n- {name: u, copy: {content: x, dest: '{{ dir }}/two'}, register: r}\n\
+                 - {name: v, debug: {msg: '{{ r.md5sum }}'}}";
+    let sums = |habits: Habits| {
+        let played = Rig { habits, ..Rig::new() }.tasks("a", tasks);
+        played.journal().matches("\"md5sum\"").count()
+    };
+    assert_eq!(sums(Habits::default()), 2);
+    assert_eq!(sums(Habits { brief: true, ..Habits::default() }), 1);
 }
 
 #[test]
