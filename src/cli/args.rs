@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// The cluster's passwords: list them, show one, give the cluster new ones.
     Secrets(SecretsArgs),
+    /// The cluster's certificates: what they say, new ones, a new authority.
+    Certs(CertsArgs),
     /// What is kept of the cluster on this disk: bring back from a node what was lost.
     State(StateArgs),
     /// Take a node out of the cluster for good.

@@ -65,6 +65,12 @@ impl NodeAnswer {
         answer.get("error").and_then(Value::as_str).filter(|error| !error.is_empty()).map(str::to_owned)
     }
 
+    /// What a command printed.
+    #[must_use]
+    pub fn command(&self, question: &str) -> Option<&str> {
+        self.probe.as_ref().ok()?.get("commands")?.get(question)?.get("stdout")?.as_str()
+    }
+
     /// What the run that has the cluster wrote of itself on this node, and the node's time.
     #[must_use]
     pub fn lease(&self) -> Option<(Value, u64)> {

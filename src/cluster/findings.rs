@@ -42,6 +42,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
         findings.etcd(view);
     }
     findings.nodes(view, answers);
+    findings.certificates(answers);
     findings.switches(view);
     findings.0.sort_by_key(|finding| finding.severity);
     findings.0
@@ -103,6 +104,15 @@ impl Findings {
                 format!("{} waits for a restart to take up changed settings", member.name),
                 Some("'pgfleet restart --rolling --pending' when it suits"),
             );
+        }
+    }
+
+    /// openssl says so; a node without a certificate, or without openssl, says nothing.
+    fn certificates(&mut self, answers: &[NodeAnswer]) {
+        let ends = |answer: &&NodeAnswer| answer.command("certificate").is_some_and(|said| said.contains("will expire"));
+        for answer in answers.iter().filter(ends) {
+            let hint = "'pgfleet certs' says when; 'pgfleet certs rotate', or a deploy, renews it";
+            self.add(Severity::Warning, format!("the certificate of {} ends within 20 days", answer.node), Some(hint));
         }
     }
 

@@ -1,10 +1,12 @@
 //! The cluster's own certificate authority: it signs the public keys of nodes, and tells whether a certificate may stay.
 
 mod authority;
+mod description;
 mod profile;
 mod verdict;
 
 pub use authority::{Authority, Names};
+pub use description::{Description, describe, has_signed};
 pub use verdict::{Verdict, judge};
 
 /// What can be wrong with keys and certificates.

@@ -30,7 +30,7 @@ pub fn judge(authority: &Authority, certificate: &str, public_key: &str, names: 
     if *content.subject_public_key_info() != key {
         return Verdict::Replace("it is not of the node's key");
     }
-    if !is_signed_by(authority, &certificate) {
+    if !is_signed_by(&authority.certificate, &certificate) {
         return Verdict::Replace("another authority has signed it");
     }
     let named = content.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();
@@ -44,8 +44,8 @@ pub fn judge(authority: &Authority, certificate: &str, public_key: &str, names: 
     }
 }
 
-fn is_signed_by(authority: &Authority, certificate: &Certificate) -> bool {
-    let own = authority.certificate.tbs_certificate();
+pub(crate) fn is_signed_by(authority: &Certificate, certificate: &Certificate) -> bool {
+    let own = authority.tbs_certificate();
     let checked = || -> Option<()> {
         let key = verifying_key(own.subject_public_key_info())?;
         let signature = DerSignature::from_der(certificate.signature().as_bytes()?).ok()?;

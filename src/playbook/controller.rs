@@ -8,9 +8,9 @@ use crate::catalog::engine_spec;
 pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!(
         "cluster_certificates",
-        "Lets the cluster's authority sign the keys of nodes whose certificates may not stay.",
+        "Lets the cluster's authority sign the keys of nodes whose certificates may not stay, or tells what these say.",
         free None,
-        ["nodes" !true, "ca_key" !true, "ca_certificate" !true, "days", "renew_days"]
+        ["nodes" !true, "ca_key", "ca_certificate", "days", "renew_days", "all", "look_only"]
     ),
     engine_spec!(
         "cluster_doctor",

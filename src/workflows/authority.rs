@@ -16,6 +16,9 @@ use crate::seal::sealing;
 const FOLDER: &str = "pki";
 pub(crate) const KEY: &str = "ca.key";
 const CERTIFICATE: &str = "ca.crt";
+/// Those of the authority that is to replace it.
+const NEXT_KEY: &str = "next.key";
+const NEXT_CERTIFICATE: &str = "next.crt";
 /// What to do without its key.
 pub(crate) const NEW_AUTHORITY: &str = "bring the key back from a copy of state/postgresql/pki";
 
@@ -43,6 +46,12 @@ pub(crate) fn add_authority(
     keep: bool,
     additions: &mut Additions,
 ) -> Result<Option<String>, WorkflowError> {
+    if is_replaced(folder) {
+        return Err(WorkflowError::Refused {
+            reason: "a new certificate authority is on its way, and some nodes may have its certificates already".to_owned(),
+            hint: "'pgfleet certs rotate' finishes it; nothing was touched".to_owned(),
+        });
+    }
     let store = keys_in(wish, folder);
     let path = certificate_in(folder);
     let failed = |what: String| WorkflowError::Failed(what);
@@ -66,7 +75,7 @@ pub(crate) fn add_authority(
             )));
         }
         // The key comes first: without a certificate it has signed nothing yet.
-        (_, None) => make(&store, &path, passwords.is_sealed()?, cluster, keep)?,
+        (_, None) => make(&store, KEY, &path, passwords.is_sealed()?, cluster, keep)?,
     };
     additions.vars.extend(variables(key.reveal(), &certificate));
     additions.secrets.push(key);
@@ -87,12 +96,49 @@ fn damaged(path: &Path, error: &PkiError) -> WorkflowError {
     }
 }
 
-fn make(store: &Secrets, path: &Path, sealed: bool, cluster: &str, keep: bool) -> Result<(Secret, String), WorkflowError> {
+/// An authority that is to replace the present one has been made, and not everybody has a certificate of it.
+pub(crate) fn is_replaced(folder: &Path) -> bool {
+    folder.join(FOLDER).join(NEXT_CERTIFICATE).exists()
+}
+
+/// The authority that there is: its key and its certificate.
+pub(crate) fn kept(wish: &Wish, folder: &Path) -> Result<Option<(Secret, String)>, WorkflowError> {
+    let key = keys_in(wish, folder).read_document(KEY)?;
+    Ok(key.zip(std::fs::read_to_string(certificate_in(folder)).ok()))
+}
+
+/// The authority that is to replace it: what an interrupted run has begun to use, or a new one. It is kept only when `keep` says so.
+pub(crate) fn next(wish: &Wish, folder: &Path, sealed: bool, cluster: &str, keep: bool) -> Result<(Secret, String), WorkflowError> {
+    let store = keys_in(wish, folder);
+    let path = folder.join(FOLDER).join(NEXT_CERTIFICATE);
+    match (store.read_document(NEXT_KEY)?, std::fs::read_to_string(&path).ok()) {
+        (Some(key), Some(certificate)) => Ok((key, certificate)),
+        _ => make(&store, NEXT_KEY, &path, sealed, cluster, keep),
+    }
+}
+
+/// The next authority becomes the one. Its certificate goes last from where it waited: until then all of this can be done again.
+pub(crate) fn replace(wish: &Wish, folder: &Path, sealed: bool) -> Result<(), WorkflowError> {
+    let store = keys_in(wish, folder);
+    let waiting = [NEXT_CERTIFICATE, NEXT_KEY].map(|name| folder.join(FOLDER).join(name));
+    let failed = |error: std::io::Error| WorkflowError::Failed(format!("{}: {error}", waiting[0].display()));
+    let certificate = std::fs::read_to_string(&waiting[0]).map_err(failed)?;
+    if let Some(key) = store.read_document(NEXT_KEY)? {
+        store.store_as(KEY, &key, sealed)?;
+    }
+    write(&certificate_in(folder), certificate.as_bytes())?;
+    for path in &waiting {
+        std::fs::remove_file(path).map_err(|error| WorkflowError::Failed(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn make(store: &Secrets, name: &str, path: &Path, sealed: bool, cluster: &str, keep: bool) -> Result<(Secret, String), WorkflowError> {
     let failed = |error: PkiError| WorkflowError::Failed(format!("no certificate authority can be made: {error}"));
     let authority = Authority::make(cluster, SystemTime::now()).map_err(failed)?;
     let (key, certificate) = (authority.key().map_err(failed)?, authority.certificate().map_err(failed)?);
     if keep {
-        store.store_as(KEY, &key, sealed)?;
+        store.store_as(name, &key, sealed)?;
         write(path, certificate.as_bytes())?;
     }
     Ok((key, certificate))

@@ -209,7 +209,7 @@ async fn turn(wish: &Wish, operation: &Operation, rotation: &Rotation, back: boo
     run(wish, ready.prepared, additions, report).await
 }
 
-fn is_good(finished: &Finished) -> bool {
+pub(crate) fn is_good(finished: &Finished) -> bool {
     let recap = &finished.recap;
     let bad = recap.failed_hosts().next().is_some() || recap.unreachable_hosts().next().is_some();
     !bad && finished.verdict.is_none() && !finished.interrupted

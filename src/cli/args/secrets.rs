@@ -153,3 +153,35 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  pgfleet certs -i inventory/dev\n  pgfleet certs -i inventory/dev -o json | jq '.nodes[].days_left'\n  pgfleet certs rotate -i inventory/dev --check\n  pgfleet certs rotate -i inventory/dev\n  pgfleet certs rotate --authority -i inventory/dev"
+)]
+pub(crate) struct CertsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<CertsCommand>,
+    #[command(flatten)]
+    pub(crate) source: InventorySource,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: TextOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Give every node a new key and a new certificate while the cluster works; one that was interrupted is begun anew.
+    Rotate {
+        /// Make a new authority too: both are trusted first, and in the end the new one alone.
+        #[arg(long)]
+        authority: bool,
+        /// Agree beforehand to a new authority, which clients that verify the server must be given.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+}

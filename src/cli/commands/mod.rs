@@ -2,6 +2,7 @@
 
 mod adhoc;
 mod backup;
+mod certs;
 mod completions;
 mod config;
 mod connect;
@@ -58,6 +59,7 @@ pub(crate) fn run(args: Args) -> Exit {
         Command::History(history) => with_runtime(history::run(project, history)),
         Command::Connection(connection) => with_runtime(connection::run(project, connection)),
         Command::Doctor(doctor) => with_runtime(doctor::run(project, doctor)),
+        Command::Certs(certs) => with_runtime(certs::run(project, certs)),
         Command::Secrets(secrets) => with_runtime(secrets::run(project, secrets)),
         Command::State(state) => with_runtime(state::run(project, state)),
         Command::Connect(connect) => with_runtime(connect::run(project, connect)),

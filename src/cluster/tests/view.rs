@@ -147,6 +147,19 @@ fn hosts_that_cannot_be_reached_are_not_called_down() {
 }
 
 #[test]
+fn a_certificate_that_ends_soon_is_a_warning() {
+    let mut answers = healthy();
+    for (answer, said) in answers.iter_mut().zip(["Certificate will not expire\n", "Certificate will expire\n", ""]) {
+        if let Ok(probe) = &mut answer.probe {
+            probe["commands"] = json!({"certificate": {"rc": 1, "stdout": said, "stderr": ""}});
+        }
+    }
+    let view = ClusterView::from_answers(&answers);
+    let told: Vec<_> = view.findings.iter().map(|finding| (finding.severity, finding.text.as_str())).collect();
+    assert_eq!(told, [(Severity::Warning, "the certificate of b ends within 20 days")]);
+}
+
+#[test]
 fn the_run_that_has_the_cluster_is_told() {
     let answer = |node: &str, said: &str| NodeAnswer {
         node: node.to_owned(),

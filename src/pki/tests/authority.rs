@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use pgfleet_pki::{Authority, Names, Verdict, judge};
+use pgfleet_pki::{Authority, Names, Verdict, describe, has_signed, judge};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -87,4 +87,23 @@ fn names_that_no_certificate_can_have_are_refused() {
         assert!(Names::new([name]).is_err(), "{name:?}");
     }
     assert!(Authority::make("a,CN=b", SystemTime::now()).is_err());
+}
+
+#[test]
+fn a_certificate_is_told_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = SystemTime::now();
+    let authority = Authority::make("main", now).expect("an authority");
+    let certificate = authority.issue(&node(folder.path(), "pg1"), &names(), 90, now).expect("a certificate");
+    let told = describe(&certificate).expect("a certificate");
+    assert_eq!((told.subject.as_str(), told.issuer.as_str()), ("CN=pg1.lan", "CN=main certificate authority"));
+    assert_eq!(told.names, ["pg1.lan", "192.0.2.11", "localhost", "2001:db8::1"]);
+    std::fs::write(folder.path().join("pg1.crt"), &certificate).expect("written");
+    let serial = openssl(folder.path(), "x509 -in pg1.crt -noout -serial");
+    assert_eq!(serial.trim(), format!("serial={}", told.serial.to_uppercase()));
+    assert!(told.from < now && told.until > now + 89 * DAY && told.until <= now + 90 * DAY);
+    let other = Authority::make("main", now).expect("another").certificate().expect("PEM");
+    assert!(has_signed(&authority.certificate().expect("PEM"), &certificate).expect("readable"));
+    assert!(!has_signed(&other, &certificate).expect("readable"));
+    assert!(describe("nothing").is_err());
 }

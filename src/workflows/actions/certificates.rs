@@ -1,10 +1,10 @@
-//! `cluster_certificates`: the cluster's authority signs the keys of nodes whose certificates may not stay.
+//! `cluster_certificates`: the cluster's authority signs the keys of nodes whose certificates may not stay; or what these say is told.
 
 use std::time::{Duration, SystemTime};
 
-use pgfleet_pki::{Authority, Names, PkiError, Verdict, judge};
+use pgfleet_pki::{Authority, Description, Names, PkiError, Verdict, describe, has_signed, judge};
 use pgfleet_protocol::{Map, Secret};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
 use crate::authority::NEW_AUTHORITY;
@@ -19,6 +19,46 @@ struct Asked<'a> {
 }
 
 pub(crate) fn run(work: &Work) -> Result<Done, Trouble> {
+    if work.argument("look_only")?.unwrap_or(false) { look(work) } else { sign(work) }
+}
+
+/// What the certificates of the nodes say, and whether each may stay.
+fn look(work: &Work) -> Result<Done, Trouble> {
+    let authority = work.argument::<String>("ca_certificate")?.unwrap_or_default();
+    let renew = DAY * work.argument::<u32>("renew_days")?.unwrap_or(30);
+    let now = SystemTime::now();
+    let nodes = work.argument::<Map>("nodes")?.unwrap_or_default();
+    let rows = nodes.iter().map(|(node, settings)| {
+        let certificate = settings.get("certificate").and_then(Value::as_str).unwrap_or_default();
+        let Ok(told) = describe(certificate) else { return json!({"node": node, "state": "none"}) };
+        let state = match has_signed(&authority, certificate) {
+            _ if told.until <= now => "ended",
+            Ok(false) => "of another authority",
+            _ if told.until <= now + renew => "ends soon",
+            Err(_) => "unknown authority",
+            Ok(true) => "good",
+        };
+        row(node, &told, now, state)
+    });
+    let rows: Vec<Value> = rows.collect();
+    let own = describe(&authority).map_or(Value::Null, |told| {
+        let state = if told.until <= now + renew { "ends soon" } else { "good" };
+        row("authority", &told, now, state)
+    });
+    Ok(Done::unchanged().with("authority", own).with("nodes", rows))
+}
+
+fn row(node: &str, told: &Description, now: SystemTime, state: &str) -> Value {
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let days = told.until.duration_since(now).unwrap_or_default().as_secs() / DAY.as_secs();
+    json!({
+        "node": node, "subject": told.subject, "names": told.names, "issuer": told.issuer, "serial": told.serial,
+        "from": seconds(told.from), "until": seconds(told.until), "days_left": days, "state": state,
+    })
+}
+
+fn sign(work: &Work) -> Result<Done, Trouble> {
+    let all = work.argument("all")?.unwrap_or(false);
     let Some(certificate) = work.argument::<String>("ca_certificate")? else {
         return Err(Trouble::failed("argument 'ca_certificate' is missing"));
     };
@@ -36,8 +76,9 @@ pub(crate) fn run(work: &Work) -> Result<Done, Trouble> {
     for (node, settings) in &nodes {
         let asked = read(node, settings)?;
         let certificate = match judge(&authority, asked.certificate, asked.public_key, &asked.names, renew, now) {
-            Verdict::Good(_) => asked.certificate.to_owned(),
-            Verdict::Replace(reason) => {
+            Verdict::Good(_) if !all => asked.certificate.to_owned(),
+            verdict => {
+                let reason = if let Verdict::Replace(reason) = verdict { reason } else { "as asked for" };
                 signed.push(format!("{node} ({reason})"));
                 authority.issue(asked.public_key, &asked.names, days, now).map_err(|error| unsigned(node, reason, &error))?
             }

@@ -25,6 +25,7 @@ const COMMANDS: &[&str] = &[
     "connect",
     "backup",
     "secrets",
+    "certs",
     "doctor",
     "scale-in",
     "destroy",

@@ -73,6 +73,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("modules of PostgreSQL change what differs, on the leader alone", postgresql_modules::on_the_leader),
     ("what an earlier try left is told apart", secrets::leftovers),
     ("TLS is switched off, on and required under load", tls::comes_and_goes),
+    ("new certificates and a new authority under load", tls::rotated),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),

@@ -1,7 +1,11 @@
 //! TLS: used between the nodes from the first deploy on, switched off, on and required while clients write, renewed without a restart.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::members::{begin_load, end_load, longest_gap};
-use crate::rig::{HOSTS, Rig, address, leader};
+use crate::rig::{HOSTS, Ran, Rig, address, leader};
 
 const APP: &str = "-h db.postgres.host.uk.com -U app_user -d application -c";
 
@@ -155,4 +159,54 @@ pub(crate) fn comes_and_goes(rig: &Rig) {
     assert_eq!(started(rig), before, "no PostgreSQL was restarted");
     let told = rig.on_fleet("doctor", &["--all", "-o", "json"]);
     assert!(told.out.contains("good for 824 more days"), "{}", told.out);
+}
+
+/// What `pgfleet certs` tells of each node, by name.
+fn certificates(rig: &Rig) -> BTreeMap<String, Value> {
+    let told = rig.on_fleet("certs", &["-o", "json"]).expect(0).out;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["authority"]["state"], "good", "{told:#}");
+    let rows = told["nodes"].as_array().expect("rows").iter();
+    rows.map(|row| (row["node"].as_str().expect("a name").to_owned(), row.clone())).collect()
+}
+
+fn rotate(rig: &Rig, arguments: &[&str]) -> Ran {
+    let inventory = rig.inventory();
+    rig.pgfleet(&[&["certs", "rotate", "-i", &inventory, "-o", "lines"], arguments].concat())
+}
+
+/// New keys and certificates while clients write; then of a new authority, whose first run dies in its middle.
+pub(crate) fn rotated(rig: &Rig) {
+    let (before, first) = (started(rig), certificates(rig));
+    assert_eq!(first.len(), HOSTS.len());
+    assert!(first.iter().all(|(node, row)| row["names"].to_string().contains(node.as_str()) && row["state"] == "good"), "{first:#?}");
+    let keys = || HOSTS.map(|(host, _)| rig.said(host, "md5sum < /etc/pgfleet/tls/node.pub"));
+    let (authority, key) = (rig.secret("pki/ca.crt"), keys());
+    rotate(rig, &["--authority", "--check"]).expect(0);
+    assert_eq!((certificates(rig), keys(), rig.secret("pki/ca.crt")), (first.clone(), key.clone(), authority.clone()));
+    begin_load(rig);
+    rotate(rig, &[]).expect(0);
+    let second = certificates(rig);
+    assert!(keys().iter().zip(&key).all(|(now, before)| now != before), "every node has a new key");
+    assert!(second.iter().all(|(node, row)| row["serial"] != first[node]["serial"] && row["state"] == "good"), "{second:#?}");
+    assert_eq!(rig.secret("pki/ca.crt"), authority);
+
+    assert!(rotate(rig, &["--authority"]).expect(6).err.contains("--yes"));
+    let died = rig.interrupted(&["certs", "rotate", "--authority", "--yes"], "Put it in its place", "-KILL");
+    assert_eq!(died.code, None, "{}", died.out);
+    assert!(rig.deploy(&[]).expect(6).err.contains("certs rotate"));
+    rotate(rig, &[]).expect(0);
+    assert_ne!(rig.secret("pki/ca.crt"), authority);
+    for (host, _) in HOSTS {
+        assert_eq!(rig.said(host, "cat /etc/pgfleet/tls/ca.crt"), rig.secret("pki/ca.crt"), "{host}");
+    }
+    let third = certificates(rig);
+    assert!(third.iter().all(|(node, row)| row["serial"] != second[node]["serial"] && row["state"] == "good"), "{third:#?}");
+    assert_eq!(rest(rig), vec!["000 200"; HOSTS.len()]);
+    assert_eq!(etcd(rig), vec!["ours ours"; 3]);
+    let gap = longest_gap(rig);
+    assert!(gap < 10.0, "nothing was written for {gap} s");
+    end_load(rig);
+    assert_eq!(started(rig), before, "no PostgreSQL was restarted");
+    rig.deploy(&[]).expect(0).expect_unchanged();
 }
