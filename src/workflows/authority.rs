@@ -20,7 +20,8 @@ const CERTIFICATE: &str = "ca.crt";
 const NEXT_KEY: &str = "next.key";
 const NEXT_CERTIFICATE: &str = "next.crt";
 /// What to do without its key.
-pub(crate) const NEW_AUTHORITY: &str = "bring the key back from a copy of state/postgresql/pki";
+pub(crate) const NEW_AUTHORITY: &str =
+    "bring the key back from a copy of state/postgresql/pki, or have a new authority by 'pgfleet certs rotate --authority'";
 
 /// The folder of the authority's key, which is sealed where the passwords are.
 pub(crate) fn keys_in(wish: &Wish, folder: &Path) -> Secrets {
@@ -101,10 +102,10 @@ pub(crate) fn is_replaced(folder: &Path) -> bool {
     folder.join(FOLDER).join(NEXT_CERTIFICATE).exists()
 }
 
-/// The authority that there is: its key and its certificate.
-pub(crate) fn kept(wish: &Wish, folder: &Path) -> Result<Option<(Secret, String)>, WorkflowError> {
+/// The authority that there is: its key, where that was not lost, and its certificate.
+pub(crate) fn kept(wish: &Wish, folder: &Path) -> Result<Option<(Option<Secret>, String)>, WorkflowError> {
     let key = keys_in(wish, folder).read_document(KEY)?;
-    Ok(key.zip(std::fs::read_to_string(certificate_in(folder)).ok()))
+    Ok(std::fs::read_to_string(certificate_in(folder)).ok().map(|certificate| (key, certificate)))
 }
 
 /// The authority that is to replace it: what an interrupted run has begun to use, or a new one. It is kept only when `keep` says so.

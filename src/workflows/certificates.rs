@@ -9,7 +9,7 @@ use pgfleet_template::{Raw, Value as Variable, from_json};
 use serde_json::Value;
 
 use crate::WorkflowError;
-use crate::authority::{is_replaced, kept, next, replace};
+use crate::authority::{KEY, NEW_AUTHORITY, is_replaced, kept, next, replace};
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet, run};
 use crate::seal::secrets_in;
@@ -52,7 +52,12 @@ pub async fn rotate_certificates(wish: &Wish, renewal: Renewal, report: Report) 
     let sealed = secrets_in(wish, &folder).is_sealed()?;
     let cluster = ready.prepared.global_text("postgresql_cluster_name")?.unwrap_or_default();
     let mut lines = Vec::new();
-    let (signs, trusted) = if replaces { next(wish, &folder, sealed, &cluster, apply)? } else { (key.clone(), certificate.clone()) };
+    // A new authority needs no word of the old one: the nodes are told to trust both.
+    let (signs, trusted) = match &key {
+        _ if replaces => next(wish, &folder, sealed, &cluster, apply)?,
+        Some(key) => (key.clone(), certificate.clone()),
+        None => return Err(no_key()),
+    };
     if unfinished {
         lines.push("A new authority, whose run was interrupted, is finished with this one.".to_owned());
     }
@@ -62,7 +67,7 @@ pub async fn rotate_certificates(wish: &Wish, renewal: Renewal, report: Report) 
         ("pki_ca_certificate".to_owned(), text(&trusted)),
         ("pki_old_certificate".to_owned(), text(&certificate)),
     ]);
-    ready.additions.secrets.extend([key, signs]);
+    ready.additions.secrets.extend(key.into_iter().chain([signs]));
     let finished = run(wish, ready.prepared, ready.additions, report).await?;
     if apply && is_good(&finished) {
         if replaces {
@@ -87,6 +92,13 @@ fn again(finished: &Finished, replaces: bool) -> String {
 
 fn text(text: &str) -> Raw {
     Raw::from(from_json(&Value::from(text)))
+}
+
+fn no_key() -> WorkflowError {
+    WorkflowError::Refused {
+        reason: format!("the key of the certificate authority, {KEY}, is not here: nothing can be signed"),
+        hint: format!("{NEW_AUTHORITY}; nothing was touched"),
+    }
 }
 
 fn none() -> WorkflowError {
