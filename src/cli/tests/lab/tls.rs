@@ -64,9 +64,9 @@ fn rest(rig: &Rig) -> Vec<String> {
 }
 
 /// How etcd of every voter answers another host, on its port for clients and on that for voters: in the clear, over TLS to whom shows no
-/// certificate, and over TLS to whom shows one of the cluster.
+/// certificate, and over TLS to whom shows one of the cluster. HTTP/2 is for gRPC alone among voters.
 fn etcd(rig: &Rig) -> Vec<String> {
-    let (ask, own) = ("curl -s -f -m 5 -o /dev/null --cacert ca.crt", "--cert node.crt --key node.key");
+    let (ask, own) = ("curl -s -f -m 5 --http1.1 -o /dev/null --cacert ca.crt", "--cert node.crt --key node.key");
     let asked = voters(rig).into_iter().map(|voter| {
         let told = ["2379", "2380"].map(|port| {
             let at = format!("{}:{port}/version", address(&voter));
