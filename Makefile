@@ -53,7 +53,7 @@ bench: bench-hosts bench-lab
 bench-hosts: packages build
 	cargo build --release --package pgfleet-ssh --examples
 	$(BENCH) tests/bench/goals.py 'controller $(PGFLEET)' \
-		$(foreach part,fanout converge push streams distance,'$(part) $(PGFLEET) $(TARGET_DIR)/release/examples')
+		$(foreach part,fanout converge push streams distance,'$(part) $(PGFLEET) $(TARGET_DIR)/release/examples') 'choices $(TARGET_DIR)/release/examples'
 
 bench-lab: packages build
 	$(BENCH) tests/bench/run.sh $(PGFLEET)

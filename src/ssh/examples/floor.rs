@@ -1,5 +1,6 @@
 //! The floor under what pgfleet does: a bare client that connects, logs in and runs one command on each address, and does nothing else.
 //! usage: floor KEY USER AT_ONCE COMMAND [INPUT [OUTPUT]], with one `address:port name` a line on standard input
+//! FLOOR_CIPHER, FLOOR_KEX (names as SSH has them), FLOOR_WINDOW and FLOOR_PACKET (bytes) choose otherwise than pgfleet does.
 //! In USER, COMMAND and the paths of the files that it reads and writes, `{}` is the name.
 
 use std::error::Error;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use russh::client::{self, Handler, Msg};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
-use russh::{Channel, ChannelMsg, Disconnect, Preferred, cipher};
+use russh::{Channel, ChannelMsg, Disconnect, Preferred, cipher, kex};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -48,9 +49,8 @@ async fn fan_out() -> Outcome<()> {
     let [key, user, at_once, command, files @ ..] = words.as_slice() else {
         return Err("usage: floor KEY USER AT_ONCE COMMAND [INPUT [OUTPUT]]".into());
     };
-    let preferred = Preferred { cipher: vec![cipher::AES_256_GCM].into(), ..Preferred::DEFAULT };
     let work = Arc::new(Work {
-        config: Arc::new(client::Config { nodelay: true, preferred, ..client::Config::default() }),
+        config: Arc::new(configuration()?),
         key: PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(key, None)?), None),
         user: user.clone(),
         command: command.clone(),
@@ -67,6 +67,26 @@ async fn fan_out() -> Outcome<()> {
         done??;
     }
     Ok(())
+}
+
+fn configuration() -> Outcome<client::Config> {
+    let wish = |name: &str| std::env::var(name).ok();
+    let unknown = |name: &str| format!("there is no {name}");
+    let mut preferred = Preferred { cipher: vec![cipher::AES_256_GCM].into(), ..Preferred::DEFAULT };
+    if let Some(name) = wish("FLOOR_CIPHER") {
+        preferred.cipher = vec![cipher::Name::try_from(name.as_str()).map_err(|()| unknown(&name))?].into();
+    }
+    if let Some(name) = wish("FLOOR_KEX") {
+        preferred.kex = vec![kex::Name::try_from(name.as_str()).map_err(|()| unknown(&name))?].into();
+    }
+    let mut config = client::Config { nodelay: true, preferred, ..client::Config::default() };
+    if let Some(bytes) = wish("FLOOR_WINDOW") {
+        config.window_size = bytes.parse()?;
+    }
+    if let Some(bytes) = wish("FLOOR_PACKET") {
+        config.maximum_packet_size = bytes.parse()?;
+    }
+    Ok(config)
 }
 
 async fn visit(work: Arc<Work>, address: String, name: String) -> Outcome<()> {
