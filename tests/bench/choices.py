@@ -13,7 +13,8 @@ import rounds
 import simulated
 
 CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"]
-EXCHANGES = ["mlkem768x25519-sha256", "curve25519-sha256", "ecdh-sha2-nistp256"]
+# What every OpenSSH since 2016 has; newer ones prefer mlkem768x25519-sha256.
+EXCHANGES = ["curve25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256"]
 WINDOWS = [256 << 10, 1 << 20, 2 << 20, 8 << 20]
 PACKETS = [16 << 10, 32 << 10, 64 << 10]
 
