@@ -74,8 +74,7 @@ impl NodeAnswer {
     /// What the run that has the cluster wrote of itself on this node, and the node's time.
     #[must_use]
     pub fn lease(&self) -> Option<(Value, u64)> {
-        let said = self.probe.as_ref().ok()?.get("commands")?.get("lease")?.get("stdout")?.as_str()?;
-        let (record, now) = said.trim().rsplit_once('\n')?;
+        let (record, now) = self.command("lease")?.trim().rsplit_once('\n')?;
         Some((serde_json::from_str(record).ok()?, now.trim().parse().ok()?))
     }
 

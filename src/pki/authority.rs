@@ -19,6 +19,8 @@ use x509_cert::time::{Time, Validity};
 use crate::PkiError;
 use crate::profile::{Leaf, Root, general_name};
 
+/// What the authority's certificate is called in errors.
+const OWN: &str = "the certificate of the authority";
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long an authority lasts: ten years.
 const LIFE: Duration = Duration::from_secs(3_653 * 86_400);
@@ -69,7 +71,7 @@ impl Authority {
     /// # Errors
     /// For what cannot be read.
     pub fn without_key(certificate: &str) -> Result<Self, PkiError> {
-        Ok(Self { key: None, certificate: read_certificate(certificate)? })
+        Ok(Self { key: None, certificate: read_certificate(OWN, certificate)? })
     }
 
     /// The authority of a key and its certificate, both in PEM.
@@ -80,7 +82,7 @@ impl Authority {
         let unreadable = |what, reason: String| PkiError::Unreadable { what, reason };
         let key = SigningKey::from_pkcs8_pem(key.reveal())
             .map_err(|error| unreadable("the key of the certificate authority", error.to_string()))?;
-        let certificate = read_certificate(certificate)?;
+        let certificate = read_certificate(OWN, certificate)?;
         let own = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(making)?;
         match *certificate.tbs_certificate().subject_public_key_info() == own {
             true => Ok(Self { key: Some(key), certificate }),
@@ -119,9 +121,9 @@ impl Authority {
     }
 }
 
-fn read_certificate(pem: &str) -> Result<Certificate, PkiError> {
-    Certificate::from_pem(pem.trim())
-        .map_err(|error| PkiError::Unreadable { what: "the certificate of the authority", reason: error.to_string() })
+/// Reads a certificate (PEM); `what` is its name in errors.
+pub(crate) fn read_certificate(what: &'static str, pem: &str) -> Result<Certificate, PkiError> {
+    Certificate::from_pem(pem.trim()).map_err(|error| PkiError::Unreadable { what, reason: error.to_string() })
 }
 
 pub(crate) fn read_public_key(pem: &str) -> Result<SubjectPublicKeyInfo, PkiError> {

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use x509_cert::Certificate;
-use x509_cert::der::DecodePem;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::PkiError;
+use crate::authority::read_certificate;
 use crate::verdict::is_signed_by;
 
 /// A certificate in words.
@@ -55,7 +55,7 @@ pub fn has_signed(authority: &str, certificate: &str) -> Result<bool, PkiError> 
 }
 
 fn read(pem: &str) -> Result<Certificate, PkiError> {
-    Certificate::from_pem(pem.trim()).map_err(|error| PkiError::Unreadable { what: "the certificate", reason: error.to_string() })
+    read_certificate("the certificate", pem)
 }
 
 fn name(name: &GeneralName) -> Option<String> {

@@ -19,7 +19,7 @@ use crate::authority;
 use crate::credentials::{PASSWORDS, VERIFIERS, verifies};
 use crate::deploy::state_folder;
 use crate::groups::add_optional_groups;
-use crate::play::{Additions, Wish, prepare_own, run};
+use crate::play::{Additions, Prepared, Wish, prepare_own, run};
 use crate::seal::secrets_in;
 
 const PLAYBOOK: &str = "playbooks/postgresql/recover.yml";
@@ -53,7 +53,7 @@ pub async fn recover(wish: &Wish, from: &str, force: bool) -> Result<Recovered, 
     let _lock = Lock::take(&wish.project.state(), "state recover")?;
     let folder = state_folder(wish, &prepared)?;
     let store = secrets_in(wish, &folder);
-    let found = ask(wish, from).await?;
+    let found = ask(wish, prepared, from).await?;
     let things = found.things()?;
     let topology = topology::written(&found, from);
     let mut plan = Plan { store: &store, folder: &folder, force, done: Recovered::default(), write: Vec::new(), conflicts: Vec::new() };
@@ -79,7 +79,7 @@ pub async fn recover(wish: &Wish, from: &str, force: bool) -> Result<Recovered, 
 }
 
 /// What the node says.
-async fn ask(wish: &Wish, from: &str) -> Result<Found, WorkflowError> {
+async fn ask(wish: &Wish, mut prepared: Prepared, from: &str) -> Result<Found, WorkflowError> {
     let answer: Arc<Mutex<(Option<Value>, Option<String>)>> = Arc::default();
     let sink = answer.clone();
     let report: Report = Arc::new(move |event: &Event| {
@@ -92,7 +92,6 @@ async fn ask(wish: &Wish, from: &str) -> Result<Found, WorkflowError> {
             answer.0 = Some(said.clone());
         }
     });
-    let mut prepared = prepare_own(wish, PLAYBOOK)?;
     add_optional_groups(&mut prepared.inventory)?;
     run(wish, prepared, Additions::default(), report).await?;
     let (said, reason) = std::mem::take(&mut *answer.lock().unwrap_or_else(PoisonError::into_inner));

@@ -2,7 +2,7 @@
 
 mod tree;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use pgfleet_protocol::modules::files::Copy;
@@ -95,14 +95,13 @@ impl Source {
             Self::Bytes(bytes) => {
                 let same_size = found.size == bytes.len() as u64;
                 let same = same_size && context.system.read_file(path).context(format_args!("cannot read {}", path.display()))? == *bytes;
-                same.then(|| told_of(path, context)).transpose()?
+                same.then(|| Sums::of_reader(&mut bytes.as_slice(), Wanted::by(context))).transpose()?
             }
             Self::Controller { sha256, size } if found.size == *size => Some(sums_of(path, context)?).filter(|sums| sums.sha256 == *sha256),
             Self::Controller { .. } => None,
             Self::Host(other) | Self::Tree(other) => {
                 let size = context.system.stat(other).context(format_args!("cannot look at {}", other.display()))?.size;
-                let same = size == found.size && are_alike(path, other, context)?;
-                same.then(|| told_of(path, context)).transpose()?
+                if size == found.size { sums_if_alike(path, other, context)? } else { None }
             }
         };
         Ok(same)
@@ -287,15 +286,17 @@ fn with_sums(outcome: Outcome, sums: &Sums) -> Outcome {
     told.fold(outcome, |outcome, told| outcome.with("checksum", told.sha1.as_str()).with("md5sum", told.md5.as_str()))
 }
 
-/// The sums that the result tells of a file; none where nobody reads them.
-fn told_of(path: &Path, context: &Context) -> Result<Sums, Failure> {
-    if context.brief { Ok(Sums::default()) } else { sums_of(path, context) }
+/// The sums of a file of the host, where another one holds the same; both are read once.
+fn sums_if_alike(path: &Path, other: &Path, context: &Context) -> Result<Option<Sums>, Failure> {
+    let open = |path: &Path| context.system.open_file(path).context(format_args!("cannot read {}", path.display()));
+    let mut one = BufReader::with_capacity(BLOCK, Summed::with(open(path)?, Summing::new(Wanted::by(context))));
+    let mut other_one = BufReader::with_capacity(BLOCK, open(other)?);
+    let alike = are_alike(&mut one, &mut other_one);
+    let alike = alike.context(format_args!("cannot compare {} with {}", path.display(), other.display()))?;
+    Ok(alike.then(|| one.into_inner().sum.finish()))
 }
 
-/// Whether two files of the host hold the same.
-fn are_alike(one: &Path, other: &Path, context: &Context) -> Result<bool, Failure> {
-    let open = |path: &Path| context.system.open_file(path).context(format_args!("cannot read {}", path.display()));
-    let (mut one, mut other) = (BufReader::with_capacity(BLOCK, open(one)?), BufReader::with_capacity(BLOCK, open(other)?));
+fn are_alike(one: &mut impl BufRead, other: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);
         let both = left.len().min(right.len());

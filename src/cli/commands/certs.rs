@@ -6,7 +6,8 @@ use pgfleet_workflows::{Project, Renewal, WorkflowError, certificates, cluster_n
 use serde_json::Value;
 
 use super::operate::agreed;
-use crate::args::{CertsArgs, CertsCommand, RunArgs, RunOutput, TextOutput};
+use super::secrets::ended;
+use crate::args::{CertsArgs, CertsCommand, RunArgs, TextOutput};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
 use crate::report::Reporting;
@@ -58,9 +59,5 @@ async fn rotate(project: Project, renewal: Renewal, yes: bool, run: &RunArgs) ->
     let rotated = until_done(rotate_certificates(&wish, renewal, reporting.report()), &stop).await;
     reporting.end();
     let Some(rotated) = rotated else { return Ok(Exit::Interrupted) };
-    let rotated = rotated?;
-    if run.output != RunOutput::Json {
-        rotated.lines.iter().for_each(|line| screen::line(line));
-    }
-    Ok(Exit::of_run(&rotated.finished, run.exit_code))
+    Ok(ended(&rotated?, run))
 }

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use pgfleet_engine::Stop;
-use pgfleet_workflows::{Known, Project, WorkflowError, rotate, seal_secrets, secret, secrets};
+use pgfleet_workflows::{Known, Project, Rotated, WorkflowError, rotate, seal_secrets, secret, secrets};
 use serde_json::json;
 
-use crate::args::{RunOutput, SecretsArgs, SecretsCommand, TextOutput};
+use crate::args::{RunArgs, RunOutput, SecretsArgs, SecretsCommand, TextOutput};
 use crate::exit::Exit;
 use crate::interrupt::until_done;
 use crate::report::Reporting;
@@ -42,13 +42,17 @@ pub(crate) async fn run(project: Project, args: SecretsArgs) -> Result<Exit, Wor
             let rotated = until_done(rotate(&wish, &names, reporting.report()), &stop).await;
             reporting.end();
             let Some(rotated) = rotated else { return Ok(Exit::Interrupted) };
-            let rotated = rotated?;
-            if run.output != RunOutput::Json {
-                rotated.lines.iter().for_each(|line| screen::line(line));
-            }
-            Ok(Exit::of_run(&rotated.finished, run.exit_code))
+            Ok(ended(&rotated?, &run))
         }
     }
+}
+
+/// Says what came of a rotation.
+pub(super) fn ended(rotated: &Rotated, run: &RunArgs) -> Exit {
+    if run.output != RunOutput::Json {
+        rotated.lines.iter().for_each(|line| screen::line(line));
+    }
+    Exit::of_run(&rotated.finished, run.exit_code)
 }
 
 fn list(known: &[Known], output: TextOutput) {
