@@ -13,8 +13,9 @@ use crate::error::SshError;
 use crate::known_hosts::{self, CertificateVerdict, KnownFiles, KnownHosts, KnownName, Verdict};
 use crate::target::Target;
 
-/// Ciphers of a processor with instructions for AES, which moves data with them at twice the speed.
-const AES_FIRST: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR];
+/// Ciphers of a processor with instructions for AES, which moves data with them at twice the speed; of the two the one that OpenSSH prefers.
+const AES_FIRST: &[cipher::Name] =
+    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR];
 
 /// Why a connection ended, as far as the other side or the library said.
 #[derive(Debug, Clone, Default)]

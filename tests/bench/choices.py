@@ -12,11 +12,11 @@ import sys
 import rounds
 import simulated
 
-CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"]
+CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"]
 # What every OpenSSH since 2016 has; newer ones prefer mlkem768x25519-sha256.
 EXCHANGES = ["curve25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256"]
 WINDOWS = [256 << 10, 1 << 20, 2 << 20, 8 << 20]
-PACKETS = [16 << 10, 32 << 10, 64 << 10]
+PACKETS = [16 << 10, 32 << 10, 65535]
 
 
 def main():
@@ -34,7 +34,7 @@ def main():
         greet = f'{floor} 50 true < "{fleet.targets(count)}"'
         commands = {f"{size} MiB, {name}": f"FLOOR_CIPHER={name} exec {fetch}" for name in CIPHERS}
         commands |= {f"{size} MiB, a window of {window >> 10} KiB": f"FLOOR_WINDOW={window} exec {fetch}" for window in WINDOWS}
-        commands |= {f"{size} MiB, packets of {packet >> 10} KiB": f"FLOOR_PACKET={packet} exec {fetch}" for packet in PACKETS}
+        commands |= {f"{size} MiB, packets of {packet + 1 >> 10} KiB": f"FLOOR_PACKET={packet} exec {fetch}" for packet in PACKETS}
         commands |= {f"{count} hosts, {name}": f"FLOOR_KEX={name} exec {greet}" for name in EXCHANGES}
         costs = {what: [] for what in commands}
         # The first round warms up.

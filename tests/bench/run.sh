@@ -97,7 +97,8 @@ prepare_ansible() {
     ansible_version=$("$venv/bin/python" -c 'import ansible.release; print(ansible.release.__version__)')
 }
 
-# What only pgfleet can do (telling leftovers apart, restoring a backup into a new cluster) is left out of the copy that both sides run.
+# What only pgfleet can do is left out of the copy that both sides run: the lease, telling leftovers apart, restoring a backup into a new cluster,
+# keeping etcd's leader elsewhere, reloading HAProxy with what it knows; asking etcd and Patroni in whichever way they answer is asking in the clear.
 leave_out_own_modules() {
     "$python" - "$work/project/playbooks/postgresql" <<'END' || die "the playbook is not as it was when this benchmark was written"
 import pathlib, re, sys
@@ -107,8 +108,11 @@ def without(path, start, names):
     kept = [part for part in parts if not any(f"- name: {name}" in part.split("\n", 1)[0] for name in names)]
     assert len(kept) == len(parts) - len(names), names
     path.write_text(head + "".join(kept))
-without(folder / "deploy.yml", "", ["Nothing of another cluster", "Databases of a backup"])
+without(folder / "deploy.yml", "", ["Nothing of another cluster", "Databases of a backup", "Two leaders on two hosts"])
 without(folder / "tasks/preflight.yml", "", ["Tell apart what an earlier try left", "Look again at what was wiped"])
+without(folder / "tasks/haproxy.yml", "", ["Let HAProxy read its changed configuration"])
+for path in folder.rglob("*.yml"):
+    path.write_text(re.sub(r"\b(etcd|patroni)://", "http://", path.read_text()))
 END
 }
 

@@ -72,14 +72,14 @@ async fn fan_out() -> Outcome<()> {
 fn configuration() -> Outcome<client::Config> {
     let wish = |name: &str| std::env::var(name).ok();
     let unknown = |name: &str| format!("there is no {name}");
-    let mut preferred = Preferred { cipher: vec![cipher::AES_256_GCM].into(), ..Preferred::DEFAULT };
+    let mut preferred = Preferred { cipher: vec![cipher::AES_128_GCM].into(), ..Preferred::DEFAULT };
     if let Some(name) = wish("FLOOR_CIPHER") {
         preferred.cipher = vec![cipher::Name::try_from(name.as_str()).map_err(|()| unknown(&name))?].into();
     }
     if let Some(name) = wish("FLOOR_KEX") {
         preferred.kex = vec![kex::Name::try_from(name.as_str()).map_err(|()| unknown(&name))?].into();
     }
-    let mut config = client::Config { nodelay: true, preferred, ..client::Config::default() };
+    let mut config = client::Config { nodelay: true, preferred, maximum_packet_size: 65_535, ..client::Config::default() };
     if let Some(bytes) = wish("FLOOR_WINDOW") {
         config.window_size = bytes.parse()?;
     }
