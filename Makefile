@@ -47,11 +47,12 @@ test-lab: packages agent
 soak: packages agent
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) tests/lab.sh story
 
-# Our side: on this machine, over simulated hosts, and last on the lab. 'make bench-hosts' and 'make bench-lab' are its halves.
+# Our side: the inner loops, whole runs on this machine and over simulated hosts, and last on the lab. 'make bench-hosts' and 'make bench-lab' are its halves.
 bench: bench-hosts bench-lab
 
 bench-hosts: packages build
 	cargo build --release --package pgfleet-ssh --examples
+	cargo bench --package pgfleet-bench --features criterion
 	$(BENCH) tests/bench/goals.py 'controller $(PGFLEET)' \
 		$(foreach part,fanout converge push streams distance,'$(part) $(PGFLEET) $(TARGET_DIR)/release/examples') 'choices $(TARGET_DIR)/release/examples'
 

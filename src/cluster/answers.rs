@@ -58,6 +58,14 @@ impl NodeAnswer {
         matches!(role.as_deref(), Some("primary" | "master"))
     }
 
+    /// False when the node says that its PostgreSQL does not lead, or its etcd does not.
+    #[must_use]
+    pub fn may_lead_both(&self) -> bool {
+        let follows = |status: Value| Some(status.get("header")?.get("member_id")? != status.get("leader")?);
+        let may_lead_etcd = self.is_voter && !self.body("etcd_status").and_then(follows).unwrap_or(false);
+        may_lead_etcd && self.is_database && (self.is_primary() || self.body("patroni").is_none())
+    }
+
     /// Why an HTTP question has no answer.
     #[must_use]
     pub fn error(&self, question: &str) -> Option<String> {

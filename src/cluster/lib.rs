@@ -29,7 +29,7 @@ pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};
 pub use leaving::{Leaving, slot_of};
 pub use leftovers::{Leftovers, Policy, Remains, leftovers};
-pub use questions::{Questions, questions, questions_at};
+pub use questions::{Questions, leaders_at, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};
 pub use safety::Objection;
 pub use sizes::shown_bytes;

@@ -32,6 +32,16 @@ pub fn questions() -> Questions {
     questions
 }
 
+/// Who leads, and nothing else: what [`crate::NodeAnswer::may_lead_both`] reads.
+#[must_use]
+pub fn leaders_at(patroni: &str, etcd: &str) -> Questions {
+    let mut questions = questions_at(patroni, etcd);
+    let all = questions.http.as_object_mut();
+    all.into_iter().for_each(|http| http.retain(|name, _| matches!(name.as_str(), "patroni" | "etcd_status")));
+    questions.units = json!([]);
+    questions
+}
+
 /// The same questions for one node: the addresses of its Patroni and its etcd.
 #[must_use]
 pub fn questions_at(patroni: &str, etcd: &str) -> Questions {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use pgfleet_cluster::{ClusterView, NodeAnswer, questions_at};
+use pgfleet_cluster::{ClusterView, NodeAnswer, Questions, questions_at};
 use pgfleet_engine::{ActionHost, Contact, Content, Fleet, Incoming, Unreachable};
 use pgfleet_protocol::{Map, Mode, Outcome, Request};
 use serde::Deserialize;
@@ -340,12 +340,16 @@ impl Nodes {
 
     /// Looks at the whole cluster: one question to each node, all at once.
     pub(crate) async fn view(&self) -> (ClusterView, Vec<NodeAnswer>) {
-        let answers = join_all(self.nodes.iter().map(|node| self.answer(node))).await;
+        let answers = self.answers(questions_at).await;
         (ClusterView::from_answers(&answers), answers)
     }
 
-    async fn answer(&self, node: &Node) -> NodeAnswer {
-        let questions = questions_at(&node.patroni_url, &node.etcd_url);
+    /// Asks each node the same, all at once; the questions are made of the addresses of its Patroni and its etcd.
+    pub(crate) async fn answers(&self, questions: fn(&str, &str) -> Questions) -> Vec<NodeAnswer> {
+        join_all(self.nodes.iter().map(|node| self.answer(node, questions(&node.patroni_url, &node.etcd_url)))).await
+    }
+
+    async fn answer(&self, node: &Node, questions: Questions) -> NodeAnswer {
         let arguments = json!({"http": questions.http, "commands": questions.commands, "units": questions.units, "timeout": 4});
         let call = tokio::time::timeout(Duration::from_secs(4) + GRACE, self.call(node, "probe", arguments)).await;
         let probe = match call {

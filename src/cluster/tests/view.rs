@@ -14,6 +14,11 @@ fn member(name: &str, role: &str, state: &str, lag: Value) -> Value {
 fn answer(node: &str, role: &str, members: &[Value]) -> NodeAnswer {
     let units = json!({"etcd": {"active": "active"}, "patroni": {"active": "active"}, "haproxy": {"active": "active"}, "pgfleet-agent": {"active": "active"}});
     let body = |value: Value| json!({"status": 200, "body": value.to_string()});
+    let id = match node {
+        "a" => "1",
+        "b" => "2",
+        _ => "3",
+    };
     let probe = json!({
         "units": units,
         "http": {
@@ -21,7 +26,7 @@ fn answer(node: &str, role: &str, members: &[Value]) -> NodeAnswer {
             "cluster": body(json!({"scope": "demo", "members": members})),
             "config": body(json!({"synchronous_mode": "quorum"})),
             "etcd_members": body(json!({"members": [{"ID": "1", "name": "a"}, {"ID": "2", "name": "b"}, {"ID": "3", "name": "c"}]})),
-            "etcd_status": body(json!({"leader": "2", "version": "3.5.16"})),
+            "etcd_status": body(json!({"header": {"member_id": id}, "leader": "2", "version": "3.5.16"})),
             "etcd_health": body(json!({"health": "true"})),
         }
     });
@@ -66,6 +71,28 @@ fn a_host_that_leads_both_hands_etcd_over() {
     let members = [member("b", "leader", "running", Value::Null), member("a", "quorum_standby", "streaming", json!(0))];
     let view = ClusterView::from_answers(&["a", "b", "c"].map(|node| answer(node, "replica", &members)));
     assert!(view.findings.iter().any(|finding| finding.severity == Severity::Notice && finding.text.starts_with("b leads both")));
+}
+
+#[test]
+fn a_short_question_tells_who_cannot_lead_both() {
+    let without = |question: &str| {
+        let mut answer = answer("b", "primary", &[]);
+        let questions = answer.probe.as_mut().ok().and_then(|probe| probe["http"].as_object_mut());
+        questions.expect("questions").remove(question);
+        answer
+    };
+    let cases = [
+        (answer("b", "primary", &[]), true),
+        (answer("b", "replica", &[]), false),
+        (answer("a", "primary", &[]), false),
+        (without("patroni"), true),
+        (without("etcd_status"), true),
+        (NodeAnswer { is_voter: false, ..without("etcd_status") }, false),
+        (NodeAnswer { is_database: false, ..without("patroni") }, false),
+    ];
+    for (answer, expected) in cases {
+        assert_eq!(answer.may_lead_both(), expected, "{answer:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgfleet_cluster::{ClusterView, EtcdMove, etcd_move};
+use pgfleet_cluster::{ClusterView, EtcdMove, NodeAnswer, etcd_move, leaders_at};
 use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
@@ -15,6 +15,10 @@ const SHORT: Duration = Duration::from_secs(10);
 const LANE: u8 = 3;
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
+    // A short question first: mostly there is nothing to do.
+    if !work.nodes.answers(leaders_at).await.iter().any(NodeAnswer::may_lead_both) {
+        return Ok(Done::unchanged().with("summary", ""));
+    }
     let (view, _) = work.nodes.view().await;
     let Some(wanted) = etcd_move(&view) else {
         return Ok(Done::unchanged().with("summary", ""));
