@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::play::{active, truth};
+use crate::steps::Following;
 use crate::{Contact, Ending, TaskResult};
 
 /// Modules that find out what they would do without doing anything, so that it may be found out before its time.
@@ -136,8 +137,9 @@ impl Attempt<'_> {
         let mut bytes = 0;
         let mut supposed = Vars::new();
         suppose(&mut supposed, self.task, Ending::Ok);
-        let mut steps: Vec<&Step> = self.following.iter().rev().collect();
-        while let Some(step) = steps.pop() {
+        let mut following = self.following.iter();
+        let mut steps: Vec<&Step> = Vec::new();
+        while let Some(step) = steps.pop().or_else(|| following.next()) {
             let task = match step {
                 Step::Task(task) => task,
                 Step::Block(block) if block.role.is_none() => {
@@ -170,7 +172,7 @@ impl Attempt<'_> {
 
     /// What a later task will ask of this host, as things are now and with what is supposed of the tasks before it.
     fn foretold(&self, task: &Arc<Task>, contact: &Contact, supposed: &Vars) -> Result<Next, Problem> {
-        let later = Attempt { task, following: &[], ..*self };
+        let later = Attempt { task, following: Following::default(), ..*self };
         let scope = self.run.scope(self.playing, self.host, Some(task))?.over(Arc::new(supposed.clone()));
         if task.repeat.is_some() {
             return Ok(Next::Unknown);

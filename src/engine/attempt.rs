@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgfleet_playbook::{Kind, Step, Task};
+use pgfleet_playbook::{Kind, Task};
 use pgfleet_template::{Condition, Problem, Raw, Scope, Vars, from_json};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::items::Items;
 use crate::play::{Playing, number, truth};
 use crate::redact::{censored, is_hidden};
 use crate::run::Run;
+use crate::steps::Following;
 use crate::{Ending, Event, TaskResult};
 
 /// Tries after the first where `until` is given and `retries` is not.
@@ -30,8 +31,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) task: &'a Arc<Task>,
     pub(crate) number: usize,
     pub(crate) host: &'a Arc<HostState>,
-    /// What comes after it in its file, as far as it is known.
-    pub(crate) following: &'a [Step],
+    /// What comes after it.
+    pub(crate) following: Following<'a>,
 }
 
 impl Attempt<'_> {

@@ -8,6 +8,7 @@ use pgfleet_template::{Problem, Raw, Scope, to_json};
 use crate::hosts::{Fate, HostState};
 use crate::play::Playing;
 use crate::run::Run;
+use crate::steps::Following;
 
 impl Run {
     /// Notes that a changed task notifies its handlers for a host.
@@ -112,7 +113,7 @@ impl Run {
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            self.task_or_include(playing, handler, chosen, &[], true).await?;
+            self.task_or_include(playing, handler, chosen, Following::default(), true).await?;
         }
         Ok(())
     }

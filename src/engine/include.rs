@@ -11,6 +11,7 @@ use crate::hosts::{Fate, HostState};
 use crate::items::Items;
 use crate::play::{Playing, active, truth};
 use crate::run::Run;
+use crate::steps::Following;
 use crate::{Event, TaskResult};
 
 /// What is included.
@@ -43,6 +44,7 @@ impl Run {
         playing: &Playing,
         task: &Arc<Task>,
         hosts: Vec<Arc<HostState>>,
+        following: Following<'_>,
         handler: bool,
     ) -> Result<(), Problem> {
         if !self.options.tags.selects(&task.settings.tags) {
@@ -104,6 +106,8 @@ impl Run {
             including.insert(host.name.clone(), host);
         }
         including.values().for_each(|host| host.count(|counts| counts.ok += 1));
+        // Where hosts include different files, what comes next of one is another's file.
+        let following = if ready.len() == 1 { following } else { Following::default() };
         for (inclusion, included) in ready {
             let hosts = active(&inclusion.hosts);
             if hosts.is_empty() || self.options.stop.is_asked() {
@@ -112,7 +116,7 @@ impl Run {
             let file = self.options.redactor.text(&inclusion.target.name());
             self.tell(&Event::Included { file, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
             playing.roles.add(&included);
-            self.steps(playing, &included.steps, hosts).await?;
+            self.steps(playing, &included.steps, hosts, following).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::attempt::{Attempt, all_hold};
 use crate::hosts::{Fate, HostState};
 use crate::play::Playing;
 use crate::run::Run;
+use crate::steps::Following;
 use crate::{Event, TaskResult};
 
 /// Wishes that take no condition.
@@ -127,7 +128,7 @@ impl Run {
     /// Ends the connections, so that the next task opens new ones.
     async fn reset(self: &Arc<Self>, playing: &Playing, task: &Arc<Task>, number: usize, hosts: &[Arc<HostState>]) -> Result<(), Problem> {
         for host in hosts {
-            let attempt = Attempt { run: self, playing, task, number, host, following: &[] };
+            let attempt = Attempt { run: self, playing, task, number, host, following: Following::default() };
             let scope = self.scope(playing, host, Some(task))?;
             self.fleet.reset(&attempt.contact(&scope, None)?).await;
         }

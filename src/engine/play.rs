@@ -19,6 +19,7 @@ use crate::hosts::{Fate, HostState};
 use crate::roles::Roles;
 use crate::run::{Gathering, Run};
 use crate::scopes::{Found, vars};
+use crate::steps::Following;
 
 /// A batch of a play while it runs.
 pub(crate) struct Playing {
@@ -210,7 +211,7 @@ impl Run {
                 break;
             }
             for steps in section {
-                self.steps(playing, steps, active(hosts)).await?;
+                self.steps(playing, steps, active(hosts), Following::default()).await?;
             }
             self.flush_handlers(playing, hosts).await?;
             if playing.is_ended() || self.options.stop.is_asked() {
@@ -277,7 +278,7 @@ impl Run {
             included: None,
             folder: play.folder.clone(),
         };
-        self.task(playing, &Arc::new(task), lacking, &[], false).await.map(drop)
+        self.task(playing, &Arc::new(task), lacking, Following::default(), false).await.map(drop)
     }
 
     fn begin_batch(self: &Arc<Self>, play: &Arc<Play>, all: &[Arc<HostState>], batch: &[Arc<HostState>]) -> Result<Playing, Problem> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use pgfleet_playbook::{Arguments, Engine, Kind, Step, Task};
+use pgfleet_playbook::{Arguments, Engine, Kind, Task};
 use pgfleet_template::{Problem, Raw, Scope, from_json, to_json};
 
 use crate::attempt::{Attempt, hides, holds};
@@ -15,6 +15,7 @@ use crate::hosts::{Fate, HostState};
 use crate::play::{Playing, active, number, text_of, truth};
 use crate::redact::{censored, is_hidden};
 use crate::run::{Run, milliseconds};
+use crate::steps::Following;
 use crate::{Ending, Event, TaskResult};
 
 /// How a result is told.
@@ -68,7 +69,7 @@ impl Run {
         playing: &Playing,
         task: &Arc<Task>,
         hosts: Vec<Arc<HostState>>,
-        following: &[Step],
+        following: Following<'_>,
         handler: bool,
     ) -> Result<(), Problem> {
         let Some(first) = hosts.first() else { return Ok(()) };
@@ -159,7 +160,7 @@ impl Run {
         task: &Arc<Task>,
         number: usize,
         host: &'h Arc<HostState>,
-        following: &[Step],
+        following: Following<'_>,
     ) -> Result<(&'h Arc<HostState>, TaskResult), Problem> {
         let begin = Instant::now();
         self.tell(&Event::HostStarted { task: number, host: host.name.clone() });

@@ -38,6 +38,26 @@ fn a_run_without_changes_takes_two_round_trips_a_host() {
 }
 
 #[test]
+fn the_ends_of_blocks_and_of_included_files_are_no_border() {
+    let rig = Rig::new();
+    rig.write("more.yml", "- copy: {content: 'two', dest: '{{ dir }}/two'}\n");
+    let tasks = "- block:
+    - copy: {content: 'one', dest: '{{ dir }}/one'}
+  rescue:
+    - stat: {path: /nowhere}
+  always:
+    - file: {path: '{{ dir }}/folder', state: directory}
+- file: {path: '{{ dir }}/folder', mode: '0755'}
+- include_tasks: more.yml
+- stat: {path: '{{ dir }}/one'}
+";
+    assert_eq!(rig.tasks("db", tasks).recap(), "a ok=6 changed=3\nb ok=6 changed=3");
+    asked(&rig);
+    assert_eq!(rig.tasks("db", tasks).recap(), "a ok=6\nb ok=6");
+    assert_eq!(asked(&rig), times(2, 2), "before the include, and from its file on");
+}
+
+#[test]
 fn programs_that_only_read_are_run_ahead() {
     let rig = Rig::new();
     rig.write("a/x", "1");
