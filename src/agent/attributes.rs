@@ -88,7 +88,13 @@ pub(crate) fn attribute_diff(path: &Path, before: &Map, after: &Map) -> Diff {
             .collect::<String>()
     };
     let header = path.to_string_lossy().into_owned();
-    Diff { before_header: header.clone(), after_header: header, before: text(before), after: text(after) }
+    Diff {
+        before_header: header.clone(),
+        after_header: header,
+        before: text(before),
+        after: text(after),
+        attributes: Some(Box::new([before.clone(), after.clone()])),
+    }
 }
 
 /// Permission bits as Ansible tells them of a path: `0644`, `01777`. `stat` and `find` have another way.

@@ -89,6 +89,7 @@ pub(crate) fn content_diff(path: &Path, before: Option<&[u8]>, after: &[u8]) -> 
         after_header: header,
         before: before.map(text).unwrap_or_default(),
         after: text(after),
+        attributes: None,
     }
 }
 

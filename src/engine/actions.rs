@@ -11,6 +11,7 @@ use pgfleet_template::{
 use serde_json::Value as Json;
 
 use crate::attempt::Attempt;
+use crate::call::not_a_mapping;
 use crate::hosts::HostState;
 use crate::play::{active, truth};
 use crate::{Ending, TaskResult};
@@ -53,7 +54,7 @@ impl Attempt<'_> {
                 }
             }
             Json::Null => {}
-            other => return Err(Problem::new(format!("the arguments are a mapping, but this gives {other}")).at(place)),
+            other => return Err(Problem::new(not_a_mapping(self.task, &other)).at(place)),
         }
         Ok(Task { arguments: Arguments::Named(named), ..(**self.task).clone() })
     }
@@ -169,13 +170,13 @@ impl Attempt<'_> {
 
     fn set_fact(&self, scope: &Scope) -> Result<TaskResult, Problem> {
         let mut facts = Map::new();
-        for (name, value) in self.arguments(scope)? {
-            if !is_variable(&name) {
+        let mut values = self.values(scope)?;
+        values.shift_remove("cacheable");
+        for (name, value) in &values {
+            if !is_variable(name) {
                 return Err(Problem::new(format!("Invalid variable name '{name}'.")));
             }
-            if name != "cacheable" {
-                facts.insert(name, value);
-            }
+            facts.insert(name.clone(), to_json(value)?);
         }
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));
@@ -186,8 +187,8 @@ impl Attempt<'_> {
             if is_fact {
                 self.run.learn(&host, &facts);
             }
-            for (name, value) in &facts {
-                host.set_variable(name, Raw::from(from_json(value)));
+            for (name, value) in &values {
+                host.set_variable(name, Raw::from(value.clone()));
             }
         }
         Ok(TaskResult::new(Ending::Ok).with("ansible_facts", Json::Object(facts)))

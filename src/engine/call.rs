@@ -1,14 +1,14 @@
 //! Tasks that touch a host: arguments rendered and typed, content read or rendered, the call sent.
 
 use indexmap::IndexMap;
-use pgfleet_playbook::{Arguments, Kind, lookup_module};
+use pgfleet_playbook::{Arguments, Kind, Task, lookup_module};
 use pgfleet_protocol::{Call, Map, Mode, Request, Secret};
-use pgfleet_template::{Place, Problem, Raw, Scope, Text, is_omit, to_json};
+use pgfleet_template::{Place, Problem, Raw, Scope, Text, from_json, is_omit, to_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::play::truth;
-use crate::{Become, Contact, Content, Ending, Incoming, TaskResult};
+use crate::{Become, Contact, Content, DiffShape, Ending, Incoming, TaskResult};
 
 /// Variables that say how a host is reached, under their first name and the others they go by.
 const CONNECTION: &[(&str, &[&str])] = &[
@@ -52,8 +52,21 @@ impl Attempt<'_> {
                     map.extend(rendered(beside, scope)?);
                     Ok(map)
                 }
-                other => Err(Problem::new(format!("the arguments are a mapping, but this gives {other}")).at(place)),
+                other => Err(Problem::new(not_a_mapping(self.task, &other)).at(place)),
             },
+        }
+    }
+
+    /// The same as values, whose keys and numbers are what they are in templates.
+    pub(crate) fn values(&self, scope: &Scope) -> Result<IndexMap<String, pgfleet_template::Value>, Problem> {
+        match &self.task.arguments {
+            Arguments::Named(named) => {
+                let settle = |(name, (place, value)): (String, (&Place, _))| {
+                    Ok((name, pgfleet_template::settled(&value).map_err(|problem| problem.at(place))?))
+                };
+                evaluated(named, scope)?.into_iter().map(settle).collect()
+            }
+            Arguments::Whole(..) => Ok(self.arguments(scope)?.iter().map(|(name, value)| (name.clone(), from_json(value))).collect()),
         }
     }
 
@@ -176,8 +189,9 @@ impl Attempt<'_> {
         content: Option<Content>,
         sink: Option<Box<dyn Incoming>>,
     ) -> Result<TaskResult, Problem> {
+        let diff_shape = DiffShape::of(&request.module);
         match self.ask(contact, request, content, sink).await {
-            Ok(outcome) => Ok(TaskResult::from(outcome)),
+            Ok(outcome) => Ok(TaskResult { diff_shape, ..TaskResult::from(outcome) }),
             Err(unreachable) => {
                 Ok(TaskResult { hint: unreachable.hint, ..TaskResult::new(Ending::Unreachable).with("msg", unreachable.message) })
             }
@@ -250,20 +264,27 @@ impl Attempt<'_> {
     }
 }
 
-/// Arguments in a scope; those that are `omit` are left out. Names may be templates, as with `set_fact`.
 fn rendered(named: &IndexMap<String, (Place, Raw)>, scope: &Scope) -> Result<Map, Problem> {
-    let mut rendered = Map::new();
+    let json = |(name, (place, value)): (String, (&Place, _))| Ok((name, to_json(&value).map_err(|problem| problem.at(place))?));
+    evaluated(named, scope)?.into_iter().map(json).collect()
+}
+
+/// Arguments in a scope; those that are `omit` are left out. Names may be templates, as with `set_fact`.
+fn evaluated<'a>(
+    named: &'a IndexMap<String, (Place, Raw)>,
+    scope: &Scope,
+) -> Result<IndexMap<String, (&'a Place, pgfleet_template::Value)>, Problem> {
+    let mut rendered = IndexMap::new();
     for (name, (place, raw)) in named {
         let value = raw.evaluate(scope).map_err(|problem| problem.at(place))?;
         if is_omit(&value) {
             continue;
         }
-        let value = to_json(&value).map_err(|problem| problem.at(place))?;
         let name = match Text::is_template(name) {
             true => name_of(&Text::parse(name, place)?.evaluate(scope).map_err(|problem| problem.at(place))?)?,
             false => name.clone(),
         };
-        rendered.insert(name, value);
+        rendered.insert(name, (place, value));
     }
     Ok(rendered)
 }
@@ -303,4 +324,19 @@ fn environment_of(entries: &[(Raw, Raw)], scope: &Scope, environment: &mut Vec<(
 fn set_variable(environment: &mut Vec<(String, String)>, name: String, value: &Value) {
     environment.retain(|(known, _)| *known != name);
     environment.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+}
+
+/// That a template gave something else than arguments, in the words that playbooks look for.
+pub(crate) fn not_a_mapping(task: &Task, given: &Value) -> String {
+    let kind = match given {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    };
+    let module = task.module.name;
+    format!("Finalization of task args for 'ansible.builtin.{module}' failed: Task args must resolve to a 'dict' not '{kind}'.")
 }

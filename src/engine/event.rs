@@ -114,6 +114,9 @@ pub enum Event {
         file: String,
         /// For whom.
         hosts: Vec<String>,
+        /// The item of a loop that it is for, as its label shows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<String>,
     },
     /// A key stands twice in a mapping of a file; the last value counts.
     DuplicateKey {

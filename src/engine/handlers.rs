@@ -8,7 +8,7 @@ use pgfleet_template::{Problem, Raw, Scope, to_json};
 use crate::hosts::{Fate, HostState};
 use crate::play::Playing;
 use crate::run::Run;
-use crate::steps::Following;
+use crate::steps::{Following, is_include};
 
 impl Run {
     /// Notes that a changed task notifies its handlers for a host.
@@ -113,7 +113,12 @@ impl Run {
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            self.task_or_include(playing, handler, chosen, Following::default(), true).await?;
+            // Tasks that are included run only on hosts that go on.
+            let failed: Vec<_> = chosen.iter().filter(|host| is_include(handler) && host.fate() == Fate::Failed).cloned().collect();
+            failed.iter().for_each(|host| host.meet(Fate::Active));
+            let done = self.task_or_include(playing, handler, chosen, Following::default(), true).await;
+            failed.iter().filter(|host| host.is_active()).for_each(|host| host.meet(Fate::Failed));
+            done?;
         }
         Ok(())
     }

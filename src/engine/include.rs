@@ -35,8 +35,15 @@ impl Target {
 struct Inclusion {
     target: Target,
     vars: Vars,
+    /// The item of a loop, as its label shows it.
+    item: Option<String>,
     hosts: Vec<Arc<HostState>>,
 }
+
+/// Number and label of an item of a loop.
+type Item = (usize, String);
+/// What a host includes, for which item, with which variables.
+type Wanted = (Target, Option<Item>, Vars);
 
 impl Run {
     pub(crate) async fn include(
@@ -56,7 +63,7 @@ impl Run {
             _ => false,
         };
         let all = hosts.clone();
-        let mut inclusions: IndexMap<(String, String), Inclusion> = IndexMap::new();
+        let mut inclusions: IndexMap<(String, Option<Item>), Inclusion> = IndexMap::new();
         for host in hosts.into_iter().take(if once { 1 } else { usize::MAX }) {
             let begin = std::time::Instant::now();
             match self.wanted(playing, task, &host) {
@@ -66,11 +73,13 @@ impl Run {
                 }
                 Ok(wanted) => {
                     for (target, item, vars) in wanted {
+                        let label = item.as_ref().map(|(_, label)| label.clone());
                         let key = match &target {
                             Target::File(_) => target.name(),
                             Target::Role(choice) => format!("{choice:?}"),
                         };
-                        let inclusion = inclusions.entry((key, item)).or_insert_with(|| Inclusion { target, vars, hosts: Vec::new() });
+                        let inclusion =
+                            inclusions.entry((key, item)).or_insert_with(|| Inclusion { target, vars, item: label, hosts: Vec::new() });
                         inclusion.hosts.push(host.clone());
                     }
                 }
@@ -101,11 +110,16 @@ impl Run {
         {
             active(&playing.batch).iter().for_each(|host| host.meet(Fate::Failed));
         }
-        let mut including: IndexMap<String, Arc<HostState>> = IndexMap::new();
-        for host in ready.iter().flat_map(|(inclusion, _)| active(&inclusion.hosts)) {
-            including.insert(host.name.clone(), host);
+        for (inclusion, _) in &ready {
+            let hosts = active(&inclusion.hosts);
+            if hosts.is_empty() || self.options.stop.is_asked() {
+                continue;
+            }
+            hosts.iter().for_each(|host| host.count(|counts| counts.ok += 1));
+            let file = self.options.redactor.text(&inclusion.target.name());
+            let item = inclusion.item.as_ref().map(|item| self.options.redactor.text(item));
+            self.tell(&Event::Included { file, hosts: hosts.iter().map(|host| host.name.clone()).collect(), item });
         }
-        including.values().for_each(|host| host.count(|counts| counts.ok += 1));
         // Where hosts include different files, what comes next of one is another's file.
         let following = if ready.len() == 1 { following } else { Following::default() };
         for (inclusion, included) in ready {
@@ -113,8 +127,6 @@ impl Run {
             if hosts.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
-            let file = self.options.redactor.text(&inclusion.target.name());
-            self.tell(&Event::Included { file, hosts: hosts.iter().map(|host| host.name.clone()).collect() });
             playing.roles.add(&included);
             self.steps(playing, &included.steps, hosts, following).await?;
         }
@@ -139,18 +151,20 @@ impl Run {
     }
 
     /// Files that a host includes, with the item that led to each.
-    fn wanted(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState) -> Result<Vec<(Target, String, Vars)>, Problem> {
+    fn wanted(self: &Arc<Self>, playing: &Playing, task: &Task, host: &HostState) -> Result<Vec<Wanted>, Problem> {
         let scope = self.scope(playing, host, Some(task))?;
         let Some(repeat) = &task.repeat else {
-            return Ok(self.wanted_once(playing, task, &scope)?.map(|target| (target, String::new(), Vars::new())).into_iter().collect());
+            return Ok(self.wanted_once(playing, task, &scope)?.map(|target| (target, None, Vars::new())).into_iter().collect());
         };
         let items = Items::of(repeat, &scope, self)?;
+        let hidden = task.settings.no_log.as_ref().map_or(Ok(false), |raw| truth(raw, &scope))?;
         let mut wanted = Vec::new();
         for index in 0..items.len() {
             let vars = items.variables(index);
             let scope = scope.over(Arc::new(vars.clone()));
             if let Some(target) = self.wanted_once(playing, task, &scope)? {
-                wanted.push((target, format!("{index} {}", items.text(index, &scope)?), vars));
+                let label = if hidden { "(censored due to no_log)".to_owned() } else { items.shown(index, &scope)? };
+                wanted.push((target, Some((index, label)), vars));
             }
         }
         Ok(wanted)

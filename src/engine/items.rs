@@ -50,6 +50,14 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// The same in Python's notation.
+    pub(crate) fn shown(&self, index: usize, scope: &Scope) -> Result<String, Problem> {
+        match &self.repeat.label {
+            None => pgfleet_template::in_python(&self.item(index)),
+            Some(_) => self.text(index, scope),
+        }
+    }
+
     /// True after an item that ends the loop.
     pub(crate) fn ends(&self, scope: &Scope) -> Result<bool, Problem> {
         Ok(!self.repeat.break_when.is_empty() && all_hold(&self.repeat.break_when, scope)?)

@@ -42,5 +42,5 @@ pub use link::Link;
 pub use prompt::{Answer, Asker};
 pub use recap::{Counts, Recap};
 pub use redact::Redactor;
-pub use result::{Ending, TaskResult};
+pub use result::{DiffShape, Ending, TaskResult};
 pub use run::{FactCache, Finished, Gathering, Habits, Run, RunOptions, Stop, Verdict};

@@ -108,7 +108,8 @@ impl Run {
     /// Reads the inventory anew; what tasks have added stays.
     fn refresh(self: &Arc<Self>, playing: &Playing) -> Result<(), Problem> {
         let options = &self.options;
-        let reading = Reading { merges: options.habits.merge_mappings, extra: options.extra.clone() };
+        let reading =
+            Reading { merges: options.habits.merge_mappings, group_names: options.habits.group_names, extra: options.extra.clone() };
         let loaded = Inventory::load_with(
             &**options.loader.files(),
             &options.inventory_sources,

@@ -3,7 +3,7 @@
 use pgfleet_protocol::{Map, Secret};
 use serde_json::Value;
 
-use crate::TaskResult;
+use crate::{DiffShape, TaskResult};
 
 const MASK: &str = "********";
 
@@ -76,7 +76,7 @@ pub(crate) fn censored(result: &TaskResult) -> TaskResult {
             data.insert(name.to_owned(), value.clone());
         }
     }
-    TaskResult { ending: result.ending, data, diff: Vec::new(), place: result.place.clone(), hint: None }
+    TaskResult { ending: result.ending, data, diff: Vec::new(), diff_shape: DiffShape::One, place: result.place.clone(), hint: None }
 }
 
 #[cfg(test)]

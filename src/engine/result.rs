@@ -24,6 +24,24 @@ pub enum Ending {
     Unreachable,
 }
 
+/// How `register` stores diffs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiffShape {
+    /// A mapping: the diff of the content, or that of attributes.
+    #[default]
+    One,
+    /// A list wherever the content differs.
+    List,
+}
+
+impl DiffShape {
+    /// That of a module.
+    #[must_use]
+    pub fn of(module: &str) -> Self {
+        if ["blockinfile", "copy", "lineinfile", "template"].contains(&module) { Self::List } else { Self::One }
+    }
+}
+
 /// A task's result on one host. `data` is what `register` stores: the module's results with `changed`, `failed`,
 /// `skipped` and `msg` among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +53,9 @@ pub struct TaskResult {
     /// Before and after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<Diff>,
+    /// How a task that looks at the diffs finds them.
+    #[serde(skip)]
+    pub diff_shape: DiffShape,
     /// Where the cause stands, when it stands in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -47,7 +68,7 @@ impl TaskResult {
     /// A result of the engine itself.
     #[must_use]
     pub fn new(ending: Ending) -> Self {
-        let mut result = Self { ending, data: Map::new(), diff: Vec::new(), place: None, hint: None };
+        let mut result = Self { ending, data: Map::new(), diff: Vec::new(), diff_shape: DiffShape::One, place: None, hint: None };
         result.settle();
         result
     }
@@ -115,9 +136,19 @@ impl TaskResult {
             self.explain(&mut data);
         }
         if !self.diff.is_empty() && !data.contains_key("results") {
-            data.insert("diff".to_owned(), serde_json::to_value(&self.diff).unwrap_or_default());
+            data.insert("diff".to_owned(), self.registered_diff());
         }
         data
+    }
+
+    /// The diffs as a task finds them: one that stands before attributes stands for them all.
+    fn registered_diff(&self) -> Value {
+        let is_of_content = |diff: &Diff| diff.attributes.is_none();
+        let several = self.diff.iter().skip(1).any(is_of_content);
+        match self.diff.first() {
+            Some(first) if !several && (self.diff_shape == DiffShape::One || !is_of_content(first)) => registered(first),
+            _ => self.diff.iter().map(registered).collect(),
+        }
     }
 
     /// What a failure says of itself: a task that could not be understood says so, and there is never a traceback.
@@ -162,13 +193,29 @@ impl From<Outcome> for TaskResult {
         }
         // A command that ran and failed has changed something, as far as anyone knows.
         let ran = ending == Ending::Failed && data.contains_key("rc") && data.contains_key("delta");
-        let mut result = Self { ending, data, diff: outcome.diff, place: None, hint: None };
+        let mut result = Self { ending, data, diff: outcome.diff, diff_shape: DiffShape::One, place: None, hint: None };
         result.settle();
         if ran {
             result.data.insert("changed".to_owned(), Value::Bool(true));
         }
         result
     }
+}
+
+fn registered(diff: &Diff) -> Value {
+    let Some(attributes) = &diff.attributes else {
+        return serde_json::json!({
+            "before_header": diff.before_header, "before": diff.before, "after_header": diff.after_header, "after": diff.after,
+        });
+    };
+    let side = |own: &Map| {
+        let mut side = Map::new();
+        side.insert("path".to_owned(), Value::from(diff.before_header.as_str()));
+        side.extend(own.clone());
+        side
+    };
+    let [before, after] = &**attributes;
+    serde_json::json!({"before": side(before), "after": side(after)})
 }
 
 /// What a module itself says of arguments that it cannot take: playbooks look for the whole of it.

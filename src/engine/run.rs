@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use indexmap::IndexMap;
-use pgfleet_inventory::Inventory;
+use pgfleet_inventory::{GroupNames, Inventory};
 use pgfleet_playbook::keywords::is_reserved;
 use pgfleet_playbook::{Kind, Loader, Playbook, Step, TagSelection, Task};
 use pgfleet_protocol::{Map, Mode, Secret};
@@ -76,6 +76,8 @@ pub struct Habits {
     pub fact_cache: Option<Arc<dyn FactCache>>,
     /// Merge mappings of one name over all places that give it one.
     pub merge_mappings: bool,
+    /// What groups are called.
+    pub group_names: GroupNames,
     /// Say so where a variable has a name that the language uses itself.
     pub warn_of_reserved: bool,
     /// Refuse keys that stand twice in one mapping.

@@ -113,6 +113,6 @@ impl Run {
 }
 
 /// True for an include whose file is chosen at run time.
-fn is_include(task: &Task) -> bool {
+pub(crate) fn is_include(task: &Task) -> bool {
     matches!(task.kind, Kind::Engine(Engine::IncludeTasks | Engine::IncludeRole)) && task.refused.is_none()
 }

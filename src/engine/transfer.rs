@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::attempt::Attempt;
 use crate::shipment::{Shipment, Vaults};
-use crate::{Contact, Ending, Incoming, TaskResult};
+use crate::{Contact, DiffShape, Ending, Incoming, TaskResult};
 
 /// What a template may know of its file and of the controller; found out only where one asks.
 const ABOUT_TEMPLATES: &[(&str, &str)] = &[
@@ -241,7 +241,7 @@ impl Attempt<'_> {
         arguments.insert("_mode".to_owned(), Value::from(0o644));
         arguments.insert("_basename".to_owned(), Value::from("src"));
         let result = self.send("copy", arguments, contact, scope, Some(shipment.content()), None).await?;
-        Ok(result.with("src", source))
+        Ok(TaskResult { diff_shape: DiffShape::of("assemble"), ..result.with("src", source) })
     }
 
     pub(crate) async fn unarchive(&self, mut arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {

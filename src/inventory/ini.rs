@@ -78,8 +78,9 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn begin(&mut self, name: &str, kind: &str, place: &Place) {
+    fn begin(&mut self, written: &str, kind: &str, place: &Place) {
         self.section = Section::Broken;
+        let name = &*self.loader.inventory.called(written).into_owned();
         if !KINDS.contains(&kind) {
             let message = format!("section [{name}:{kind}] has unknown type '{kind}'; there are hosts, children and vars");
             return self.push(Problem::new(message).at(place).did_you_mean(kind, KINDS));
@@ -87,7 +88,7 @@ impl Reader<'_, '_> {
         if kind == "vars" && self.loader.inventory.group(name).is_none() && !self.pending.contains_key(name) {
             self.pending.insert(name.to_owned(), Pending { place: place.clone(), parents: Vec::new() });
         }
-        let group = match self.loader.inventory.ensure_group(name) {
+        let group = match self.loader.inventory.ensure_group(written) {
             Ok(group) => group,
             Err(error) => return self.problem(place, format!("'{name}' is no name for a group: {error}")),
         };
@@ -117,6 +118,7 @@ impl Reader<'_, '_> {
         if name.is_empty() || name.contains([':', ']']) || !(comment.is_empty() || comment.starts_with('#')) {
             return self.problem(place, format!("[{parent}:children] lists names of groups, and '{line}' is none"));
         }
+        let name = &*self.loader.inventory.called(name).into_owned();
         match self.loader.inventory.group(name).map(|group| group.name.clone()) {
             Some(child) => self.add_child(parent, &child, place),
             None => {

@@ -80,6 +80,19 @@ pub struct Inventory {
     warnings: Vec<Problem>,
     /// A mapping that several sources give a variable is merged of theirs.
     merges: bool,
+    group_names: GroupNames,
+    /// A group has another name than the one that was written.
+    has_replaced_names: bool,
+}
+
+/// What becomes of groups' names that could be no variables' names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupNames {
+    /// They stay.
+    #[default]
+    AsWritten,
+    /// `_` stands where something else than a letter, a digit or `_` stood, and where a digit stood at the beginning.
+    Replaced,
 }
 
 /// How an inventory is read where that is not as usual.
@@ -87,6 +100,8 @@ pub struct Inventory {
 pub struct Reading {
     /// Mappings that several sources give one variable are merged (`hash_behaviour = merge`).
     pub merges: bool,
+    /// What groups are called.
+    pub group_names: GroupNames,
     /// The variables of the command line, for files of the plugin `constructed` that ask for them.
     pub extra: Arc<Vars>,
 }
@@ -119,6 +134,12 @@ impl Inventory {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// Whether a group is called otherwise than written ([`GroupNames::Replaced`]).
+    #[must_use]
+    pub fn has_replaced_names(&self) -> bool {
+        self.has_replaced_names
     }
 
     /// All hosts in the order in which they were met.

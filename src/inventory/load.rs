@@ -29,7 +29,7 @@ pub(crate) fn load(
     vault: &Arc<Vault>,
     reading: &Reading,
 ) -> Result<Inventory, Vec<Problem>> {
-    let inventory = Inventory { vault: vault.clone(), merges: reading.merges, ..Inventory::default() };
+    let inventory = Inventory { vault: vault.clone(), merges: reading.merges, group_names: reading.group_names, ..Inventory::default() };
     let mut loader =
         Loader { files, vault, extra: &reading.extra, inventory, problems: Vec::new(), a_program_failed: false, folders: Vec::new() };
     for source in sources.iter().map(|source| source.trim()).filter(|source| !source.is_empty()) {

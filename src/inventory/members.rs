@@ -1,12 +1,13 @@
 //! Who belongs where: hosts into groups, groups into groups, and the rules that hold after every change.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 use pgfleet_template::{Problem, Raw, Value, Vars, Vault};
 
 use crate::name::NameError;
-use crate::{Group, GroupName, Host, HostName, Inventory, Origin, address};
+use crate::{Group, GroupName, GroupNames, Host, HostName, Inventory, Origin, address};
 
 /// The variable that orders groups of one depth.
 const PRIORITY: &str = "ansible_group_priority";
@@ -31,6 +32,8 @@ impl Default for Inventory {
             vault: Arc::new(Vault::none()),
             warnings: Vec::new(),
             merges: false,
+            group_names: GroupNames::AsWritten,
+            has_replaced_names: false,
         }
     }
 }
@@ -104,8 +107,8 @@ impl Inventory {
     /// A group's name that is none, or a circle.
     pub fn add_parent(&mut self, group: &str, parent: &str) -> Result<bool, Problem> {
         let named = |error: NameError| Problem::new(format!("'{parent}' is no name for a group: {error}"));
-        let Some(group) = self.group(group).map(|group| group.name.clone()) else { return Ok(false) };
-        let is_new = self.group(parent).is_none();
+        let Some(group) = self.group(&self.called(group)).map(|group| group.name.clone()) else { return Ok(false) };
+        let is_new = self.group(&self.called(parent)).is_none();
         let parent = self.ensure_group(parent).map_err(named)?;
         let is_below = self.ancestors(&group).contains(&parent);
         if !is_below {
@@ -116,7 +119,7 @@ impl Inventory {
     }
 
     fn put(&mut self, host: &HostName, group: &str) -> Result<bool, Problem> {
-        let is_new = self.group(group).is_none();
+        let is_new = self.group(&self.called(group)).is_none();
         let group = self.ensure_group(group).map_err(|error| Problem::new(format!("'{group}' is no name for a group: {error}")))?;
         Ok(self.join(host, &group) || is_new)
     }
@@ -130,11 +133,22 @@ impl Inventory {
         added.map(drop)
     }
 
+    /// What a group of this name is called.
+    pub(crate) fn called<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let fits = |(at, sign): (usize, char)| sign == '_' || (sign.is_alphanumeric() && !(at == 0 && sign.is_ascii_digit()));
+        if self.group_names == GroupNames::AsWritten || name.char_indices().all(fits) {
+            return Cow::Borrowed(name);
+        }
+        name.char_indices().map(|(at, sign)| if fits((at, sign)) { sign } else { '_' }).collect()
+    }
+
     pub(crate) fn ensure_group(&mut self, name: &str) -> Result<GroupName, NameError> {
-        if let Some(group) = self.group(name) {
+        let called = self.called(name);
+        self.has_replaced_names |= called != name;
+        if let Some(group) = self.group(&called) {
             return Ok(group.name.clone());
         }
-        let name = GroupName::new(name)?;
+        let name = GroupName::new(&*called)?;
         self.groups.insert(name.clone(), Group::new(name.clone()));
         Ok(name)
     }

@@ -31,6 +31,9 @@ pub struct Diff {
     pub before: String,
     /// The state wished for.
     pub after: String,
+    /// Both states by name, where attributes are compared; the texts have them as lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Box<[Map; 2]>>,
 }
 
 /// The answer to one call. `data` holds the module's own results under Ansible's names

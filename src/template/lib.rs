@@ -38,5 +38,5 @@ pub use raw::{Late, Raw, Vars};
 pub use scope::{Delimiters, Dialect, Language, Scope, TemplateOptions};
 pub use shelf::{Duplicate, Shelf};
 pub use source::SourceFile;
-pub use value::{computed_map, from_json, is_omit, mapping, omit, to_json, to_yaml};
+pub use value::{computed_map, from_json, in_python, is_omit, mapping, omit, settled, to_json, to_yaml};
 pub use vault::{Vault, VaultPassword};

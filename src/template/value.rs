@@ -55,6 +55,38 @@ fn part_to_json(value: &Value, count: &mut Values) -> Result<serde_json::Value, 
     })
 }
 
+/// A value as a variable keeps it: everything lazy in it rendered, what is omitted left out. Unlike in JSON, keys, numbers and dates stay what
+/// they are.
+///
+/// # Errors
+/// When something in it is undefined, or rendering fails.
+pub fn settled(value: &Value) -> Result<Value, Problem> {
+    part_settled(value, &mut Values::new())
+}
+
+fn part_settled(value: &Value, count: &mut Values) -> Result<Value, Problem> {
+    count.one()?;
+    Ok(match value.kind() {
+        ValueKind::Undefined => return Err(Problem::new("a value is undefined")),
+        ValueKind::None | ValueKind::Bool | ValueKind::Number => value.clone(),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = items(value)?;
+            let settled = items.iter().filter(|item| !is_omit(item)).map(|item| part_settled(item, count));
+            Value::from(settled.collect::<Result<Vec<_>, _>>()?)
+        }
+        ValueKind::Map => {
+            let mut entries = Vec::new();
+            for (key, value) in pairs(value)?.into_iter().filter(|(_, value)| !is_omit(value)) {
+                entries.push((key, part_settled(&value, count)?));
+            }
+            Value::from_pairs(entries)
+        }
+        ValueKind::Invalid => return Err(invalid(value)),
+        _ if value.downcast_object_ref::<crate::builtins::Moment>().is_some() => value.clone(),
+        _ => Value::from(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+    })
+}
+
 fn number_to_json(value: &Value) -> serde_json::Value {
     if value.is_integer() {
         if let Some(number) = value.as_i64() {
@@ -156,6 +188,14 @@ fn any_lazy<'v>(values: impl Iterator<Item = &'v Value>, count: &mut Values) -> 
 pub(crate) fn as_text(value: &Value) -> Result<String, Error> {
     let value = forced(value.clone()).map_err(crate::evaluate::into_error)?;
     Ok(crate::builtins::python_str(&value))
+}
+
+/// A value in Python's notation, as it is shown.
+///
+/// # Errors
+/// When something in it cannot be rendered.
+pub fn in_python(value: &Value) -> Result<String, Problem> {
+    forced(value.clone()).map(|value| crate::builtins::python_str(&value))
 }
 
 /// A value as a template puts it out: tuples as lists, and what is omitted left out.

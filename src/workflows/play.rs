@@ -167,7 +167,7 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     };
     if let Some(playbook) = &playbook {
         if playbook.plays.is_empty() && problems.is_empty() {
-            problems.push(Problem::new(format!("the playbook {} has no play", playbook_path.display())));
+            problems.push(Problem::new(format!("A playbook must contain at least one play: {}", playbook_path.display())));
         }
         problems.extend(vars_files_problems(playbook, &*files, &vault));
         if purpose == Purpose::Run && fails_for_certain(playbook, &inventory, wish) {
@@ -236,7 +236,7 @@ pub(crate) fn read_inventory(
     let sources: Vec<String> = wish.inventories.iter().map(resolved).collect();
     // What is wrong with them is told where they are read for the run.
     let extra = extra_variables(wish, files, vault).unwrap_or_default();
-    let reading = Reading { merges: wish.habits.merge_mappings, extra: Arc::new(extra) };
+    let reading = Reading { merges: wish.habits.merge_mappings, group_names: wish.habits.group_names, extra: Arc::new(extra) };
     Inventory::load_with(files, &sources, playbook_folder, vault, &reading)
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn plan(arguments: &Group, context: &Context) -> Planned {
         after_header: header,
         before: text(before, found.is_some()),
         after: text(arguments.gid, arguments.state == Presence::Present),
+        attributes: None,
     };
     let outcome = describe(arguments, arguments.gid.or(before), Outcome::changed().showing(diff));
     let wish = arguments.clone();

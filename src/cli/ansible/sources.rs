@@ -56,6 +56,9 @@ pub(super) fn warn_of_group_names(inventory: &Inventory, config: &Config) {
     let is_plain = |name: &str| {
         name.chars().all(|sign| sign.is_alphanumeric() || sign == '_') && !name.starts_with(|first: char| first.is_ascii_digit())
     };
+    if config.text("force_valid_group_names") == Some("always") && inventory.has_replaced_names() {
+        screen::note("[WARNING]: Invalid characters were found in group names and automatically replaced, use -vvvv to see details");
+    }
     if config.text("force_valid_group_names").is_none_or(|word| word == "never")
         && !inventory.groups().all(|group| is_plain(group.name.as_str()))
     {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgfleet_engine::{FactCache, Gathering, Habits, Stop as Ending};
+use pgfleet_inventory::GroupNames;
 use pgfleet_playbook::TagSelection;
 use pgfleet_protocol::{Map, Mode, Secret};
 use pgfleet_template::VaultPassword;
@@ -73,6 +74,10 @@ pub(super) fn wish(given: &Given, config: &Config) -> Result<Wish, Stop> {
             fact_cache: fact_cache(given, config),
             warn_of_reserved: true,
             merge_mappings: config.text("hash_behaviour") == Some("merge"),
+            group_names: match config.text("force_valid_group_names") {
+                Some("always" | "silently") => GroupNames::Replaced,
+                _ => GroupNames::AsWritten,
+            },
             allow_broken_conditions: config.flag("allow_broken_conditionals", false),
             forgive_missing_handlers: !config.flag("error_on_missing_handler", true),
             brief: false,

@@ -49,6 +49,7 @@ mod tests {
             after_header: "x.j2".to_owned(),
             before: "1\n2\n3\n4\n5\n6\n7\n8\n9\n".to_owned(),
             after: "1\n2\n3\n4\nfive\n6\n7\n8\n9\n".to_owned(),
+            attributes: None,
         };
         assert_eq!(
             super::lines(&diff),

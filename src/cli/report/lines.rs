@@ -82,7 +82,7 @@ impl Reporter for Lines {
                 self.result(&host, None, result, *ignored);
             }
             Event::Retrying { host, left, .. } => screen::line(&format!("FAILED - RETRYING: [{host}]: ({left} retries left).")),
-            Event::Included { file, hosts } => screen::line(&format!("included: {file} for {}", hosts.join(", "))),
+            Event::Included { file, hosts, .. } => screen::line(&format!("included: {file} for {}", hosts.join(", "))),
             Event::DuplicateKey { .. } | Event::Warning { .. } => {
                 screen::note(&format!("[WARNING]: {}", event.warning().unwrap_or_default()))
             }

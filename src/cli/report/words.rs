@@ -42,6 +42,9 @@ pub(super) fn failure(result: &TaskResult, places: &Places) -> Vec<String> {
     if let Some(message) = result.data.get("msg") {
         lines.extend(screen::plain(&plain(message)).lines().map(str::to_owned));
     }
+    if let Some(found) = result.data.get("diagnosis").and_then(Value::as_array) {
+        lines.extend(found.iter().map(|line| format!("  {}", screen::plain(&plain(line)))));
+    }
     for (name, title) in [("cmd", "command"), ("rc", "exit code"), ("stderr", "stderr"), ("stdout", "stdout"), ("assertion", "assertion")] {
         let Some(value) = result.data.get(name).filter(|value| !value.is_null() && *value != &Value::from("")) else { continue };
         let text = plain(value);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use pgfleet_inventory::{Inventory, Reading};
+use pgfleet_inventory::{GroupNames, Inventory, Reading};
 use pgfleet_template::{Disk, Raw, Value, Vars, Vault};
 use serde_json::json;
 
@@ -179,6 +179,26 @@ fn groups_may_depend_on_the_command_line() {
         assert_eq!(inventory.host_variables_as_written("a"), expect);
         assert_eq!(inventory.group("given_one").is_some(), !asks.is_empty());
     }
+}
+
+#[test]
+fn names_of_groups_can_be_made_names_of_variables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ini = write(folder.path(), "hosts.ini", "[p-q:children]\nlocal-\n[local-]\nh1\n[9x.y]\nh2\n[local-:vars]\na=1\n");
+    let yaml = write(folder.path(), "hosts.yml", "all: {children: {yg-1: {hosts: {h3: }, children: {é-x: {hosts: {h4: }}}}}}\n");
+    std::fs::create_dir(folder.path().join("group_vars")).expect("made");
+    write(&folder.path().join("group_vars"), "local_.yml", "b: 2\n");
+    let reading = Reading { group_names: GroupNames::Replaced, ..Reading::default() };
+    let sources = [ini, yaml];
+    let mut inventory = Inventory::load_with(&Disk, &sources, None, &Arc::new(Vault::none()), &reading).expect("loads");
+    inventory.add_to_group("h1", "by-h1 x").expect("added");
+    let groups: Vec<&str> = inventory.groups().map(|group| group.name.as_str()).collect();
+    assert_eq!(groups, ["all", "ungrouped", "p_q", "local_", "_x_y", "yg_1", "é_x", "by_h1_x"]);
+    assert_eq!(inventory.groups_of("h1"), ["by_h1_x", "local_", "p_q"]);
+    assert_eq!(inventory.host_variables_as_written("h1"), json!({"a": 1, "b": 2}));
+    assert!(inventory.has_replaced_names());
+    let as_written = load(&sources);
+    assert!(as_written.group("9x.y").is_some() && !as_written.has_replaced_names());
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Reading<'_> {
             let Some(wanted) = wanted(name, value).filter(|_| !is_template && !value.is_null()) else { continue };
             let written = value.scalar_text().map_or_else(|| value.kind_name().to_owned(), |text| format!("'{text}'"));
             let message = match wanted {
-                FLAG => format!("'{name}' takes {wanted}: The value {written} could not be converted to 'bool'."),
+                FLAG => format!("Error processing keyword '{name}': The value {written} could not be converted to 'bool'."),
                 _ => format!("'{name}' takes {wanted}, not {written}"),
             };
             let problem = value.problem(message);

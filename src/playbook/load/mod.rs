@@ -301,7 +301,7 @@ impl<'a> Reading<'a> {
         let folder = Arc::new(parent(path));
         self.inside(path, |reading| match reading.document(path) {
             Some(document) if document.is_null() => Vec::new(),
-            Some(document) => reading.steps(&document, inherited, &folder),
+            Some(document) => reading.steps(&document, "tasks", inherited, &folder),
             None => Vec::new(),
         })
         .unwrap_or_default()
@@ -317,7 +317,7 @@ impl<'a> Reading<'a> {
             .collect();
         roles.into_iter().for_each(|problem| self.problem(problem));
         let mut handlers = Vec::new();
-        for step in self.steps(node, inherited, folder) {
+        for step in self.steps(node, "handlers", inherited, folder) {
             flatten(step, &mut handlers);
         }
         handlers

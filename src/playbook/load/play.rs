@@ -22,7 +22,7 @@ impl Reading<'_> {
         let plays = self.inside(path, |reading| {
             let Some(document) = reading.document(path) else { return Vec::new() };
             let Some(items) = document.sequence() else {
-                let problem = document.problem(format!("a playbook is a list of plays, but this is {}", document.kind_name()));
+                let problem = document.problem(format!("A playbook must be a list of plays, got {} instead", document.kind_name()));
                 reading.problem(problem.with_hint("begin each play with '- hosts: ...'"));
                 return Vec::new();
             };
@@ -35,8 +35,8 @@ impl Reading<'_> {
 
     fn play_or_import(&mut self, node: &Node, imported_with: &Settings, folder: &Arc<PathBuf>) -> Vec<Play> {
         let Some(entries) = node.mapping() else {
-            let problem = node.problem(format!("a play is a mapping, but this is {}", node.kind_name()));
-            self.problem(problem);
+            let problem = node.problem("playbook entries must be either valid plays or 'import_playbook' statements");
+            self.problem(problem.with_hint(format!("a play is a mapping, but this is {}", node.kind_name())));
             return Vec::new();
         };
         match entries.iter().find(|(key, _)| key.as_text().is_some_and(|key| IMPORT.contains(&key))) {
@@ -67,14 +67,16 @@ impl Reading<'_> {
     fn play(&mut self, node: &Node, entries: &[(Node, Node)], imported_with: &Settings, folder: &Arc<PathBuf>) -> Option<Play> {
         self.refuse_unknown_keys(node, &[PLAY, SHARED, &[OLD_REMOTE_USER]], "valid attribute for a Play");
         let hosts = match node.get("hosts") {
-            Some(hosts) if hosts.is_null() || hosts.as_text() == Some("") => {
-                let problem = hosts.problem("'hosts' is empty; name hosts, groups or a pattern");
-                self.problem(problem);
-                None
-            }
-            Some(hosts) => self.raw(hosts),
+            Some(hosts) => match refused_hosts(hosts) {
+                Some(why) => {
+                    let problem = hosts.problem(why).with_hint("name hosts, groups or a pattern");
+                    self.problem(problem);
+                    None
+                }
+                None => self.raw(hosts),
+            },
             None => {
-                let problem = node.problem("a play needs 'hosts'");
+                let problem = node.problem("The field 'hosts' is required but was not set.");
                 self.problem(problem.did_you_mean("hosts", entries.iter().filter_map(|(key, _)| key.as_text())));
                 None
             }
@@ -82,7 +84,7 @@ impl Reading<'_> {
         let mut settings = self.settings(node);
         if let Some(user) = node.get(OLD_REMOTE_USER) {
             if settings.remote_user.is_some() {
-                let problem = user.problem("both 'user' and 'remote_user' are set for this play; 'user' is the old name of the other");
+                let problem = user.problem("both 'user' and 'remote_user' are set for this play. 'user' is the old name of the other");
                 self.problem(problem);
             }
             settings.remote_user = self.optional(node, OLD_REMOTE_USER);
@@ -109,7 +111,7 @@ impl Reading<'_> {
         self.used_roles.clear();
         let roles = node.get("roles").filter(|list| !list.is_null()).map(|list| self.play_roles(list, &inherited)).unwrap_or_default();
         let steps = |reading: &mut Self, key: &str| -> Vec<Step> {
-            node.get(key).filter(|list| !list.is_null()).map(|list| reading.steps(list, &inherited, folder)).unwrap_or_default()
+            node.get(key).filter(|list| !list.is_null()).map(|list| reading.steps(list, key, &inherited, folder)).unwrap_or_default()
         };
         let pre_tasks = steps(self, "pre_tasks");
         let tasks = steps(self, "tasks");
@@ -215,6 +217,24 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Why these are no hosts that a play can have.
+fn refused_hosts(hosts: &Node) -> Option<String> {
+    let is_empty = hosts.is_null() || hosts.as_text() == Some("") || hosts.sequence().is_some_and(<[Node]>::is_empty);
+    if is_empty {
+        return Some("Hosts list cannot be empty. Please check your playbook".to_owned());
+    }
+    if hosts.as_text().is_some() {
+        return None;
+    }
+    let Some(items) = hosts.sequence() else {
+        return Some("Hosts list must be a sequence or string. Please check your playbook.".to_owned());
+    };
+    items.iter().find(|item| item.as_text().is_none()).map(|item| match item.is_null() {
+        true => "Hosts list cannot contain values of 'None'. Please check your playbook".to_owned(),
+        false => format!("Hosts list contains an invalid host value: '{}'", item.scalar_text().unwrap_or(item.kind_name())),
+    })
 }
 
 /// That nothing answers to a name that was notified.

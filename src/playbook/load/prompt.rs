@@ -22,12 +22,12 @@ impl Reading<'_> {
             self.problem(problem);
             return None;
         }
-        self.refuse_unknown_keys(node, &[KEYS], "valid part of vars_prompt");
         let Some(name) = node.get("name").and_then(Node::as_text).map(str::to_owned) else {
-            let problem = node.problem("a prompt needs the 'name' of a variable");
+            let problem = node.problem("Invalid vars_prompt data structure, missing 'name' key");
             self.problem(problem);
             return None;
         };
+        self.refuse_unknown_keys(node, &[KEYS], "valid part of vars_prompt");
         let flag = |key: &str, otherwise: bool| {
             node.get(key)
                 .and_then(Node::scalar_text)

@@ -43,7 +43,7 @@ impl Reading<'_> {
         let mut loops = node.mapping()?.iter().filter(|(key, _)| is_loop(key));
         let (key, items) = loops.next()?;
         if let Some((second, _)) = loops.next() {
-            let problem = second.problem("a second loop; a task has one");
+            let problem = second.problem("duplicate loop in task: a task has one");
             self.problem(problem.with_hint("loop over both with the filter 'product', or in a file for include_tasks"));
         }
         let name = key.scalar_text()?;

@@ -46,7 +46,8 @@ impl Reading<'_> {
     /// The roles of a play: what they do, in order. Their handlers are kept for the play.
     pub(super) fn play_roles(&mut self, node: &Node, inherited: &Settings) -> Vec<Step> {
         let Some(items) = node.sequence() else {
-            let problem = node.problem(format!("'roles' is a list, but this is {}", node.kind_name()));
+            let written = node.scalar_text().unwrap_or(node.kind_name());
+            let problem = node.problem(format!("A malformed role declaration was encountered: '{written}' is not a list of roles"));
             self.problem(problem);
             return Vec::new();
         };
@@ -67,7 +68,9 @@ impl Reading<'_> {
         if node.mapping().is_none() {
             let name = self.fixed_name(node, around, "a role's name")?;
             if name.contains(',') {
-                let problem = node.problem(format!("'{name}' is no name of a role")).with_hint("write its settings as keys beside 'role'");
+                let problem = node
+                    .problem(format!("Invalid old style role requirement: {name}"))
+                    .with_hint("write its settings as keys beside 'role'");
                 self.problem(problem);
                 return None;
             }
@@ -82,7 +85,7 @@ impl Reading<'_> {
             });
         }
         let Some(named) = node.get("role").or_else(|| node.get("name")).or_else(|| node.get("src")) else {
-            let problem = node.problem("this role has no name").with_hint("write it as 'role: NAME'");
+            let problem = node.problem("role definitions must contain a role name").with_hint("write it as 'role: NAME'");
             self.problem(problem);
             return None;
         };

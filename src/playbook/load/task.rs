@@ -13,10 +13,12 @@ use crate::split::{BESIDE_COMMANDS, parse_pairs};
 use crate::{Arguments, Block, Kind, Late, Play, Repeat, Role, Settings, Step, Task};
 
 impl Reading<'_> {
-    pub(super) fn steps(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
+    /// The tasks and blocks of a list; `what` names it (`tasks`, `rescue`).
+    pub(super) fn steps(&mut self, node: &Node, what: &str, inherited: &Settings, folder: &Arc<PathBuf>) -> Vec<Step> {
         let Some(items) = node.sequence() else {
-            let problem = node.problem(format!("tasks are a list, but this is {}", node.kind_name()));
-            self.problem(problem.with_hint("begin each task with '- name: ...'"));
+            let written = node.scalar_text().unwrap_or(node.kind_name());
+            let message = format!("A malformed block was encountered while loading {what}: {written} should be a list or None");
+            self.problem(node.problem(message).with_hint("begin each task with '- name: ...'"));
             return Vec::new();
         };
         items.iter().flat_map(|item| self.step(item, inherited, folder)).collect()
@@ -37,7 +39,8 @@ impl Reading<'_> {
     fn block(&mut self, node: &Node, inherited: &Settings, folder: &Arc<PathBuf>) -> Option<Step> {
         self.refuse_unknown_keys(node, &[BLOCK, SHARED], "valid attribute for a Block");
         if node.get("block").is_none() {
-            let problem = node.problem("'rescue' and 'always' stand beside a 'block'");
+            let key = if node.get("rescue").is_some() { "rescue" } else { "always" };
+            let problem = node.problem(format!("'{key}' keyword cannot be used without 'block'"));
             self.problem(problem);
             return None;
         }
@@ -46,7 +49,7 @@ impl Reading<'_> {
         self.render_tags(&mut own, inherited, &node.place);
         let settings = inherited.around(own);
         let mut steps = |key: &str| match node.get(key).filter(|steps| !steps.is_null()) {
-            Some(steps) => self.steps(steps, &settings, folder),
+            Some(steps) => self.steps(steps, key, &settings, folder),
             None => Vec::new(),
         };
         let (block, rescue, always) = (steps("block"), steps("rescue"), steps("always"));
@@ -194,16 +197,17 @@ impl Reading<'_> {
         match candidates.len() {
             1 => candidates.pop(),
             0 => {
-                let problem =
-                    node.problem("this task has no module").with_hint("write the module's name as a key, 'ansible.builtin.copy:' say");
+                let problem = node
+                    .problem("no module/action detected in task.")
+                    .with_hint("write the module's name as a key, 'ansible.builtin.copy:' say");
                 self.problem(problem);
                 None
             }
             _ => {
                 let (known, unknown): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(name, ..)| lookup_module(name).is_ok());
                 if known.len() > 1 {
-                    let names: Vec<_> = known.iter().map(|(name, ..)| format!("'{name}'")).collect();
-                    let problem = node.problem(format!("this task has {} modules: {}", names.len(), names.join(", ")));
+                    let names: Vec<_> = known.iter().map(|(name, ..)| name.as_str()).collect();
+                    let problem = node.problem(format!("conflicting action statements: {}", names.join(", ")));
                     self.problem(problem.with_hint("one task, one module"));
                 }
                 for (name, key, _) in &unknown {

@@ -173,16 +173,7 @@ fn from_json(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let value = call.input()?;
     let source =
         value.as_str().ok_or_else(|| fail(format!("the JSON object must be str, bytes or bytearray, not {}", type_name(&value))))?;
-    if let Some(number) = match source.trim() {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
-    } {
-        return Ok(Value::from(number));
-    }
-    let parsed: serde_json::Value = serde_json::from_str(source).map_err(|error| fail(format!("from_json: {error}")))?;
-    Ok(from_parsed(parsed))
+    super::json_text::read(source).map_err(|error| fail(format!("from_json: {}", error.detail().unwrap_or_default())))
 }
 
 /// A JSON value.

@@ -169,7 +169,9 @@ fn unique(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     }
     // Python compares these one by one, which knows neither case nor attributes.
     if folds || attribute.some().is_some() {
-        return Err(fail("mappings and lists have no case: 'unique' compares them without 'case_sensitive' and 'attribute' only"));
+        return Err(fail(
+            "mappings and lists have no case: 'unique' cannot fall back to comparing them, which does not support case_sensitive and attribute",
+        ));
     }
     distinct(items).map(list)
 }

@@ -9,6 +9,7 @@ mod format;
 mod format_spec;
 mod hash;
 mod json;
+mod json_text;
 mod lists;
 mod lookups;
 mod methods;

@@ -109,7 +109,7 @@ fn foretell(statements: &[Statement], outcome: Outcome) -> Outcome {
 
 fn diff(statements: &[Statement]) -> Diff {
     let after: String = statements.iter().map(|statement| format!("{};\n", statement.told.trim_end_matches(';'))).collect();
-    Diff { before_header: "statements".to_owned(), after_header: "statements".to_owned(), before: String::new(), after }
+    Diff { before_header: "statements".to_owned(), after_header: "statements".to_owned(), before: String::new(), after, attributes: None }
 }
 
 /// Whether a role of that name is there.

@@ -172,7 +172,13 @@ fn describe(wish: &Systemd, found: Option<&Found>, diff: bool) -> Outcome {
             }
             lines
         };
-        outcome = outcome.showing(Diff { before_header: name.clone(), after_header: name, before: text(false), after: text(true) });
+        outcome = outcome.showing(Diff {
+            before_header: name.clone(),
+            after_header: name,
+            before: text(false),
+            after: text(true),
+            attributes: None,
+        });
     }
     outcome
 }

@@ -58,8 +58,13 @@ pub(crate) fn plan(arguments: &User, context: &Context) -> Planned {
     let mut outcome = Outcome::changed();
     if context.diff {
         let header = format!("user {name}");
-        outcome =
-            outcome.showing(Diff { before_header: header.clone(), after_header: header, before: changes.before, after: changes.after });
+        outcome = outcome.showing(Diff {
+            before_header: header.clone(),
+            after_header: header,
+            before: changes.before,
+            after: changes.after,
+            attributes: None,
+        });
     }
     let outcome = describe(arguments, &accounts, outcome, context);
     let wish = arguments.clone();

@@ -33,7 +33,7 @@ pub(crate) fn plan(arguments: &WaitFor, context: &Context) -> Planned {
     }
     let limit = Duration::from_secs(arguments.timeout);
     if arguments.port.is_none() && arguments.path.is_none() && arguments.state != WaitState::Drained {
-        context.system.sleep(limit.saturating_sub(elapsed()));
+        context.system.sleep(limit);
         return Ok(Plan::Done(told(arguments, elapsed(), None)));
     }
     let mut pause = Duration::from_millis(5);
@@ -189,7 +189,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Ansible's sentence, and then the cause as far as this host knows it.
+/// Ansible's sentence; beside it, since playbooks compare the sentence, the cause as far as this host knows it.
 fn timed_out(wish: &WaitFor, context: &Context, elapsed: Duration, last: &str) -> Failure {
     let what = match (&wish.path, wish.port, wish.state, &wish.search_regex) {
         (Some(path), _, WaitState::Absent, _) => format!("{path} to be absent."),
@@ -201,12 +201,10 @@ fn timed_out(wish: &WaitFor, context: &Context, elapsed: Duration, last: &str) -
         (_, Some(port), _, None) => format!("{}:{port}", wish.host),
         (None, None, ..) => String::new(),
     };
-    let mut message = wish.msg.clone().unwrap_or_else(|| format!("Timeout when waiting for {what}"));
-    for line in diagnose(wish, context, last) {
-        message.push_str("\n  ");
-        message.push_str(&line);
-    }
-    Failure::new(message).with("elapsed", elapsed.as_secs())
+    let message = wish.msg.clone().unwrap_or_else(|| format!("Timeout when waiting for {what}"));
+    let failure = Failure::new(message).with("elapsed", elapsed.as_secs());
+    let lines = diagnose(wish, context, last);
+    if lines.is_empty() { failure } else { failure.with("diagnosis", lines) }
 }
 
 fn diagnose(wish: &WaitFor, context: &Context, last: &str) -> Vec<String> {

@@ -150,11 +150,12 @@ impl Reporter for Default {
                 self.task_headline();
                 screen::line(&format!("FAILED - RETRYING: [{host}]: {} ({left} retries left).", self.task.name));
             }
-            Event::Included { file, hosts } => {
+            Event::Included { file, hosts, item } => {
                 // A role goes by its name.
                 let file = if file.contains('/') { origin::absolute(&format!("{file}:1:1")) } else { file.clone() };
                 let file = file.strip_suffix(":1:1").unwrap_or(&file);
-                screen::line(&format!("included: {file} for {}", hosts.join(", ")));
+                let item = item.as_ref().map(|item| format!(" => (item={item})")).unwrap_or_default();
+                screen::line(&format!("included: {file} for {}{item}", hosts.join(", ")));
             }
             Event::DuplicateKey { .. } if !self.view.duplicates => {}
             Event::DuplicateKey { key, place, .. } => self.said.duplicate(key, place, &self.files),

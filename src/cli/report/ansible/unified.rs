@@ -142,7 +142,13 @@ mod tests {
 
     fn diff(before: &str, after: &str) -> String {
         unified(
-            &Diff { before_header: "/a".to_owned(), after_header: String::new(), before: before.to_owned(), after: after.to_owned() },
+            &Diff {
+                before_header: "/a".to_owned(),
+                after_header: String::new(),
+                before: before.to_owned(),
+                after: after.to_owned(),
+                ..Diff::default()
+            },
             3,
         )
     }

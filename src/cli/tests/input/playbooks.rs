@@ -19,7 +19,7 @@ fn malformed_yaml_is_shown_where_it_stands() {
         ),
         ("- hosts: 'web\n", ["x.yml:", "malformed YAML"]),
         ("hosts: web\n", ["x.yml:1:1", "list"]),
-        ("", ["x.yml", "has no play"]),
+        ("", ["A playbook must contain at least one play", "x.yml"]),
         ("- hosts: web\n---\n- hosts: web\n", ["x.yml:3:1", "a second document"]),
     ] {
         project.write("x.yml", text);
@@ -65,13 +65,13 @@ fn keywords_with_wrong_values_are_told_in_the_order_of_the_file() {
         "- hosts: web\n  become: perhaps\n  serial: abc\n  tasks:\n    - ping:\n      retries: many\n      until: true\n    - ping:\n      loop: {a: b}\n    - ping:\n      ignore_errors: maybe\n      delegate_to: [a]\n    - ping:\n      loop: [1]\n      with_items: [2]\n    - set_fact: {a-b: 1}\n    - shell: echo 'unclosed\n    - command:\n  strategy: fast\n",
     );
     project.refuses_playbook("types.yml").problems(11).tells(&[
-        "types.yml:2:11: 'become' takes true or false: The value 'perhaps' could not be converted to 'bool'.",
+        "types.yml:2:11: Error processing keyword 'become': The value 'perhaps' could not be converted to 'bool'.",
         "types.yml:3:11: 'serial' takes numbers or percentages, not 'abc'",
         "types.yml:6:16: 'retries' takes a number, not 'many'",
         "types.yml:9:13: 'loop' takes a list, not a mapping",
-        "types.yml:11:22: 'ignore_errors' takes true or false: The value 'maybe' could not be converted to 'bool'.",
+        "types.yml:11:22: Error processing keyword 'ignore_errors': The value 'maybe' could not be converted to 'bool'.",
         "types.yml:12:20: 'delegate_to' takes text, not a list",
-        "types.yml:15:7: a second loop; a task has one",
+        "types.yml:15:7: duplicate loop in task: a task has one",
         "types.yml:16:18: 'a-b' is no name of a variable",
         "types.yml:17:14: unbalanced quotes",
         "types.yml:18:7: module 'command': one of the following is required: cmd, argv",
@@ -80,6 +80,34 @@ fn keywords_with_wrong_values_are_told_in_the_order_of_the_file() {
     project.tasks("    - ping:\n      become: \"{{ x }}\"\n      ignore_errors: Yes\n      retries: '3'\n      until: x\n      environment: \"{{ e }}\"\n      delegate_to: \"{{ d }}\"\n      loop: \"{{ l }}\"\n");
     let ended = project.run(&["playbook", "play.yml", "-i", "hosts.yml", "--syntax-check"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+/// The words are those of ansible-core 2.19.14, which scripts look for.
+#[test]
+fn malformed_plays_are_told_in_the_words_that_scripts_look_for() {
+    let project = Project::new();
+    for (play, words) in [
+        ("hosts: []", "Hosts list cannot be empty. Please check your playbook"),
+        ("hosts: [web, null]", "Hosts list cannot contain values of 'None'. Please check your playbook"),
+        ("hosts: {a: b}", "Hosts list must be a sequence or string. Please check your playbook."),
+        ("hosts: [5]", "Hosts list contains an invalid host value: '5'"),
+        ("tasks: []", "The field 'hosts' is required but was not set."),
+        ("hosts: web\n  tasks: 123", "A malformed block was encountered while loading tasks: 123 should be a list or None"),
+        ("hosts: web\n  handlers: 123", "A malformed block was encountered while loading handlers: 123 should be a list or None"),
+        ("hosts: web\n  tasks: [{block: [{ping: }], rescue: abc}]", "A malformed block was encountered while loading rescue: abc"),
+        ("hosts: web\n  tasks: [{always: [{ping: }]}]", "'always' keyword cannot be used without 'block'"),
+        ("hosts: web\n  tasks: [{name: a}]", "no module/action detected in task."),
+        ("hosts: web\n  tasks: [{ping: , command: ls}]", "conflicting action statements: ping, command"),
+        ("hosts: web\n  roles: 123", "A malformed role declaration was encountered"),
+        ("hosts: web\n  roles: ['foo,bar']", "Invalid old style role requirement: foo,bar"),
+        ("hosts: web\n  roles: [{foo: bar}]", "role definitions must contain a role name"),
+        ("hosts: web\n  vars_prompt: [{foo: bar}]", "Invalid vars_prompt data structure, missing 'name' key"),
+    ] {
+        project.write("x.yml", &format!("- {play}\n"));
+        project.refuses_playbook("x.yml").problems(1).tells(&[words]);
+    }
+    project.write("x.yml", "- text\n");
+    project.refuses_playbook("x.yml").tells(&["playbook entries must be either valid plays or 'import_playbook' statements"]);
 }
 
 #[test]

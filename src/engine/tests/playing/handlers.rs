@@ -65,6 +65,27 @@ fn handlers_of_failed_hosts_run_only_by_force() {
 }
 
 #[test]
+fn handlers_that_include_tasks_run_by_force_too() {
+    let rig = Rig::new();
+    rig.write("more.yml", "- {name: included, debug: {msg: 1}}\n- {name: last, debug: {msg: 2}}\n");
+    let played = rig.play(
+        "- hosts: a
+  gather_facts: false
+  force_handlers: true
+  tasks:
+    - {name: t, command: 'true', notify: h}
+    - {name: u, fail: {msg: bad}}
+    - {name: never, debug: {msg: 3}}
+  handlers:
+    - {name: h, include_tasks: more.yml}
+",
+    );
+    let text = played.text();
+    assert!(text.contains("included: a ok 1") && text.contains("last: a ok 2") && !text.contains("never"), "{text}");
+    assert!(played.recap().contains("failed=1"), "{}", played.recap());
+}
+
+#[test]
 fn an_unknown_handler_is_a_failure_with_a_suggestion() {
     check(
         "unknown",

@@ -22,8 +22,8 @@ fn each_host_includes_its_own_file() {
         set: a ok, b ok, c ok
         inc: c skipped
         INCLUDE tasks/a.yml: a
-        of a: a ok \"given to a fact\"
         INCLUDE tasks/b.yml: b
+        of a: a ok \"given to a fact\"
         of b: b ok \"given to b\"
         fails: b failed 'b'
         after: a ok \"fact\", c ok \"fact\"";
@@ -39,15 +39,16 @@ fn includes_repeat_and_nest() {
     let played = rig.tasks("a", "- {name: inc, include_tasks: {file: outer.yml}, loop: [1, 2]}");
     let expect = "PLAY a: a
         inc:
-        INCLUDE outer.yml: a
+        INCLUDE outer.yml: a 1
+        INCLUDE outer.yml: a 2
         include_tasks:
         INCLUDE inner.yml: a
         inner 1: a ok \"1!\"
-        INCLUDE outer.yml: a
         include_tasks:
         INCLUDE inner.yml: a
         inner 2: a ok \"2!\"";
     assert_lines("loop", &played.text(), expect);
+    assert_lines("counts", &played.recap(), "a ok=6");
 }
 
 #[test]

@@ -105,6 +105,24 @@ fn differences_are_told_when_asked_for() {
     assert_eq!(rig.read("a/f").as_deref(), Some("new\n"));
 }
 
+/// The shapes are those of ansible-core 2.19.14.
+#[test]
+fn differences_are_registered_in_the_shape_that_playbooks_expect() {
+    let rig = Rig { diff: true, ..Rig::new() };
+    rig.write("a/f", "old\n");
+    let played = rig.tasks(
+        "a",
+        "- {file: {path: '{{ dir }}/f', mode: '0600'}, register: attributes}
+- {file: {path: '{{ dir }}/f', mode: '0640'}, register: attributes}
+- {copy: {content: \"new\\n\", dest: '{{ dir }}/f'}, register: list}
+- {copy: {content: \"new\\n\", dest: '{{ dir }}/f', mode: '0600'}, register: alone}
+- {replace: {path: '{{ dir }}/f', regexp: new, replace: newer}, register: one}
+- name: t
+  debug: {msg: \"{{ attributes.diff.before.mode }} {{ attributes.diff.after.mode }} {{ attributes.diff.after.path | basename }} {{ list.diff[0].after | trim }} {{ alone.diff.after.mode }} {{ one.diff.after | trim }}\"}",
+    );
+    assert!(played.text().contains("t: a ok \"0600 0640 f new 0600 newer\""), "{}", played.text());
+}
+
 #[test]
 fn no_log_hides_results_items_failures_and_tries() {
     let rig = Rig { diff: true, ..Rig::new() };

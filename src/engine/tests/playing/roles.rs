@@ -202,7 +202,7 @@ fn roles_come_from_collections_and_checkouts() {
         ns.coll.other : other: a ok "ns.coll ns.coll.other other"
         beside: a ok 1
         include_role : ns.coll.{{ item }}:
-        INCLUDE ns.coll.other: a
+        INCLUDE ns.coll.other: a other
         ns.coll.other : other: a ok "ns.coll ns.coll.other other"
         PLAY a: a
         far.away.r : far: a ok "far.away.r""#;

@@ -4,6 +4,22 @@ use serde_json::json;
 
 use crate::rig::{Rig, assert_lines};
 
+/// Compared with ansible-core 2.19.14.
+#[test]
+fn facts_that_are_set_keep_the_kinds_of_keys_and_numbers() {
+    let played = Rig::new().play(
+        "- hosts: a
+  gather_facts: false
+  vars: {m: {off: 1, on: {x: 2}, 16: h, 1.5: f}}
+  tasks:
+    - set_fact: {n: \"{{ m | combine({true: 3, 'on': 4}) }}\", big: \"{{ 10 ** 30 }}\", inf: \"{{ '[Infinity]' | from_json }}\"}
+    - name: t
+      debug: {msg: \"{{ n[true] }} {{ n['on'] }} {{ n[false] }} {{ n[16] }} {{ n[1.5] }} {{ big }} {{ inf[0] > big }}\"}
+",
+    );
+    assert!(played.text().contains("t: a ok \"3 4 1 h f 1000000000000000000000000000000 True\""), "{}", played.text());
+}
+
 #[test]
 fn each_place_wins_over_those_before() {
     let mut rig = Rig::new();

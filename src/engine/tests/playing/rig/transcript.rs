@@ -52,7 +52,10 @@ pub(crate) fn transcript(events: &[Event]) -> String {
                 let text = if looped { word(result.ending, *ignored) } else { shown(result, *ignored, &lines.module) };
                 lines.hosts.insert(host.clone(), format!("{host}{delegate} {text}{items}"));
             }
-            Event::Included { file, hosts } => lines.line(format!("INCLUDE {file}: {}", hosts.join(" "))),
+            Event::Included { file, hosts, item } => {
+                let item = item.as_ref().map(|item| format!(" {item}")).unwrap_or_default();
+                lines.line(format!("INCLUDE {file}: {}{item}", hosts.join(" ")));
+            }
             Event::DuplicateKey { key, place, first } => lines.line(format!("DUPLICATE {key} {place} first {first}")),
             Event::Warning { message } => lines.line(format!("WARNING {message}")),
             Event::NoHostsLeft => lines.line("NO HOSTS LEFT".to_owned()),
