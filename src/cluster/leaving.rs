@@ -73,9 +73,15 @@ impl ClusterView {
         let wanted = others / 2 + 1;
         if well < wanted {
             let reason = format!(
-                "without {name} etcd would lose its quorum: {well} of the other {others} voters are healthy, and {wanted} would be needed"
+                "without {name} etcd would lose its quorum: {well} of the other {others} voters are healthy, and {wanted} would be needed{}",
+                self.ill_voters(name)
             );
-            return Err(Objection::new(reason, "add a voter first: put another host into the group etcd, and deploy"));
+            let hint = if well < others {
+                "bring the others back first; see 'pgfleet status'"
+            } else {
+                "add a voter first: put another host into the group etcd, and deploy"
+            };
+            return Err(Objection::new(reason, hint));
         }
         Ok(())
     }

@@ -52,8 +52,21 @@ impl ClusterView {
         if all > 0 && healthy >= needed {
             return Ok(());
         }
-        let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed");
+        let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed{}", self.ill_voters(""));
         Err(Objection::new(reason, "'pgfleet start' starts etcd where it does not run"))
+    }
+
+    /// Which voters but this one are not healthy, and why, in brackets; nothing where all are.
+    pub(crate) fn ill_voters(&self, but: &str) -> String {
+        let ill = self.etcd.iter().filter(|voter| !voter.healthy && voter.name != but);
+        let words: Vec<String> = ill
+            .map(|voter| match &voter.error {
+                Some(error) if error.contains(&voter.name) => error.clone(),
+                Some(error) => format!("{}: {error}", voter.name),
+                None => format!("{}: etcd is not healthy", voter.name),
+            })
+            .collect();
+        if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
     }
 
     /// May passwords be changed? Every node has to learn them, so all of them must be there and well.
@@ -118,12 +131,12 @@ impl ClusterView {
     pub fn may_stop(&self, name: &str, forced: bool) -> Verdict {
         // Without etcd the leader stays one only while every other node answers it.
         self.may_decide()?;
-        if let Some(voter) = self.etcd.iter().find(|voter| voter.name == name && voter.healthy) {
+        if self.etcd.iter().any(|voter| voter.name == name && voter.healthy) {
             let (healthy, all, needed) = self.quorum();
             if healthy <= needed {
                 let reason = format!(
-                    "without {} etcd would lose its quorum: {healthy} of {all} voters are healthy, and {needed} are needed",
-                    voter.name
+                    "without {name} etcd would lose its quorum: {healthy} of {all} voters are healthy, and {needed} are needed{}",
+                    self.ill_voters(name)
                 );
                 return Err(Objection::new(
                     reason,

@@ -147,6 +147,15 @@ impl Exit {
         }
     }
 
+    /// How the command ended, where it has and the host said so.
+    #[must_use]
+    pub fn status(&self) -> Option<ExitStatus> {
+        match &self.progress.borrow().end {
+            Some(End::Status(status)) => Some(status.clone()),
+            _ => None,
+        }
+    }
+
     /// The last of what the command wrote to stderr so far.
     #[must_use]
     pub fn stderr_tail(&self) -> String {

@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 use pgfleet_engine::{Become, Contact, Content, Event, Fleet, Incoming, Link, RawOutput, Report, Unreachable};
 use pgfleet_protocol::{Argument, Outcome, Request, Secret};
 use pgfleet_ssh::{
-    AgentBinary, Arguments, Connector, Conversation, Exit, Means, Method, Options, Session, Size, SshConfig, SshError, Target, Wish,
+    AgentBinary, Arguments, Connector, Conversation, Exit, ExitStatus, Means, Method, Options, Session, Size, SshConfig, SshError, Target,
+    Wish,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
@@ -194,12 +195,12 @@ impl SshFleet {
         match channel.link.call_ahead(request, ahead, content, sink).await {
             Ok(answer) => Ok(answer),
             Err(unreachable) => {
-                let last_words = match &channel.other {
-                    Other::Process(exit) => exit.stderr_tail(),
-                    Other::Child(_) => String::new(),
+                let (status, last_words) = match &channel.other {
+                    Other::Process(exit) => (exit.status(), exit.stderr_tail()),
+                    Other::Child(_) => (None, String::new()),
                 };
                 *slot = None;
-                Err(with_last_words(unreachable, &last_words))
+                Err(with_last_words(with_end(unreachable, &contact.host, status), &last_words))
             }
         }
     }
@@ -225,7 +226,7 @@ impl SshFleet {
         let command = as_wanted(contact, session.user(), command);
         let finished = session.run(&command, b"").await.map_err(lost)?;
         let status = match finished.status {
-            pgfleet_ssh::ExitStatus::Code(code) => i64::from(code),
+            ExitStatus::Code(code) => i64::from(code),
             _ => 255,
         };
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -374,6 +375,17 @@ fn said(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What became of the agent says more than that its stream ended.
+fn with_end(unreachable: Unreachable, host: &str, status: Option<ExitStatus>) -> Unreachable {
+    match status {
+        Some(ExitStatus::Signal(signal)) => Unreachable {
+            message: format!("{host}: the agent was ended by signal {signal} before it answered"),
+            hint: Some(format!("run it again; where nobody ended it, 'journalctl -k' on {host} tells whether memory ran out")),
+        },
+        _ => unreachable,
+    }
 }
 
 fn with_last_words(unreachable: Unreachable, words: &str) -> Unreachable {

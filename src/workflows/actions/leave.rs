@@ -35,8 +35,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let view = work.look_at_members().await?.view;
     view.may_leave(&name, how)?;
     let leaver = Leaver { work, name: &name, node };
-    let voters = leaver.etcd_entries(&view).await?;
-    let slots = leaver.slots(&view).await?;
+    let voters = leaver.etcd_entries(&view).await.map_err(Trouble::untouched)?;
+    // A leader whose host has just come back still has its key, and no PostgreSQL yet.
+    let slots = leaver.slots(&view).await.map_err(Trouble::untouched)?;
     let is_known =
         view.members.iter().any(|member| member.name == name) || voters.iter().any(|voter| voter.name == name) || !slots.is_empty();
     if !is_known && how == Leaving::Dead {

@@ -86,6 +86,11 @@ impl Trouble {
         self.verdict == "refused"
     }
 
+    /// The same where a question failed and nothing was touched yet: it can be asked again.
+    pub(crate) fn untouched(self) -> Self {
+        Self { verdict: "refused", ..self }.hint("nothing was touched; see 'pgfleet status', and ask again when the cluster is whole")
+    }
+
     /// The same with the next step.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

@@ -5,6 +5,7 @@
 mod backup;
 mod cluster;
 mod drills;
+mod faults;
 mod leadership;
 mod leases;
 mod members;

@@ -1,13 +1,15 @@
-//! Every workflow loses its controller at some step, or a host its last byte of room, and is then asked again, while clients write: it must
-//! come to its end, or refuse with the cause until it can; the cluster must be whole, and nothing that was acknowledged may be gone.
+//! Something befalls every workflow at some step (`faults.rs`), and it is then asked again, while clients write: it must come to its end, or
+//! refuse with the cause until it can; the cluster must be whole, no secret another one, and nothing that was acknowledged may be gone.
 //!
-//! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them.
-//! `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try, `PGFLEET_LAB_FAULT` the only fault.
+//! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them, with
+//! four faults. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try, `PGFLEET_LAB_FAULT` the only faults.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::faults::{self, FAULTS, Fault, Place};
 use crate::members::{LOAD, begin_load, end_load};
 use crate::rig::{HOSTS, Ran, Rig, leader};
 
@@ -27,7 +29,13 @@ struct Workflow {
 const WORKFLOWS: &[Workflow] = &[
     Workflow { name: "switchover", before: nothing, asked: |_| words(&["switchover"]), over: never, after: nothing },
     Workflow { name: "rolling restart", before: nothing, asked: |_| words(&["restart", "--rolling"]), over: never, after: nothing },
-    Workflow { name: "reinit", before: nothing, asked: |rig| words(&["reinit", &a_replica(rig), "--yes"]), over: never, after: nothing },
+    Workflow {
+        name: "reinit",
+        before: nothing,
+        asked: |rig| words(&["reinit", &a_replica(rig), "--yes"]),
+        over: leads_now,
+        after: nothing,
+    },
     Workflow { name: "stop", before: nothing, asked: |_| words(&["stop", "--yes"]), over: never, after: start },
     Workflow { name: "start", before: stop, asked: |_| words(&["start"]), over: never, after: nothing },
     Workflow { name: "rotation", before: nothing, asked: |_| words(&["secrets", "rotate"]), over: never, after: nothing },
@@ -43,7 +51,7 @@ const WORKFLOWS: &[Workflow] = &[
         name: "scale-in",
         before: nothing,
         asked: |rig| words(&["scale-in", &a_replica(rig), "--yes"]),
-        over: |ran| ran.out.contains("is no member"),
+        over: |ran| ran.out.contains("is no member") || leads_now(ran),
         after: deploy,
     },
     Workflow {
@@ -62,17 +70,6 @@ const WORKFLOWS: &[Workflow] = &[
     },
 ];
 
-/// What happens at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// The controller gets a signal.
-    Signal(&'static str),
-    /// Where a host has its configuration and temporary files nothing can be written any more.
-    FullDisk,
-}
-
-const FAULTS: [(&str, Fault); 3] = [("kill", Fault::Signal("-KILL")), ("interrupt", Fault::Signal("-INT")), ("full-disk", Fault::FullDisk)];
-
 /// The database that is restored.
 const SWEPT: &str = "swept";
 /// Rewrites files of all nodes, and needs a restart of each.
@@ -86,6 +83,11 @@ fn nothing(_: &Rig) {}
 
 fn never(_: &Ran) -> bool {
     false
+}
+
+/// The leader was lost, and the node that it is about has taken its place: of a leader this is refused, for good.
+fn leads_now(ran: &Ran) -> bool {
+    ran.out.contains("is the leader")
 }
 
 /// A voter that does not lead, and is not where the load comes from.
@@ -165,7 +167,7 @@ fn asked_again(rig: &Rig, workflow: &Workflow, arguments: &[String]) {
 
 /// The cluster is whole, and nothing is held or left over.
 fn whole(rig: &Rig) {
-    rig.status_becomes("the cluster is whole", 180, |code, _| code == Some(0));
+    rig.status_becomes("the cluster is whole, and no run has it", 180, |code, view| code == Some(0) && view["lease"].is_null());
     let paused =
         "cd /; sudo -u postgres psql -X -A -t -c 'SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END'";
     for (host, _) in HOSTS {
@@ -177,45 +179,59 @@ fn whole(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
-/// One round: this happens at this step, counted from 1, and the same is asked again.
-fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault) {
+/// What is below a folder of state, by its path; backups and records of runs are others' business.
+fn kept(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            kept(&path, files);
+        } else {
+            files.insert(path.clone(), std::fs::read(&path).expect("a file of state"));
+        }
+    }
+}
+
+/// The secrets, and the keys and certificates of the authority.
+fn secrets(rig: &Rig) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut files, state) = (BTreeMap::new(), rig.project().join("state/postgresql"));
+    kept(&state, &mut files);
+    files.retain(|path, _| !path.starts_with(state.join("backups")) && !path.starts_with(state.join("drills")));
+    assert!(files.keys().any(|path| path.ends_with("secrets/superuser")), "{:?}", files.keys());
+    files
+}
+
+/// Nothing is half written, and no secret is another one than before, unless that was asked for.
+fn kept_its_secrets(rig: &Rig, workflow: &Workflow, before: &BTreeMap<PathBuf, Vec<u8>>) {
+    let after = secrets(rig);
+    let half: Vec<&PathBuf> = after.keys().filter(|path| path.to_string_lossy().ends_with(".tmp")).collect();
+    assert!(half.is_empty(), "{}: half written: {half:?}", workflow.name);
+    let other = |path: &&PathBuf| before.get(*path) != after.get(*path);
+    let others: Vec<&PathBuf> = before.keys().chain(after.keys()).filter(other).collect();
+    assert!(others.is_empty() || workflow.name == "rotation", "{}: not as before: {others:?}", workflow.name);
+    assert!(before.keys().eq(after.keys()), "{}: files of secrets came or went: {others:?}", workflow.name);
+}
+
+/// One round: this happens at this step, counted from 1, and the same is asked again. Tells how the first one ended.
+fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, host: &str) -> String {
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if workflow.name != "start" {
         begin_load(rig);
     }
-    match fault {
-        Fault::Signal(signal) => {
-            rig.at_step(&borrowed, step, is_step, |process| {
-                let _ = Command::new("kill").args([signal, &process.to_string()]).stderr(Stdio::null()).status();
-            });
-        }
-        Fault::FullDisk => {
-            let ran = rig.at_step(&borrowed, step, is_step, |_| drop(rig.on(LOAD, FILL, "").expect(0)));
-            rig.on(LOAD, FREE, "").expect(0);
-            let told = ran.out.contains("No space left on device") && ran.out.contains(LOAD);
-            assert!(ran.code == Some(0) || told, "{}: neither done nor the cause told:\n{}{}", workflow.name, ran.out, ran.err);
-        }
-    }
+    let before = secrets(rig);
+    let told = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
     asked_again(rig, workflow, &arguments);
+    faults::end(rig, host);
     (workflow.after)(rig);
     if workflow.name != "start" {
         rig.status_becomes("the cluster is whole", 180, |code, _| code == Some(0));
         end_load(rig);
     }
     whole(rig);
+    kept_its_secrets(rig, workflow, &before);
+    told
 }
-
-/// Covers each folder with a small disk that has the same files and no room; the data and its log are PostgreSQL's own business.
-const FILL: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pgfleet /etc/systemd/system /tmp /usr/local/lib/pgfleet; do \
-        [ -d $folder ] || continue; \
-        mkdir -p /run/full$folder && mount -t tmpfs -o size=$(( $(du -sk $folder | cut -f1) + 64 ))k,mode=$(stat -c %a $folder) full /run/full$folder && \
-        cp -a $folder/. /run/full$folder && { cat /dev/zero > /run/full$folder/.filler 2> /dev/null || true; } && mount --bind /run/full$folder $folder || exit 1; \
-    done";
-const FREE: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pgfleet /etc/systemd/system /tmp /usr/local/lib/pgfleet; do \
-        ! mountpoint -q /run/full$folder || { umount -l $folder; umount -l /run/full$folder; }; \
-    done; systemctl daemon-reload";
 
 fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
     let mut hasher = DefaultHasher::new();
@@ -234,13 +250,17 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         None => WORKFLOWS.iter().collect(),
     };
     let only = variable("PGFLEET_LAB_FAULT");
-    let faults: Vec<&(&str, Fault)> = FAULTS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name)).collect();
+    let mut faults: Vec<&(&str, Fault)> =
+        FAULTS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only.split(',').any(|only| only == *name))).collect();
+    assert!(!workflows.is_empty() && !faults.is_empty(), "PGFLEET_LAB_WORKFLOW or PGFLEET_LAB_FAULT names none");
+    faults.sort_by_key(|(name, _)| chosen(seed, name, 0, usize::MAX));
     if sweep.is_none() {
         workflows.sort_by_key(|workflow| chosen(seed, workflow.name, 0, usize::MAX));
         workflows.truncate(4);
     }
+    let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
     eprintln!("  PGFLEET_LAB_SEED={seed}");
-    for workflow in workflows {
+    for (place, workflow) in workflows.into_iter().enumerate() {
         (workflow.before)(rig);
         let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
         let steps = complete.out.lines().filter(|line| is_step(line)).count();
@@ -252,10 +272,15 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
                 .map(|round| chosen(seed, workflow.name, round, steps))
                 .collect(),
         };
-        for step in rounds {
-            let (name, fault) = faults[chosen(seed, workflow.name, step, faults.len()) - 1];
-            eprintln!("  {}: {name} at step {step} of {steps}", workflow.name);
-            interrupted_at(rig, workflow, step, *fault);
+        for (round, step) in rounds.into_iter().enumerate() {
+            // In turn, so that the short form has none twice: a host without power costs the most.
+            let (name, fault) = faults[(place + round) % faults.len()];
+            let host = voters[chosen(seed, name, step, voters.len()) - 1];
+            let (begin, leads) = (Instant::now(), leader(&rig.status().1).is_some_and(|leads| leads == host));
+            let who = if leads { "which leads" } else { "which does not lead" };
+            eprintln!("  {}: {name} at step {step} of {steps} ({host}, {who})", workflow.name);
+            let told = interrupted_at(rig, workflow, step, *fault, host);
+            eprintln!("    {told}; asked again and whole after {:.0} s", begin.elapsed().as_secs_f64());
         }
     }
 }

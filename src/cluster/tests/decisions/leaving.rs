@@ -26,7 +26,10 @@ fn a_replica_leaves_a_leader_only_after_a_switchover() {
 #[test]
 fn etcd_keeps_its_quorum() {
     let one_ill = view(&THREE, &[("a", true), ("b", true), ("c", false)]);
-    check(&one_ill, "b", Leaving::InOrder, Some("would lose its quorum: 1 of the other 2"));
+    check(&one_ill, "b", Leaving::InOrder, Some("1 of the other 2 voters are healthy, and 2 would be needed (c: etcd is not healthy)"));
+    let mut one_lost = one_ill.clone();
+    one_lost.etcd[2].error = Some("c: the connection broke: the host no longer answers".to_owned());
+    check(&one_lost, "b", Leaving::InOrder, Some("would be needed (c: the connection broke: the host no longer answers)"));
     check(&one_ill, "c", Leaving::InOrder, None);
     check(&view(&THREE, &[("a", true), ("b", false), ("c", false)]), "c", Leaving::InOrder, Some("has no quorum"));
     check(&view(&THREE, &[("c", true)]), "c", Leaving::InOrder, Some("would lose its quorum: 0 of the other 0"));

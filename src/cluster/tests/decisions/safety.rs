@@ -40,7 +40,8 @@ fn the_last_replica_that_commits_wait_for_does_not_rest() {
     says(alone.may_rest("b"), "last replica");
     alone.synchronous_mode = "off".to_owned();
     says(alone.may_rest("b"), "");
-    says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_rest("b"), "no quorum");
+    let no_quorum = "no quorum: 1 of 3 voters are healthy, 2 are needed (b: etcd is not healthy; c: etcd is not healthy)";
+    says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_rest("b"), no_quorum);
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn a_stopped_node_leaves_quorum_and_leader() {
     says(view(&HEALTHY, &THREE).may_stop("b", false), "");
     says(view(&HEALTHY, &THREE).may_stop("a", false), "is the leader");
     says(view(&HEALTHY, &THREE).may_stop("a", true), "");
-    says(view(&HEALTHY, &[("a", true), ("b", true), ("c", false)]).may_stop("b", true), "lose its quorum");
+    says(view(&HEALTHY, &[("a", true), ("b", true), ("c", false)]).may_stop("b", true), "2 are needed (c: etcd is not healthy)");
     says(view(&HEALTHY, &[("a", true), ("b", true), ("c", false)]).may_stop("c", false), "");
     says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_stop("b", true), "no quorum");
 }

@@ -64,6 +64,7 @@ async fn statuses_and_ends() {
     let mut exit = process.exit.clone();
     assert!(process.wait().await.unwrap().success());
     exit.wait().await.unwrap();
+    assert_eq!(exit.status(), Some(ExitStatus::Code(0)));
     assert!(exit.stderr_tail().len() == 4096 && exit.stderr_tail().ends_with("xlast\n"));
     // Dropping the input is its end.
     let Process { stdin, mut stdout, .. } = session.spawn("wc -c").await.unwrap();
@@ -120,6 +121,7 @@ async fn a_host_that_dies_is_noticed() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
     let lost = exit.wait().await.unwrap_err();
     assert_eq!(lost.to_string(), "db1: the connection was lost: the host no longer answers");
+    assert_eq!(exit.status(), None, "nobody knows how it ended");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(session.is_closed());
     assert!(matches!(session.run("true", b"").await, Err(SshError::Lost { .. })));
