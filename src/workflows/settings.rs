@@ -36,6 +36,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("postgresql_synchronous_mode", Kind::Word(&["quorum", "on", "off", "true", "false"])),
     ("postgresql_profile", Kind::Word(&["default", "fast"])),
     ("postgresql_allowed_networks", Kind::Texts),
+    ("postgresql_firewall", Kind::Word(&["nftables", "off", "false"])),
+    ("postgresql_firewall_trial", Kind::Whole(5, 3600)),
     ("postgresql_drop_databases", Kind::Texts),
     ("postgresql_hba_rules", Kind::Texts),
     ("postgresql_parameters", Kind::Mapping),

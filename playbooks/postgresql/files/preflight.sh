@@ -173,6 +173,25 @@ fi
 if has voter; then for p in $PF_ETCD_PORTS; do port "$p" etcd etcd; done; fi
 if [ ${busy[0]+x} ]; then join "${busy[@]}"; check "ports" Fail "$text"; else check "ports" Pass "free, or ours already"; fi
 
+# The firewall: its rules and where they are, the networks of this host, and where sshd lets others in.
+read -r firewall rules before <<< "$PF_FIREWALL"
+firewall_kept=false firewall_loaded=false firewall_trial=false networks=() ssh_ports=()
+[ -e "$rules" ] && firewall_kept=true
+[ -e "$before" ] && firewall_trial=true
+[ -x /usr/sbin/nft ] && raw nft true || raw nft false
+if [ "$firewall" = nftables ]; then
+  $firewall_kept && nft list chain inet pgfleet input > /dev/null 2>&1 && firewall_loaded=true
+  while read -r network _; do networks+=("\"$network\""); done < <(ip -4 route show scope link proto kernel)
+  for p in "${!holder[@]}"; do
+    for entry in ${holder[$p]}; do [[ $entry == *=sshd && $entry != 127.* && $entry != "[::1]"* ]] && { ssh_ports+=("$p"); break; }; done
+  done
+fi
+raw firewall_kept $firewall_kept
+raw firewall_loaded $firewall_loaded
+raw firewall_trial $firewall_trial
+list networks "${networks[@]}"
+list ssh_ports "${ssh_ports[@]}"
+
 # Peers: a refusal is an answer, silence is a firewall or a host that is down. In a cluster that works every port is open, so
 # one process tries them in turn; what it could not connect to within a second is then tried again, all at once.
 closed=$PF_PEERS
