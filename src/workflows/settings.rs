@@ -208,6 +208,11 @@ mod tests {
                 vec![json!("quorum"), json!(true), json!("off"), json!(false)],
                 vec![json!("sometimes"), json!(1)],
             ),
+            (
+                "postgresql_firewall",
+                vec![json!("nftables"), json!("off"), json!(false)],
+                vec![json!("ufw"), json!(true), json!(["nftables"])],
+            ),
             ("postgresql_restart", vec![json!(true)], vec![json!("false"), json!("yes"), json!(1)]),
             ("postgresql_cluster_name", vec![json!("a_b-c.d")], vec![json!("a b"), json!("../x"), json!(""), json!(7)]),
             ("postgresql_parameters", vec![json!({}), json!({"work_mem": "4MB"})], vec![json!([]), json!({"a": [1]})]),

@@ -11,6 +11,7 @@ const PORTS: [u16; 8] = [5432, 8008, 2379, 2380, 5000, 5001, 5002, 7000];
 
 /// What the kernel knows of the processes: capabilities that count, and whether a program may give them more. Then what `systemd-analyze` counts.
 pub(crate) fn services_have_few_rights(rig: &Rig) {
+    units_wait_for_a_restart(rig);
     let (root, nobody) = ("00000000000004eb", "0000000000000000");
     for (host, _) in HOSTS {
         let told = rig.said(
@@ -40,6 +41,28 @@ pub(crate) fn services_have_few_rights(rig: &Rig) {
         }
     }
     listens_on_few_addresses(rig);
+}
+
+/// A unit that changed costs nobody a session until a restart is asked for.
+fn units_wait_for_a_restart(rig: &Rig) {
+    let host = "app-server-2.lan";
+    let began = || {
+        let times = "systemctl show -p ExecMainStartTimestampMonotonic --value etcd patroni haproxy; \
+                     cd /; sudo -u postgres psql -X -A -t -d postgres -c 'SELECT pg_postmaster_start_time()'";
+        rig.said(host, times).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = began();
+    rig.said(host, "for unit in etcd patroni haproxy; do echo '# of before' >> /etc/systemd/system/$unit.service.d/pgfleet.conf; done");
+    let told = rig.deploy(&[]).expect(0).out;
+    for service in ["etcd", "Patroni and PostgreSQL", "HAProxy"] {
+        assert!(told.contains(&format!("{service} on {host}: restart pending")), "{service}: {told}");
+    }
+    assert_eq!(began(), before);
+    rig.deploy(&["-e", "postgresql_restart=true"]).expect(0);
+    let after = began();
+    assert!(after.len() == 4 && after.iter().zip(&before).all(|(after, before)| after != before), "{before:?} {after:?}");
+    let told = rig.deploy(&[]).expect(0).expect_unchanged().out;
+    assert!(!told.contains("restart pending"), "{told}");
 }
 
 /// Nothing but HAProxy's ports for clients answers on an address of the host that is not the node's own.
