@@ -27,15 +27,23 @@ else check "operating system" Fail "$PRETTY_NAME is not supported: Debian 12 or 
 fi
 
 # What is prepared. The commands that every role needs stand for its packages.
-missing=()
+missing=() at_home=false
 need() { [ -e "$1" ] || missing+=("$2"); }
 if has node; then
   need "$PF_BIN_DIR/postgres" postgresql; need /usr/bin/patroni patroni; need /usr/bin/etcdctl etcd-client
   need /usr/lib/python3/dist-packages/etcd python3-etcd
   need /etc/systemd/system/patroni.service.d folder
+  # Data may lie in somebody's home, also by a link: of the data folder, or of a tablespace.
+  for place in "$PF_DATA_FOLDER" "$PF_DATA_DIR"/pg_tblspc/*; do
+    [[ -e $place || $place == "$PF_DATA_FOLDER" ]] || continue
+    while [ ! -d "$place" ]; do place=${place%/*} place=${place:-/}; done
+    [[ $(cd -P "$place" && echo "$PWD") =~ ^/(home|root|run/user)(/|$) ]] && at_home=true
+  done
 fi
 if has voter; then need /usr/bin/etcd etcd-server; need /etc/systemd/system/etcd.service.d folder; fi
 if has node || has client; then need /usr/sbin/haproxy haproxy; fi
+raw data_at_home $at_home
+[ -d /etc/systemd/system/haproxy.service.d ] && raw haproxy_folder true || raw haproxy_folder false
 [ ${missing[0]+x} ] && raw prepared false || raw prepared true
 version=0
 [ -r /usr/lib/python3/dist-packages/patroni/version.py ] && while read -r key _ value; do
@@ -58,25 +66,28 @@ content /etc/pgfleet/tls/node.key; key=$text; content /etc/pgfleet/tls/etcd.key
 key=
 
 # The units: state, and whether a file is newer than what the running service has read.
-declare -A active since
-needs_reload=() stale=()
+declare -A active since began
+needs_reload=() stale=() old_units=()
 # One block of lines a unit, an empty line after it; the order of the lines is systemd's own.
-id= state= reload= entered=0
+id= state= reload= entered=0 start=0
 while IFS='=' read -r key value; do
   case $key in
     Id) id=${value%.service} ;;
     ActiveState) state=$value ;;
     NeedDaemonReload) reload=$value ;;
     # The second is that of the last reload too, and outlives a daemon-reload, which ExecReload does not.
-    ActiveEnterTimestamp | StateChangeTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
+    ActiveEnterTimestamp | StateChangeTimestamp) t=${value#@}; [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t
+      [[ $key == A* ]] && start=${value#@} ;;
     ExecReload) t=${value#*start_time=[}; t=${t%%]*}; t=${t#@}
       [[ $t =~ ^[0-9]+$ ]] && (( t > entered )) && entered=$t ;;
-    '') [ -n "$id" ] && active[$id]=$state since[$id]=$entered; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 reload= ;;
+    '') [ -n "$id" ] && active[$id]=$state since[$id]=$entered began[$id]=$start; [ "$reload" = yes ] && needs_reload+=("\"$id\""); entered=0 start=0 reload= ;;
   esac
 done < <(systemctl show --timestamp=unix -p Id -p ActiveState -p NeedDaemonReload -p ActiveEnterTimestamp -p StateChangeTimestamp -p ExecReload etcd patroni haproxy pgfleet-agent 2>&-; echo)
-# Is a file younger than the service that reads it?
+# Is a file younger than the service that reads it? What a unit says of a service's rights counts when that starts, and no sooner.
 while read -r t file; do
   case $file in
+    *.service.d/*) unit=${file%.service.d/*} unit=${unit##*/}
+      [[ ${active[$unit]} == active ]] && (( t > ${began[$unit]:-0} )) && old_units+=("\"$unit\""); continue ;;
     */etcd) unit=etcd ;;
     */config.yml | */tls/*) unit=patroni ;;
     */haproxy.cfg) unit=haproxy ;;
@@ -84,9 +95,11 @@ while read -r t file; do
   esac
   [[ ${active[$unit]} == active && " ${stale[*]} " != *"\"$unit\""* ]] && (( t > ${since[$unit]:-0} )) && stale+=("\"$unit\"")
 done < <(stat -L -c '%Y %n' /etc/default/etcd /etc/patroni/config.yml /etc/pgfleet/tls/{node,ca}.crt /etc/haproxy/haproxy.cfg \
+  /etc/systemd/system/{etcd,patroni,haproxy}.service.d/pgfleet.conf \
   /etc/systemd/system/pgfleet-agent.service /usr/local/lib/pgfleet/pgfleet-agent 2>&-)
 for unit in etcd patroni haproxy; do fact "$unit" "${active[$unit]:-unknown}"; done
 list stale "${stale[@]}"
+list old_units "${old_units[@]}"
 list daemon_reload "${needs_reload[@]}"
 
 # Disk and memory.
@@ -159,6 +172,25 @@ if has node; then
 fi
 if has voter; then for p in $PF_ETCD_PORTS; do port "$p" etcd etcd; done; fi
 if [ ${busy[0]+x} ]; then join "${busy[@]}"; check "ports" Fail "$text"; else check "ports" Pass "free, or ours already"; fi
+
+# The firewall: its rules and where they are, the networks of this host, and where sshd lets others in.
+read -r firewall rules before <<< "$PF_FIREWALL"
+firewall_kept=false firewall_loaded=false firewall_trial=false networks=() ssh_ports=()
+[ -e "$rules" ] && firewall_kept=true
+[ -e "$before" ] && firewall_trial=true
+[ -x /usr/sbin/nft ] && raw nft true || raw nft false
+if [ "$firewall" = nftables ]; then
+  $firewall_kept && nft list chain inet pgfleet input > /dev/null 2>&1 && firewall_loaded=true
+  while read -r network _; do networks+=("\"$network\""); done < <(ip -4 route show scope link proto kernel)
+  for p in "${!holder[@]}"; do
+    for entry in ${holder[$p]}; do [[ $entry == *=sshd && $entry != 127.* && $entry != "[::1]"* ]] && { ssh_ports+=("$p"); break; }; done
+  done
+fi
+raw firewall_kept $firewall_kept
+raw firewall_loaded $firewall_loaded
+raw firewall_trial $firewall_trial
+list networks "${networks[@]}"
+list ssh_ports "${ssh_ports[@]}"
 
 # Peers: a refusal is an answer, silence is a firewall or a host that is down. In a cluster that works every port is open, so
 # one process tries them in turn; what it could not connect to within a second is then tried again, all at once.

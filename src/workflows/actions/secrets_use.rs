@@ -119,7 +119,9 @@ async fn prove(work: &Work, node: &Node, leader: &Node, rotation: &Rotation) -> 
 /// Lets a replica's walreceiver connect anew. As long as it lives, Patroni keeps the old password in the file that the walreceiver
 /// reads, and writes it there again at each reload: a connection that breaks weeks later would come back with it.
 async fn connect_anew(work: &Work, node: &Node, change: &Change) -> Result<(), Trouble> {
-    let file_has_it = "IFS= read -r new; grep -q \":$new\\$\" /var/lib/postgresql/.patroni.pgpass";
+    // The shell compares by itself: a password that a program is given stands in the list of processes.
+    let file_has_it = "IFS= read -r new; while IFS= read -r line || [ -n \"$line\" ]; do case $line in *\":$new\") exit 0 ;; esac; done \
+                       < /var/lib/postgresql/.patroni.pgpass; exit 1";
     let has_it = async || {
         let ended = work.nodes.run(node, &["sh", "-c", file_has_it], &format!("{}\n", change.password), LIMIT).await?;
         Ok::<bool, String>(ended.rc == 0)

@@ -6,6 +6,7 @@ mod backup;
 mod cluster;
 mod drills;
 mod faults;
+mod hardening;
 mod leadership;
 mod leases;
 mod members;
@@ -75,6 +76,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("what an earlier try left is told apart", secrets::leftovers),
     ("TLS is switched off, on and required under load", tls::comes_and_goes),
     ("new certificates and a new authority under load", tls::rotated),
+    ("services have few rights, and listen on few addresses", hardening::services_have_few_rights),
+    ("a firewall comes and goes under load, and locks nobody out", hardening::firewall_comes_and_goes),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),
