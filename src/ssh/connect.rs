@@ -159,10 +159,12 @@ impl Connector {
         let mut handle = match (via, &target.proxy_command) {
             (None, Some(command)) => {
                 let (stream, words) = proxy::start(target, command)?;
-                self.exchange_keys(target, stream, check).await.map_err(|error| match error {
-                    SshError::Closed { host, .. } => SshError::ProxyEnded { host, command: command.clone(), said: words.text() },
-                    other => other,
-                })?
+                match self.exchange_keys(target, stream, check).await {
+                    Err(SshError::Closed { host, .. }) => {
+                        return Err(SshError::ProxyEnded { host, command: command.clone(), said: words.last().await });
+                    }
+                    exchanged => exchanged?,
+                }
             }
             (None, None) => {
                 let stream = tcp(target, limit).await?;

@@ -4,15 +4,20 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::error::SshError;
 use crate::target::Target;
 
 /// Of what the program says the last so many bytes are kept.
 const MOST_WORDS: usize = 1024;
+/// How long a program that has ended is listened to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The running program. It ends when this is dropped.
 pub(crate) struct Proxy {
@@ -21,21 +26,36 @@ pub(crate) struct Proxy {
     _child: Child,
 }
 
-/// What the program said on its stderr, so far.
-#[derive(Clone, Default)]
-pub(crate) struct Words(Arc<Mutex<String>>);
+/// What the program says on its stderr.
+pub(crate) struct Words {
+    text: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
+}
 
 impl Words {
-    pub(crate) fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned()
+    fn of(stderr: ChildStderr) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = text.clone();
+        let reading = tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).split(b'\n');
+            while let Ok(Some(line)) = lines.next_segment().await {
+                add(&mut sink.lock().unwrap_or_else(PoisonError::into_inner), String::from_utf8_lossy(&line).trim());
+            }
+        });
+        Self { text, reading }
     }
 
-    fn add(&self, line: &str) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if text.len() + line.len() < MOST_WORDS {
-            text.push_str(line);
-            text.push(' ');
-        }
+    /// All of it, once the program has ended; what it started may keep its stderr open.
+    pub(crate) async fn last(self) -> String {
+        let _all = timeout(LAST_WORDS, self.reading).await;
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned()
+    }
+}
+
+fn add(text: &mut String, line: &str) {
+    if text.len() + line.len() < MOST_WORDS {
+        text.push_str(line);
+        text.push(' ');
     }
 }
 
@@ -50,20 +70,10 @@ pub(crate) fn start(target: &Target, command: &str) -> Result<(Proxy, Words), Ss
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let words = Words::default();
-    if let Some(stderr) = child.stderr.take() {
-        let words = words.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).split(b'\n');
-            while let Ok(Some(line)) = lines.next_segment().await {
-                words.add(String::from_utf8_lossy(&line).trim());
-            }
-        });
-    }
-    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
         return Err(failed(std::io::Error::other("it has no streams")));
     };
-    Ok((Proxy { stdin, stdout, _child: child }, words))
+    Ok((Proxy { stdin, stdout, _child: child }, Words::of(stderr)))
 }
 
 impl AsyncRead for Proxy {
