@@ -2,7 +2,8 @@
 //! refuse with the cause until it can; the cluster must be whole, no secret another one, and nothing that was acknowledged may be gone.
 //!
 //! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them, with
-//! four faults. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try, `PGFLEET_LAB_FAULT` the only faults.
+//! four faults other than a host without power. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try,
+//! `PGFLEET_LAB_FAULT` the only faults.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -257,6 +258,10 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
     if sweep.is_none() {
         workflows.sort_by_key(|workflow| chosen(seed, workflow.name, 0, usize::MAX));
         workflows.truncate(4);
+    }
+    // A host without power costs minutes a round: who sweeps, or asks for it, has them.
+    if sweep.is_none() && only.is_none() {
+        faults.retain(|(_, fault)| *fault != Fault::PowerOff);
     }
     let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
     eprintln!("  PGFLEET_LAB_SEED={seed}");
