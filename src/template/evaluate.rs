@@ -314,7 +314,10 @@ fn undefined_name(error: &Error, compiled: &Compiled, root: &Root) -> Named {
     let part = piece_of(error, &compiled.pieces).or(compiled.pieces.first()).and_then(|piece| {
         let range = error.range()?;
         let first = piece.first_offset as usize;
-        piece.source.get(range.start.checked_sub(first)?..range.end.checked_sub(first)?)
+        let (start, end) = (range.start.checked_sub(first)?, range.end.checked_sub(first)?);
+        // The name of a filter is no variable.
+        let is_filter = piece.source.get(..start)?.trim_end().ends_with('|');
+        if is_filter { Some("") } else { piece.source.get(start..end) }
     });
     let part = part.or((compiled.shape == Shape::Expression).then_some(compiled.source)).unwrap_or_default();
     let mut paths = Vec::new();

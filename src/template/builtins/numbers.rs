@@ -164,7 +164,10 @@ const UNITS: [(char, f64); 9] = [
 
 fn human_readable(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Error> {
     let [size, bits, unit] = call.bind(["size", "isbits", "unit"])?;
-    let size = number(&size.required()?, "human_readable()")?;
+    let size = size.required()?;
+    let size = as_float(&size).ok_or_else(|| {
+        fail(format!("human_readable() failed on bad input: '>=' not supported between instances of '{}' and 'int'", type_name(&size)))
+    })?;
     let base = if bits.flag(false) { "bits" } else { "Bytes" };
     let unit = unit.some().map(|unit| text(&unit).to_uppercase());
     let chosen = UNITS.iter().find(|(letter, limit)| unit.as_ref().map_or(size >= *limit, |unit| *unit == letter.to_string()));

@@ -486,6 +486,9 @@ fn values_without_a_hash_are_compared_one_by_one_and_words_are_sealed() {
         ("'x' | unvault('word')", r#""x""#),
         ("'x' | vault('word', vault_id='prod') | regex_search('.*')", r#""$ANSIBLE_VAULT;1.2;AES256;prod""#),
         ("users | map(attribute='name')", "error: a value is undefined"),
+        ("users | map(attribute='name') | list", "error: a value that is used here is undefined"),
+        ("nowhere | list", "error: 'nowhere' is undefined"),
+        ("name | human_readable", "error: human_readable() failed on bad input: '>=' not supported between instances of 'str' and 'int'"),
         ("[] | max | default('none')", r#""none""#),
     ] {
         compare(&mut wrong, source, &expression(&scope, source), expect);
