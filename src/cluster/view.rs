@@ -221,6 +221,8 @@ fn member(value: &Value, answers: &[NodeAnswer]) -> Member {
     let own = answers.iter().find(|answer| answer.node == name).and_then(|answer| answer.body("patroni"));
     // What a node says of itself is newer than what it has told etcd.
     let pending = own.as_ref().unwrap_or(value).get("pending_restart").and_then(Value::as_bool).unwrap_or(false);
+    let streams = own.as_ref().and_then(|own| text(own, "replication_state")).is_some_and(|state| state == "streaming");
+    let state = text(value, "state").unwrap_or_default();
     let lag = ["replay_lag", "lag"].iter().find_map(|key| value.get(key)).and_then(Value::as_u64);
     Member {
         patroni: own.and_then(|own| text(own.get("patroni")?, "version")),
@@ -228,7 +230,7 @@ fn member(value: &Value, answers: &[NodeAnswer]) -> Member {
         host: text(value, "host").unwrap_or_default(),
         port: value.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         role: text(value, "role").unwrap_or_default(),
-        state: text(value, "state").unwrap_or_default(),
+        state: if state == "running" && streams { "streaming".to_owned() } else { state },
         timeline: value.get("timeline").and_then(Value::as_u64),
         lag,
         pending_restart: pending,

@@ -74,6 +74,20 @@ fn a_host_that_leads_both_hands_etcd_over() {
 }
 
 #[test]
+fn a_replica_that_says_it_streams_does_though_etcd_does_not_know_yet() {
+    let members = [member("a", "leader", "running", Value::Null), member("b", "quorum_standby", "running", json!(0))];
+    let states = |said: Value| {
+        let mut answers = [answer("a", "primary", &members), answer("b", "replica", &members)];
+        let questions = answers[1].probe.as_mut().expect("a probe");
+        questions["http"]["patroni"] = json!({"status": 200, "body": said.to_string()});
+        ClusterView::from_answers(&answers).members.into_iter().map(|member| member.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(json!({"role": "replica", "state": "running", "replication_state": "streaming"})), ["running", "streaming"]);
+    assert_eq!(states(json!({"role": "replica", "state": "running", "replication_state": "in archive recovery"})), ["running", "running"]);
+    assert_eq!(states(json!({"role": "replica", "state": "running"})), ["running", "running"]);
+}
+
+#[test]
 fn a_short_question_tells_who_cannot_lead_both() {
     let without = |question: &str| {
         let mut answer = answer("b", "primary", &[]);
