@@ -99,7 +99,7 @@ prepare_ansible() {
 }
 
 # What only pgfleet can do is left out of the copy that both sides run: the lease, telling leftovers apart, restoring a backup into a new cluster,
-# keeping etcd's leader elsewhere, reloading HAProxy with what it knows; asking etcd and Patroni in whichever way they answer is asking in the clear.
+# keys and certificates, keeping etcd's leader elsewhere, reloading HAProxy with what it knows; asking etcd and Patroni in whichever way they answer is asking in the clear.
 leave_out_own_modules() {
     "$python" - "$work/project/playbooks/postgresql" <<'END' || die "the playbook is not as it was when this benchmark was written"
 import pathlib, re, sys
@@ -112,7 +112,7 @@ def without(path, start, names):
 without(folder / "deploy.yml", "", ["Nothing of another cluster", "Databases of a backup", "Two leaders on two hosts"])
 without(folder / "tasks/preflight.yml", "", ["Tell apart what an earlier try left", "Look again at what was wiped"])
 without(folder / "tasks/haproxy.yml", "", ["Let HAProxy read its changed configuration"])
-without(folder / "tasks/tls.yml", "", ["Let the cluster's authority sign the keys"])
+without(folder / "tasks/tls.yml", "", ["Make the node's key", "Let the cluster's authority sign the keys"])
 for path in folder.rglob("*.yml"):
     path.write_text(re.sub(r"\b(etcd|patroni)://", "http://", path.read_text()))
 END
