@@ -24,7 +24,7 @@ use crate::proxy;
 use crate::session::Session;
 use crate::target::Target;
 
-/// Bytes of a packet that a host may send, the most that the library takes; its own 32 KiB move a file a quarter slower (measured, docs/performance.md).
+/// Bytes of a packet that a host may send: the most that the library takes. What packets cost is in docs/performance.md.
 const PACKET: u32 = 65_535;
 
 /// Gives the passphrase of a key file, or nothing. It may block, as a question on a terminal does.
