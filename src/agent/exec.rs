@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
-use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, Outcome, Request, ToAgent, VERSION, encode, only_reads};
+use pgfleet_protocol::{Chunk, Decoder, Frame, FrameError, FromAgent, MAX_FRAME, Outcome, Request, ToAgent, VERSION, encode, only_reads};
 
 use crate::defect::{self, Doing};
 use crate::module::{Channel, Context};
@@ -116,7 +116,7 @@ impl<R: Read, W: Write> Stream<R, W> {
                 self.writer.flush()
             }
             Err(FrameError::TooLong(length)) => {
-                let message = format!("the result of {length} bytes is too long to send");
+                let message = format!("the result of {length} bytes is over the {MAX_FRAME} that one may have");
                 self.say(&FromAgent::Done { id, outcome: Outcome::failed(message) })
             }
             Err(error) => Err(invalid(error)),

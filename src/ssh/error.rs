@@ -129,6 +129,9 @@ pub enum SshError {
         #[source]
         source: io::Error,
     },
+    /// A command whose output is kept in memory says more than that.
+    #[error("{host}: the command was ended, since it wrote more than {limit} bytes")]
+    TooMuch { host: String, limit: usize },
     /// sudo wants a password and there is none.
     #[error("sudo on {host} asks for a password")]
     SudoPasswordNeeded { host: String },

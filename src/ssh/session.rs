@@ -17,6 +17,8 @@ use crate::target::Target;
 const STDERR_TAIL: usize = 4 * 1024;
 /// Of the stderr of a command that is run to its end.
 const STDERR_WHOLE: usize = 1024 * 1024;
+/// Of its stdout: a command that says more is ended, so that no host fills the controller's memory.
+const STDOUT_WHOLE: usize = 64 * 1024 * 1024;
 /// Farewells are a courtesy: they may not hold a run up.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -95,7 +97,12 @@ impl Session {
         };
         let reading = async {
             let mut stdout = Vec::new();
-            let read = output.read_to_end(&mut stdout).await;
+            // Read with one byte to spare, which tells too much from just enough.
+            let read = (&mut output).take(STDOUT_WHOLE as u64 + 1).read_to_end(&mut stdout).await;
+            if stdout.len() > STDOUT_WHOLE {
+                exit.abort();
+                return Err(SshError::TooMuch { host: self.host.clone(), limit: STDOUT_WHOLE });
+            }
             let status = exit.wait().await?;
             read.map_err(|source| SshError::Stream { host: self.host.clone(), source })?;
             Ok(Finished { status, stdout, stderr: exit.stderr_bytes() })

@@ -1,16 +1,17 @@
 //! `command`: runs a program without a shell. What it shares with `shell` is here too.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pgfleet_protocol::Outcome;
 use pgfleet_protocol::modules::command::Command;
+use pgfleet_protocol::{MAX_FRAME, Outcome};
 use serde_json::Value;
 
 use crate::module::{Context, Failure, Plan, Planned, WithContext, reason};
 use crate::moment::Moment;
 use crate::paths;
-use crate::system::Program;
+use crate::system::{Finished, Program, too_much};
 
 pub(crate) fn plan(arguments: &Command, context: &Context) -> Planned {
     let mut argv = match (&arguments.argv, &arguments._raw_params) {
@@ -100,12 +101,17 @@ impl Invocation {
         let program = Program { argv: self.argv, stdin: self.stdin, cwd: self.chdir, ..Program::default() };
         let finished = match context.run(program) {
             Ok(finished) => finished,
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => return Err(Failure::new(format!("{name}: {error}"))),
             Err(error) => {
                 let code = error.raw_os_error().unwrap_or(2);
                 let failed = Outcome::failed(format!("[Errno {code}] {}: '{name}'", reason(&error)));
                 return Ok(with_outputs(failed, &Value::from(line), code, "", ""));
             }
         };
+        if result_size(&finished) > MAX_FRAME {
+            let written = finished.stdout.len() + finished.stderr.len();
+            return Err(Failure::new(format!("{name}: {}", too_much(written, finished.status))));
+        }
         let end = context.system.now();
         let (stdout, stderr) = (finished.stdout_text(), finished.stderr_text());
         let stripped = |text: &str| if self.strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.to_owned() };
@@ -116,6 +122,12 @@ impl Invocation {
             .with("msg", "")
             .with("delta", delta(end.duration_since(start).unwrap_or_default())))
     }
+}
+
+/// About how many bytes a result of these outputs has: each of them twice, the second time as a list of lines.
+fn result_size(finished: &Finished) -> usize {
+    let lines = |output: &[u8]| output.iter().filter(|byte| **byte == b'\n').count();
+    2 * (finished.stdout.len() + finished.stderr.len()) + 3 * (lines(&finished.stdout) + lines(&finished.stderr))
 }
 
 /// Text for standard input, with the newline that Ansible adds.

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 pub use accounts::{Group, User};
 pub use linux::Linux;
 pub use netlink::InterfaceAddress;
+pub(crate) use process::too_much;
 pub use process::{Finished, Program};
 
 /// What is at a path.

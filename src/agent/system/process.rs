@@ -1,12 +1,13 @@
 //! Runs programs: input, both outputs and the end, without threads and without waiting for what they leave behind.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use pgfleet_protocol::MAX_FRAME;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -91,6 +92,11 @@ impl Finished {
     }
 }
 
+/// More than this of one output is not kept: no result has room for it.
+const KEPT: usize = MAX_FRAME;
+/// As much is read of one output before the other, the end and the time are looked at again. No pipe holds more than a user may ask for, 1 MiB.
+const AT_ONCE: usize = 1 << 20;
+
 /// Without a pidfd (before Linux 5.3) the end of a program that left its outputs open is looked for this often.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -105,11 +111,14 @@ pub(crate) fn run(program: &Program) -> io::Result<Finished> {
     // A group of its own, so that a time limit ends what it started too.
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
-    let mut finished = Finished::default();
-    match converse(&mut child, program, &mut finished) {
-        Ok(status) => {
-            finished.status = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
-            Ok(finished)
+    match converse(&mut child, program) {
+        Ok((status, outputs)) => {
+            let status = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
+            let [stdout, stderr] = outputs;
+            match stdout.unkept + stderr.unkept {
+                0 => Ok(Finished { status, stdout: stdout.kept, stderr: stderr.kept }),
+                unkept => Err(too_much(stdout.kept.len() + stderr.kept.len() + unkept, status)),
+            }
         }
         Err(error) => {
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
@@ -119,6 +128,32 @@ pub(crate) fn run(program: &Program) -> io::Result<Finished> {
             let _ = child.wait();
             Err(error)
         }
+    }
+}
+
+/// What is told of a program whose output has no room in a result; it ran to its end all the same.
+pub(crate) fn too_much(bytes: usize, status: i32) -> io::Error {
+    let limit = MAX_FRAME >> 20;
+    let message = format!(
+        "it ended with {status}, but wrote {bytes} bytes: a result, which holds them as text and as lines, has {limit} MiB at most. \
+         Have it write to a file, and fetch that"
+    );
+    io::Error::new(ErrorKind::FileTooLarge, message)
+}
+
+/// What was read of an output.
+#[derive(Default)]
+struct Taken {
+    kept: Vec<u8>,
+    /// How many bytes came after those.
+    unkept: usize,
+}
+
+impl Taken {
+    fn take(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..room]);
+        self.unkept += bytes.len() - room;
     }
 }
 
@@ -139,14 +174,21 @@ impl<P: AsFd> Pipe<P> {
     }
 }
 
-impl<P: Read> Pipe<P> {
-    /// Reads what is there; closes at the end.
-    fn drain(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+impl<P: io::Read> Pipe<P> {
+    /// Reads what is there, up to [`AT_ONCE`]; closes at the end.
+    fn drain(&mut self, into: &mut Taken) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
+        let mut left = AT_ONCE;
         while let Some(pipe) = &mut self.pipe {
             match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
-                Ok(count) => into.extend_from_slice(&buffer[..count]),
+                Ok(count) => {
+                    into.take(&buffer[..count]);
+                    left = left.saturating_sub(count);
+                    if left == 0 {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -174,7 +216,8 @@ impl<P: Write> Pipe<P> {
     }
 }
 
-fn converse(child: &mut Child, program: &Program, finished: &mut Finished) -> io::Result<ExitStatus> {
+fn converse(child: &mut Child, program: &Program) -> io::Result<(ExitStatus, [Taken; 2])> {
+    let [mut written, mut complained] = <[Taken; 2]>::default();
     let end = program.timeout.map(|timeout| Instant::now() + timeout);
     let mut input = program.stdin.as_deref().unwrap_or_default();
     let mut stdin = Pipe::new(child.stdin.take())?;
@@ -186,9 +229,9 @@ fn converse(child: &mut Child, program: &Program, finished: &mut Finished) -> io
     loop {
         if let Some(status) = child.try_wait()? {
             // What it wrote is in the pipes by now; what it left running may keep them open for ever.
-            stdout.drain(&mut finished.stdout)?;
-            stderr.drain(&mut finished.stderr)?;
-            return Ok(status);
+            stdout.drain(&mut written)?;
+            stderr.drain(&mut complained)?;
+            return Ok((status, [written, complained]));
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
@@ -205,8 +248,8 @@ fn converse(child: &mut Child, program: &Program, finished: &mut Finished) -> io
             Err(error) => return Err(error.into()),
         }
         stdin.fill(&mut input);
-        stdout.drain(&mut finished.stdout)?;
-        stderr.drain(&mut finished.stderr)?;
+        stdout.drain(&mut written)?;
+        stderr.drain(&mut complained)?;
     }
 }
 
@@ -237,6 +280,22 @@ mod tests {
     fn a_time_limit_ends_the_whole_group() {
         let error = run(&Program::new(["sh", "-c", "sleep 30; true"]).timeout(Duration::from_millis(100))).expect_err("too long");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_no_result_has_room_for_is_not_kept() {
+        let error = run(&Program::new(["sh", "-c", "head -c 40000000 /dev/zero; exit 3"])).expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert!(error.to_string().starts_with("it ended with 3, but wrote 40000000 bytes"), "{error}");
+    }
+
+    #[test]
+    fn who_never_stops_writing_runs_out_of_time() {
+        let endless = Program::new(["sh", "-c", "exec yes"]).timeout(Duration::from_millis(300));
+        assert_eq!(run(&endless).expect_err("never ends").kind(), ErrorKind::TimedOut);
+        // Nor is waited for one that is left behind, which writes as long as somebody reads.
+        let finished = run(&Program::new(["sh", "-c", "yes & echo begun"]).timeout(Duration::from_secs(20))).expect("ends");
+        assert_eq!(finished.status, 0);
     }
 
     #[test]

@@ -88,6 +88,17 @@ async fn statuses_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_never_stops_talking_is_given_up() {
+    let server = Server::start();
+    let session = server.connector().connect(&server.target("free", "id_ed25519")).await.unwrap();
+    let error = session.run("exec yes", b"").await.unwrap_err();
+    assert!(matches!(error, SshError::TooMuch { .. }), "{error}");
+    // The connection is as good as before.
+    assert!(session.run("true", b"").await.unwrap().status == ExitStatus::Code(0));
+    session.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_connections_are_paced() {
     // This sshd drops every connection beyond nine that are not authenticated yet.
     let server = Server::start_with("MaxStartups 9:100:9");
