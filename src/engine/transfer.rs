@@ -267,7 +267,7 @@ impl Attempt<'_> {
         let path = match flat {
             true if dest.ends_with('/') => Path::new(&dest).join(basename),
             true => PathBuf::from(&dest),
-            false => Path::new(&dest).join(&self.host.name).join(source.trim_start_matches('/')),
+            false => Path::new(&dest).join(below_of(&self.host.name, &source)?),
         };
         let path = if path.is_absolute() { path } else { self.run.options.project.join(path) };
         if let Some(known) = self.run.local.sha256(&path) {
@@ -298,6 +298,26 @@ impl Attempt<'_> {
             Problem::new(format!("there is no file '{name}'")).with_hint(format!("looked for it at {}", looked.join(", ")))
         })
     }
+}
+
+/// Where a fetched file goes below its folder. The names may be what a host said or a strange inventory has: they lead nowhere else.
+fn below_of(host: &str, source: &str) -> Result<PathBuf, Problem> {
+    let mut path: Vec<&str> = host.split('/').filter(|part| !part.is_empty()).collect();
+    let own = path.len();
+    let mut leads_out = path.contains(&"..");
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if path.len() > own => drop(path.pop()),
+            ".." => leads_out = true,
+            part => path.push(part),
+        }
+    }
+    if leads_out {
+        let message = format!("fetch would write outside of the host's folder: '{host}/{source}'");
+        return Err(Problem::new(message).with_hint("with 'flat: true' the file goes to 'dest' as it is written"));
+    }
+    Ok(path.iter().collect())
 }
 
 /// Takes what a fetch would bring in check mode.

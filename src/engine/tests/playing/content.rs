@@ -53,6 +53,20 @@ fn files_and_folders_travel_whole() {
 }
 
 #[test]
+fn what_a_host_says_leads_nowhere_else() {
+    let rig = Rig::new();
+    // A file's name may come from the host, as the answer of a find does.
+    let fetched = |source: &str| rig.tasks("a", &format!("- {{name: t, fetch: {{src: '{{{{ dir }}}}/{source}', dest: fetched}}}}")).text();
+    let text = fetched("../../../../../../../../../../../../../../../evil");
+    assert!(text.contains("fetch would write outside of the host's folder: 'a/"), "{text}");
+    assert!(!rig.path("fetched").exists());
+    rig.write("a/json", "{}");
+    rig.write("a/none/other", "");
+    assert_lines("within", &fetched("none/../json"), "PLAY a: a\nt: a changed");
+    assert!(rig.path("fetched/a").join(rig.path("a/json").strip_prefix("/").expect("absolute")).is_file());
+}
+
+#[test]
 fn the_environment_adds_up() {
     let rig = Rig::new();
     let played = rig.play(
