@@ -4,8 +4,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::members::{begin_load, end_load, longest_gap};
-use crate::rig::{HOSTS, Rig, address};
+use crate::members::{LOAD, begin_load, end_load, longest_gap};
+use crate::rig::{HOSTS, Rig, address, leader};
 
 const PORTS: [u16; 8] = [5432, 8008, 2379, 2380, 5000, 5001, 5002, 7000];
 
@@ -133,8 +133,15 @@ pub(crate) fn firewall_comes_and_goes(rig: &Rig) {
     assert_eq!(code, Some(0), "{view:#}");
     assert_eq!(view["members"].as_array().map(Vec::len), Some(HOSTS.len()));
     rig.deploy(&["-e", &settings(60)]).expect(0).expect_unchanged();
-    // As after a boot, and after somebody has loaded rules anew.
+    // After somebody has loaded rules anew, and after a boot.
     rig.said(host, "nft delete table inet pgfleet; systemctl restart pgfleet-firewall; nft list table inet pgfleet > /dev/null");
+    let leads = leader(&view).expect("a leader");
+    let (replica, _) = HOSTS.iter().find(|(name, _)| ![leads.as_str(), LOAD, host].contains(name)).expect("a replica that nobody works on");
+    rig.lab(&["kill", replica]).expect(0);
+    rig.lab(&["start", replica]).expect(0);
+    rig.status_becomes("a replica is back behind its rules", 90, |code, _| code == Some(0));
+    assert!(has_rules(rig, replica));
+    assert_eq!(reached(replica), [0_u16; 0]);
     let app_answers = rig.query("controller.lan", "127.0.0.1:5000", ("app_user", app), "SELECT 42").expect(0);
     assert_eq!(app_answers.out.trim(), "42");
 

@@ -1,7 +1,7 @@
 //! What a cluster is made of: a node leaves and comes back, databases are restored, everything is lost and made anew.
 
 use crate::members::{LOAD, begin_load, end_load, end_load_over};
-use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
+use crate::rig::{HOSTS, Ran, Rig, address, leader, members_as};
 
 const PSQL: &str = "runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d";
 const APPLICATION: &str = "application";
@@ -36,20 +36,27 @@ pub(crate) fn a_node_leaves_and_comes_back(rig: &Rig) {
     let leaving = if voters_before.contains(&leader) { leader } else { voters_before[0].clone() };
     let would = rig.on_fleet("scale-in", &[&leaving, "--switchover", "--check", "-o", "lines"]).expect(0);
     assert!(would.out.contains("etcd goes on with 2 of 3 voters") && voters(rig).len() == 3, "{}", would.out);
+    let firewall = ["-e", "{\"postgresql_firewall\": \"nftables\"}"];
+    rig.deploy(&firewall).expect(0);
     begin_load(rig);
-    let left = rig.on_fleet("scale-in", &[&leaving, "--switchover", "--yes", "-o", "lines"]).expect(0);
+    let left = rig.on_fleet("scale-in", &[&[leaving.as_str(), "--switchover", "--yes", "-o", "lines"], &firewall[..]].concat()).expect(0);
     assert!(left.out.contains("has left the cluster"), "{}", left.out);
     assert!(!voters(rig).contains(&leaving));
     let slots = sql(rig, &leads(rig), "postgres", "SELECT string_agg(slot_name, ' ') FROM pg_replication_slots");
     assert!(!slots.contains(&leaving.replace(['.', '-'], "_")), "{slots}");
     for (host, _) in HOSTS.iter().filter(|(host, _)| *host != leaving) {
         rig.said(host, &format!("! grep -q 'server {leaving} ' /etc/haproxy/haproxy.cfg"));
+        let refused =
+            format!("nft list table inet pgfleet > /dev/null && ! nft list table inet pgfleet | grep -qw '{}'", address(&leaving));
+        rig.said(host, &refused);
     }
-    rig.deploy(&[]).expect(0);
+    rig.deploy(&firewall).expect(0);
     let back = rig.status_becomes("it is back", 60, |code, view| code == Some(0) && members_as(view, &["leader"]).len() == 1);
     assert_eq!(back["members"].as_array().map(Vec::len), Some(4), "{back:#}");
     assert!(voters(rig).len() == 3 && voters(rig).contains(&leaving));
     end_load(rig);
+    rig.deploy(&firewall).expect(0).expect_unchanged();
+    rig.deploy(&[]).expect(0);
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
