@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Engine, Task};
 use pgfleet_protocol::{Argument, Map};
 use pgfleet_template::{
-    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_omit, is_unsafe, to_json,
+    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_omit, is_unsafe, to_exact_json,
+    to_json,
 };
 use serde_json::Value as Json;
 
@@ -137,7 +138,7 @@ impl Attempt<'_> {
         let Some(raw) = self.raw_argument("var") else {
             let message = self.raw_argument("msg").map(|raw| raw.evaluate(scope)).transpose()?;
             let message = match message.filter(|message| !is_omit(message)) {
-                Some(message) => to_json(&message)?,
+                Some(message) => to_exact_json(&message)?,
                 None => Json::from("Hello world!"),
             };
             return Ok(TaskResult::new(Ending::Ok).with("msg", message));
@@ -150,14 +151,14 @@ impl Attempt<'_> {
             {
                 return Ok(TaskResult::failed(format!("argument 'var': '{written}' is not a string and conversion is not allowed")));
             }
-            None => return Ok(TaskResult::new(Ending::Ok).with("var", to_json(&written)?)),
+            None => return Ok(TaskResult::new(Ending::Ok).with("var", to_exact_json(&written)?)),
         };
         let parsed = match raw {
             Raw::Value(_) if !is_unsafe(&written) => Expression::parse(&name, &self.task.place),
             _ => Expression::parse_given(&written, &self.task.place),
         };
         let value = match parsed?.evaluate(scope) {
-            Ok(value) => to_json(&value)?,
+            Ok(value) => to_exact_json(&value)?,
             Err(problem) if problem.is_undefined() => {
                 let warning = format!("Encountered 1 template error: {}", problem.message);
                 let shown = Json::from(format!("<< error 1 - {} >>", problem.message));
@@ -176,7 +177,7 @@ impl Attempt<'_> {
             if !is_variable(name) {
                 return Err(Problem::new(format!("Invalid variable name '{name}'.")));
             }
-            facts.insert(name.clone(), to_json(value)?);
+            facts.insert(name.clone(), to_exact_json(value)?);
         }
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgfleet_playbook::{Loop, LoopKind};
-use pgfleet_template::{Expression, Problem, Raw, Scope, Text, Value, Vars, mapping, to_json};
+use pgfleet_template::{Expression, Problem, Raw, Scope, Text, Value, Vars, mapping, to_exact_json, to_json};
 use serde_json::Value as Json;
 
 use crate::attempt::all_hold;
@@ -42,19 +42,11 @@ impl<'a> Items<'a> {
         self.items.get(index).cloned().unwrap_or(Value::UNDEFINED)
     }
 
-    /// The item as a person reads it: its label, where the loop has one. `scope` knows the item.
+    /// The item as a person reads it, in Python's notation: its label, where the loop has one. `scope` knows the item.
     pub(crate) fn text(&self, index: usize, scope: &Scope) -> Result<String, Problem> {
         match &self.repeat.label {
-            None => Ok(self.item(index).to_string()),
-            Some(label) => label.evaluate(scope).map(|label| label.to_string()),
-        }
-    }
-
-    /// The same in Python's notation.
-    pub(crate) fn shown(&self, index: usize, scope: &Scope) -> Result<String, Problem> {
-        match &self.repeat.label {
             None => pgfleet_template::in_python(&self.item(index)),
-            Some(_) => self.text(index, scope),
+            Some(label) => label.evaluate(scope).map(|label| label.to_string()),
         }
     }
 
@@ -81,7 +73,7 @@ impl<'a> Items<'a> {
 
     /// The names that a result keeps of its item, with their values.
     pub(crate) fn remembered(&self, index: usize) -> Vec<(String, Json)> {
-        let json = |value: &Value| to_json(value).unwrap_or(Json::Null);
+        let json = |value: &Value| to_exact_json(value).unwrap_or(Json::Null);
         let mut entries =
             vec![(self.variable.clone(), json(&self.item(index))), ("ansible_loop_var".to_owned(), Json::from(self.variable.clone()))];
         if let Some(name) = &self.repeat.index_variable {
