@@ -270,6 +270,9 @@ layers: {kind: [web, db], zone: [1, 2]}
 
 #[test]
 fn ranges_of_lists_are_written_out() {
-    assert_eq!(pgfleet_inventory::expand_list("a,b[1:3],").as_deref(), Ok("a,b1,b2,b3,"));
+    assert_eq!(pgfleet_inventory::expand_list("a,b[1:3],"), Ok(("a,b1,b2,b3,".to_owned(), Vec::new())));
+    let unchanged = vec!["host range must specify end value: [1:]".to_owned()];
+    assert_eq!(pgfleet_inventory::expand_list("b[1:],c"), Ok(("b[1:],c,".to_owned(), unchanged)));
+    assert_eq!(names(load(&["b[1:],c,".to_owned()]).hosts().map(|host| &host.name)), ["b[1:]", "c"]);
     assert!(pgfleet_inventory::expand_list("b[1:j],").is_err());
 }

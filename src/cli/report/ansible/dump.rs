@@ -223,8 +223,7 @@ mod tests {
     #[test]
     fn yaml_shows_lines_as_lines() {
         let value = json!({"msg": "one\ntwo\n", "list": ["a", {"k": 1, "v": ["\u{fdd0}-Infinity"]}], "flag": true, "text": "yes"});
-        let expect =
-            "\n    flag: true\n    list:\n    - a\n    -   k: 1\n        v:\n        - -.inf\n    msg: |-\n        one\n        two\n    text: 'yes'";
+        let expect = "\n    flag: true\n    list:\n    - a\n    -   k: 1\n        v:\n        - -.inf\n    msg: |-\n        one\n        two\n    text: 'yes'";
         assert_eq!(yaml(value.as_object().expect("a mapping")), expect);
     }
 }
