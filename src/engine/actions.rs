@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Engine, Task};
 use pgfleet_protocol::{Argument, Map};
 use pgfleet_template::{
-    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, from_json, is_omit, is_unsafe, to_json,
+    Condition, Expression, Node, NodeKind, Place, Problem, Raw, Scope, Value, ValueKind, is_omit, is_unsafe, to_exact_json, to_json,
 };
 use serde_json::Value as Json;
 
@@ -42,19 +42,24 @@ impl Attempt<'_> {
         }
     }
 
-    /// The task with the arguments that a template gave, over those that stand beside it.
+    /// The task with the arguments that a template gave, under those that stand beside it.
     fn task_with(&self, place: &Place, given: &Value, beside: &IndexMap<String, (Place, Raw)>) -> Result<Task, Problem> {
         let module = &self.task.module;
         let mut named = beside.clone();
-        match to_json(given)? {
-            Json::Object(map) => {
-                for (name, value) in map {
+        match given.kind() {
+            ValueKind::Map => {
+                for key in given.try_iter().into_iter().flatten() {
+                    let value = given.get_item(&key).unwrap_or_default();
+                    let name = key.to_string();
                     let name = module.argument(&name).map_or(name.as_str(), |argument| argument.name).to_owned();
-                    named.insert(name, (place.clone(), Raw::from(from_json(&value))));
+                    if !is_omit(&value) {
+                        named.entry(name).or_insert_with(|| (place.clone(), Raw::from(value)));
+                    }
                 }
             }
-            Json::Null => {}
-            other => return Err(Problem::new(not_a_mapping(self.task, &other)).at(place)),
+            ValueKind::None => {}
+            _ if is_omit(given) => {}
+            _ => return Err(Problem::new(not_a_mapping(self.task, &to_json(given)?)).at(place)),
         }
         Ok(Task { arguments: Arguments::Named(named), ..(**self.task).clone() })
     }
@@ -134,15 +139,17 @@ impl Attempt<'_> {
                 return Ok(skipped.with("failed", false));
             }
         }
-        let Some(raw) = self.raw_argument("var") else {
-            let message = self.raw_argument("msg").map(|raw| raw.evaluate(scope)).transpose()?;
-            let message = match message.filter(|message| !is_omit(message)) {
-                Some(message) => to_json(&message)?,
-                None => Json::from("Hello world!"),
-            };
-            return Ok(TaskResult::new(Ending::Ok).with("msg", message));
+        let given = |name: &str| -> Result<Option<(&Raw, Value)>, Problem> {
+            let given = self.raw_argument(name).map(|raw| Ok((raw, raw.evaluate(scope)?))).transpose()?;
+            Ok(given.filter(|(_, value)| !is_omit(value)))
         };
-        let written = raw.evaluate(scope)?;
+        let (raw, written) = match (given("var")?, given("msg")?) {
+            (Some(_), Some(_)) => return Err(Problem::new("parameters are mutually exclusive: msg|var")),
+            (Some(var), None) => var,
+            (None, Some((_, message))) => return Ok(TaskResult::new(Ending::Ok).with("msg", to_exact_json(&message)?)),
+            (None, None) => return Ok(TaskResult::new(Ending::Ok).with("msg", "Hello world!")),
+        };
+        let written = if is_constant(raw) { Value::from_safe_string(written.to_string()) } else { written };
         let name = match written.as_str() {
             Some(name) => name.to_owned(),
             None if matches!(raw, Raw::List(_) | Raw::Map(_))
@@ -150,14 +157,18 @@ impl Attempt<'_> {
             {
                 return Ok(TaskResult::failed(format!("argument 'var': '{written}' is not a string and conversion is not allowed")));
             }
-            None => return Ok(TaskResult::new(Ending::Ok).with("var", to_json(&written)?)),
+            None => return Ok(TaskResult::new(Ending::Ok).with("var", to_exact_json(&written)?)),
         };
         let parsed = match raw {
             Raw::Value(_) if !is_unsafe(&written) => Expression::parse(&name, &self.task.place),
             _ => Expression::parse_given(&written, &self.task.place),
         };
         let value = match parsed?.evaluate(scope) {
-            Ok(value) => to_json(&value)?,
+            Ok(value) if is_omit(&value) => {
+                let warning = "The result of the `var` expression could not be omitted; a placeholder was used instead.";
+                return Ok(TaskResult::new(Ending::Ok).with(&name, "<<Omit>>").with("warnings", vec![warning]));
+            }
+            Ok(value) => to_exact_json(&value)?,
             Err(problem) if problem.is_undefined() => {
                 let warning = format!("Encountered 1 template error: {}", problem.message);
                 let shown = Json::from(format!("<< error 1 - {} >>", problem.message));
@@ -176,7 +187,7 @@ impl Attempt<'_> {
             if !is_variable(name) {
                 return Err(Problem::new(format!("Invalid variable name '{name}'.")));
             }
-            facts.insert(name.clone(), to_json(value)?);
+            facts.insert(name.clone(), to_exact_json(value)?);
         }
         if facts.is_empty() {
             return Err(Problem::new("'set_fact' needs at least one variable"));
@@ -225,7 +236,15 @@ fn items_of(value: &Value) -> Option<Vec<Value>> {
     value.try_iter().ok().filter(|_| is_list).map(Iterator::collect)
 }
 
-fn is_one_template(text: &str) -> bool {
+/// True for a template that is nothing but a text in quotes. Nobody vouches for what a template writes.
+fn is_constant(raw: &Raw) -> bool {
+    let written = raw.as_written();
+    let inner = written.as_str().and_then(|text| text.trim().strip_prefix("{{")?.strip_suffix("}}")).map(str::trim);
+    let is_quoted = |text: &str, quote: &str| text.len() > 1 && text.starts_with(quote) && text[1..].find(quote) == Some(text.len() - 2);
+    matches!(raw, Raw::Text(_)) && inner.is_some_and(|text| is_quoted(text, "'") || is_quoted(text, "\""))
+}
+
+pub(crate) fn is_one_template(text: &str) -> bool {
     let text = text.trim();
     text.starts_with("{{") && text.ends_with("}}") && text.matches("{{").count() == 1
 }

@@ -198,7 +198,7 @@ impl Attempt<'_> {
             Kind::Engine(Engine::Debug | Engine::Assert) => return Ok(Next::Nothing),
             Kind::Host => later.arguments(&scope)?,
             Kind::Transfer(_) if task.module.name == "template" => later.template_arguments(later.arguments(&scope)?, &scope)?.0,
-            Kind::Transfer(_) if task.module.name == "copy" => match later.copy_arguments(later.arguments(&scope)?, &scope)? {
+            Kind::Transfer(_) if task.module.name == "copy" => match later.copy_arguments(later.arguments(&scope)?)? {
                 Some(arguments) => arguments,
                 None => return Ok(Next::Unknown),
             },

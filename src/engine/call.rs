@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use pgfleet_playbook::{Arguments, Kind, Task, lookup_module};
 use pgfleet_protocol::{Call, Map, Mode, Request, Secret};
-use pgfleet_template::{Place, Problem, Raw, Scope, Text, from_json, is_omit, to_json};
+use pgfleet_template::{Place, Problem, Raw, Scope, Text, from_json, is_omit, to_exact_json, to_json};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
@@ -25,6 +25,9 @@ const CONNECTION: &[(&str, &[&str])] = &[
     ("ansible_connection", &[]),
 ];
 
+/// A way from values to JSON.
+type ToJson = fn(&pgfleet_template::Value) -> Result<Value, Problem>;
+
 impl Attempt<'_> {
     /// Sends the task's call.
     pub(crate) async fn call(&self, kind: Kind, scope: &Scope, delegate: Option<&str>) -> Result<TaskResult, Problem> {
@@ -45,11 +48,23 @@ impl Attempt<'_> {
 
     /// The task's arguments, rendered; those that are `omit` are left out.
     pub(crate) fn arguments(&self, scope: &Scope) -> Result<Map, Problem> {
+        match self.task.module.name {
+            "copy" => crate::transfer::with_content(self.exact_arguments(scope)?, scope),
+            _ => self.arguments_as(to_json, scope),
+        }
+    }
+
+    /// The same for what stays on the controller: numbers of any size are what they are.
+    pub(crate) fn exact_arguments(&self, scope: &Scope) -> Result<Map, Problem> {
+        self.arguments_as(to_exact_json, scope)
+    }
+
+    fn arguments_as(&self, to_json: ToJson, scope: &Scope) -> Result<Map, Problem> {
         match &self.task.arguments {
-            Arguments::Named(named) => rendered(named, scope),
+            Arguments::Named(named) => rendered(named, to_json, scope),
             Arguments::Whole(place, raw, beside) => match to_json(&raw.evaluate(scope).map_err(|problem| problem.at(place))?)? {
                 Value::Object(mut map) => {
-                    map.extend(rendered(beside, scope)?);
+                    map.extend(rendered(beside, to_json, scope)?);
                     Ok(map)
                 }
                 other => Err(Problem::new(not_a_mapping(self.task, &other)).at(place)),
@@ -66,7 +81,7 @@ impl Attempt<'_> {
                 };
                 evaluated(named, scope)?.into_iter().map(settle).collect()
             }
-            Arguments::Whole(..) => Ok(self.arguments(scope)?.iter().map(|(name, value)| (name.clone(), from_json(value))).collect()),
+            Arguments::Whole(..) => Ok(self.exact_arguments(scope)?.iter().map(|(name, value)| (name.clone(), from_json(value))).collect()),
         }
     }
 
@@ -264,7 +279,7 @@ impl Attempt<'_> {
     }
 }
 
-fn rendered(named: &IndexMap<String, (Place, Raw)>, scope: &Scope) -> Result<Map, Problem> {
+fn rendered(named: &IndexMap<String, (Place, Raw)>, to_json: ToJson, scope: &Scope) -> Result<Map, Problem> {
     let json = |(name, (place, value)): (String, (&Place, _))| Ok((name, to_json(&value).map_err(|problem| problem.at(place))?));
     evaluated(named, scope)?.into_iter().map(json).collect()
 }

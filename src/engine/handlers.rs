@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use pgfleet_playbook::Task;
+use pgfleet_playbook::{Arguments, Task};
 use pgfleet_template::{Problem, Raw, Scope, to_json};
 
 use crate::hosts::{Fate, HostState};
@@ -113,6 +113,9 @@ impl Run {
             if chosen.is_empty() || self.options.stop.is_asked() {
                 continue;
             }
+            if is_flush(handler) {
+                return Err(Problem::new("flush_handlers cannot be used as a handler").at(&handler.place));
+            }
             // Tasks that are included run only on hosts that go on.
             let failed: Vec<_> = chosen.iter().filter(|host| is_include(handler) && host.fate() == Fate::Failed).cloned().collect();
             failed.iter().for_each(|host| host.meet(Fate::Active));
@@ -122,6 +125,15 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// True for `meta: flush_handlers`.
+fn is_flush(task: &Task) -> bool {
+    let written = |arguments: &Arguments| match arguments {
+        Arguments::Named(named) => named.get("_raw_params").map(|(_, raw)| raw.as_written()),
+        Arguments::Whole(..) => None,
+    };
+    task.module.name == "meta" && written(&task.arguments).is_some_and(|wish| wish.as_str() == Some("flush_handlers"))
 }
 
 /// The numbers of handlers, those of the list that was read last first, each list in its own order.

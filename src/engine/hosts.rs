@@ -236,7 +236,7 @@ impl HostState {
         let stored = Arc::make_mut(&mut stored);
         let mut all: Map = match stored.get("ansible_facts") {
             Some(Raw::Value(known)) => {
-                pgfleet_template::to_json(known).ok().and_then(|known| known.as_object().cloned()).unwrap_or_default()
+                pgfleet_template::to_exact_json(known).ok().and_then(|known| known.as_object().cloned()).unwrap_or_default()
             }
             _ => Map::new(),
         };

@@ -163,7 +163,7 @@ impl Run {
             let vars = items.variables(index);
             let scope = scope.over(Arc::new(vars.clone()));
             if let Some(target) = self.wanted_once(playing, task, &scope)? {
-                let label = if hidden { "(censored due to no_log)".to_owned() } else { items.shown(index, &scope)? };
+                let label = if hidden { "(censored due to no_log)".to_owned() } else { items.text(index, &scope)? };
                 wanted.push((target, Some((index, label)), vars));
             }
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use pgfleet_playbook::{Loop, LoopKind};
-use pgfleet_template::{Expression, Problem, Raw, Scope, Text, Value, Vars, mapping, to_json};
+use pgfleet_template::{Expression, Problem, Raw, Scope, Text, Value, Vars, is_omit, mapping, to_exact_json, to_json};
 use serde_json::Value as Json;
 
+use crate::actions::is_one_template;
 use crate::attempt::all_hold;
 use crate::play::truth;
 use crate::run::Run;
@@ -23,7 +24,7 @@ pub(crate) struct Items<'a> {
 impl<'a> Items<'a> {
     /// Renders the items of a loop.
     pub(crate) fn of(repeat: &'a Loop, scope: &Scope, run: &Run) -> Result<Self, Problem> {
-        let value = repeat.items.evaluate(scope).map_err(|problem| problem.at(&repeat.place))?;
+        let value = written_by(&repeat.items, scope).map_err(|problem| problem.at(&repeat.place))?;
         let items = expand(repeat, &value, scope, run).map_err(|problem| problem.at(&repeat.place))?;
         let switch = |raw: &Option<Raw>, otherwise| raw.as_ref().map_or(Ok(otherwise), |raw| truth(raw, scope));
         let (extended, with_all) = (switch(&repeat.extended, false)?, switch(&repeat.extended_allitems, true)?);
@@ -42,19 +43,11 @@ impl<'a> Items<'a> {
         self.items.get(index).cloned().unwrap_or(Value::UNDEFINED)
     }
 
-    /// The item as a person reads it: its label, where the loop has one. `scope` knows the item.
+    /// The item as a person reads it, in Python's notation: its label, where the loop has one. `scope` knows the item.
     pub(crate) fn text(&self, index: usize, scope: &Scope) -> Result<String, Problem> {
         match &self.repeat.label {
-            None => Ok(self.item(index).to_string()),
-            Some(label) => label.evaluate(scope).map(|label| label.to_string()),
-        }
-    }
-
-    /// The same in Python's notation.
-    pub(crate) fn shown(&self, index: usize, scope: &Scope) -> Result<String, Problem> {
-        match &self.repeat.label {
             None => pgfleet_template::in_python(&self.item(index)),
-            Some(_) => self.text(index, scope),
+            Some(label) => label.evaluate(scope).map(|label| label.to_string()),
         }
     }
 
@@ -81,7 +74,7 @@ impl<'a> Items<'a> {
 
     /// The names that a result keeps of its item, with their values.
     pub(crate) fn remembered(&self, index: usize) -> Vec<(String, Json)> {
-        let json = |value: &Value| to_json(value).unwrap_or(Json::Null);
+        let json = |value: &Value| to_exact_json(value).unwrap_or(Json::Null);
         let mut entries =
             vec![(self.variable.clone(), json(&self.item(index))), ("ansible_loop_var".to_owned(), Json::from(self.variable.clone()))];
         if let Some(name) = &self.repeat.index_variable {
@@ -114,6 +107,27 @@ impl<'a> Items<'a> {
             entries.push(("previtem", self.item(index - 1)));
         }
         mapping(entries)
+    }
+}
+
+/// The items as they are written. Texts that templates write into are nobody's expressions, as those are that come from a host.
+fn written_by(raw: &Raw, scope: &Scope) -> Result<Value, Problem> {
+    match raw {
+        Raw::List(items) => {
+            let items = items.iter().map(|item| written_by(item, scope)).filter(|item| !item.as_ref().is_ok_and(is_omit));
+            Ok(Value::from(items.collect::<Result<Vec<_>, _>>()?))
+        }
+        Raw::Map(entries) => {
+            let entries = entries.iter().map(|(key, item)| Ok((key.evaluate(scope)?, written_by(item, scope)?)));
+            let kept = entries.filter(|entry| !entry.as_ref().is_ok_and(|(_, item)| is_omit(item)));
+            Ok(Value::from_pairs(kept.collect::<Result<Vec<_>, Problem>>()?))
+        }
+        Raw::Text(_) => {
+            let value = raw.evaluate(scope)?;
+            let is_marked = value.as_str().is_some() && raw.as_written().as_str().is_some_and(|text| !is_one_template(text));
+            Ok(if is_marked { Value::from_safe_string(value.to_string()) } else { value })
+        }
+        raw => raw.evaluate(scope),
     }
 }
 

@@ -66,7 +66,7 @@ impl Attempt<'_> {
         let mut name = None;
         let mut groups = Vec::new();
         let mut own = Map::new();
-        for (key, value) in self.arguments(scope)? {
+        for (key, value) in self.exact_arguments(scope)? {
             match key.as_str() {
                 "name" => name = Some(shown(&value)),
                 "groups" => groups = Items::read(&value).map_err(|_| Problem::new("Groups must be specified as a list."))?,

@@ -1,7 +1,7 @@
 //! `set_stats`: numbers and texts about a run, shown at its end.
 
 use pgfleet_protocol::{Argument, Map};
-use pgfleet_template::{Problem, Raw, Scope, from_json, to_json};
+use pgfleet_template::{Problem, Raw, Scope, from_json, to_exact_json, to_json};
 use serde_json::Value as Json;
 
 use crate::actions::is_variable;
@@ -16,7 +16,7 @@ impl Attempt<'_> {
             Ok(bool::read(&to_json(&raw.evaluate(scope)?)?).unwrap_or(false))
         };
         let given = match self.raw_argument("data") {
-            Some(raw) => to_json(&raw.evaluate(scope)?)?,
+            Some(raw) => to_exact_json(&raw.evaluate(scope)?)?,
             None => Json::Null,
         };
         let mut data = Map::new();
@@ -27,7 +27,7 @@ impl Attempt<'_> {
                     if !is_variable(&name) {
                         return Ok(TaskResult::failed(format!("Invalid variable name '{name}'.")));
                     }
-                    data.insert(name, to_json(&from_json(&value))?);
+                    data.insert(name, to_exact_json(&from_json(&value))?);
                 }
             }
             Json::Null => {}

@@ -260,8 +260,8 @@ impl Run {
         if let Some(name) = &task.register {
             host.set_variable(name, Raw::from(from_json(&serde_json::Value::Object(result.variables()))));
         }
-        // These two have stored their variables already, where such variables belong.
-        if matches!(task.module.name, "set_fact" | "include_vars") {
+        // Two have stored their variables already, where such variables belong; what `debug` shows is nobody's fact.
+        if matches!(task.module.name, "set_fact" | "include_vars" | "debug") {
             return;
         }
         let facts = |data: &pgfleet_protocol::Map| data.get("ansible_facts").and_then(serde_json::Value::as_object).cloned();

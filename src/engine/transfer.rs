@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgfleet_protocol::Map;
-use pgfleet_template::{Problem, Raw, Scope, TemplateOptions, from_json};
+use pgfleet_template::{Problem, Raw, Scope, TemplateOptions, from_json, wide};
 use serde_json::Value;
 
 use crate::attempt::Attempt;
@@ -89,7 +89,7 @@ impl Attempt<'_> {
 
     pub(crate) async fn copy(&self, arguments: Map, contact: &Contact, scope: &Scope) -> Result<TaskResult, Problem> {
         let Some(source) = source_here(&arguments) else {
-            return self.send("copy", with_content(arguments, scope)?, contact, scope, None, None).await;
+            return self.send("copy", arguments, contact, scope, None, None).await;
         };
         let path = self.find("files", &source)?;
         let files = self.run.options.loader.files().clone();
@@ -101,8 +101,8 @@ impl Attempt<'_> {
     }
 
     /// The arguments of the one call that a copy makes; `None` where there are several.
-    pub(crate) fn copy_arguments(&self, arguments: Map, scope: &Scope) -> Result<Option<Map>, Problem> {
-        let Some(source) = source_here(&arguments) else { return with_content(arguments, scope).map(Some) };
+    pub(crate) fn copy_arguments(&self, arguments: Map) -> Result<Option<Map>, Problem> {
+        let Some(source) = source_here(&arguments) else { return Ok(Some(arguments)) };
         let path = self.find("files", &source)?;
         if self.run.options.loader.files().is_folder(&path) {
             return Ok(None);
@@ -339,13 +339,14 @@ fn source_here(arguments: &Map) -> Option<String> {
     text(arguments, "src").filter(|_| !remote)
 }
 
-/// Arguments of a copy whose content is text.
-fn with_content(mut arguments: Map, scope: &Scope) -> Result<Map, Problem> {
+/// Arguments of a copy, whose content becomes text.
+pub(crate) fn with_content(mut arguments: Map, scope: &Scope) -> Result<Map, Problem> {
     if let Some(content @ (Value::Object(_) | Value::Array(_))) = arguments.get("content").cloned() {
         // As Python writes it, so that a file made by Ansible stays as it is.
         let json = scope.with("content", from_json(&content)).render("content", "{{ content | to_json }}", &TemplateOptions::default())?;
         arguments.insert("content".to_owned(), Value::from(json));
     }
+    arguments.values_mut().for_each(wide::spell_out);
     Ok(arguments)
 }
 

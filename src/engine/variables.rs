@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgfleet_inventory::read_variables;
 use pgfleet_protocol::{Argument, Items, Map};
-use pgfleet_template::{Expression, Problem, Raw, Scope, Value, Vars, to_json};
+use pgfleet_template::{Expression, Problem, Raw, Scope, Value, Vars, to_exact_json, to_json};
 use serde_json::Value as Json;
 
 use crate::attempt::Attempt;
@@ -49,8 +49,8 @@ impl Attempt<'_> {
             }
         }
         let inside = scope.over(Arc::new(vars.clone()));
-        let written = |raw: &Raw| to_json(&raw.as_written()).unwrap_or(Json::Null);
-        let rendered = |raw: &Raw| raw.evaluate(&inside).and_then(|value| to_json(&value)).unwrap_or_else(|_| written(raw));
+        let written = |raw: &Raw| to_exact_json(&raw.as_written()).unwrap_or(Json::Null);
+        let rendered = |raw: &Raw| raw.evaluate(&inside).and_then(|value| to_exact_json(&value)).unwrap_or_else(|_| written(raw));
         let shown: Map = vars.iter().map(|(name, raw)| (name.clone(), rendered(raw))).collect();
         self.run.warn_of_reserved(vars.keys().map(String::as_str), &self.task.place);
         for host in self.owners(scope)? {
@@ -199,7 +199,7 @@ fn chosen_below(
 /// A mapping over another one, key by key.
 fn merged(below: Option<Value>, above: &Raw, scope: &Scope) -> Result<Raw, Problem> {
     let Some(below) = below else { return Ok(above.clone()) };
-    let (Json::Object(below), Json::Object(above_map)) = (to_json(&below)?, to_json(&above.evaluate(scope)?)?) else {
+    let (Json::Object(below), Json::Object(above_map)) = (to_exact_json(&below)?, to_exact_json(&above.evaluate(scope)?)?) else {
         return Ok(above.clone());
     };
     let scope = scope.over(Arc::new(crate::scopes::vars([

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use pgfleet_template::{Raw, Text, Vars, to_json};
-use serde_json::{Map, Value as Json};
+use pgfleet_template::{Raw, Text, Value, ValueKind, Vars, in_python, is_unsafe, mapping, to_exact_json};
+use serde_json::Value as Json;
 
-use crate::{Group, Host, Inventory};
+use crate::{Group, GroupName, Host, HostName, Inventory};
 
 /// What of an inventory is shown, and how.
 #[derive(Clone, Debug, Default)]
@@ -25,89 +25,121 @@ impl Listing {
 }
 
 impl Inventory {
-    /// What `ansible-inventory --list` prints: templates as their text, names sorted. What JSON cannot hold
-    /// (`.inf`) is text.
+    /// What `ansible-inventory --list` prints: templates as their text, names sorted.
     #[must_use]
     pub fn as_list(&self) -> Json {
-        self.list(&Listing::default())
+        json(&self.list(&Listing::default()))
     }
 
     /// The same, as wished.
     #[must_use]
-    pub fn list(&self, listing: &Listing) -> Json {
-        let mut list = Map::new();
+    pub fn list(&self, listing: &Listing) -> Value {
+        let mut groups = Vec::new();
         for group in self.descendants("all") {
-            let mut entry = Map::new();
-            if !group.children.is_empty() {
-                entry.insert("children".to_owned(), group.children.iter().map(|child| Json::from(child.as_str())).collect());
-            }
-            let hosts: Vec<Json> =
-                group.hosts.iter().filter(|host| listing.shows(host.as_str())).map(|host| Json::from(host.as_str())).collect();
-            if !hosts.is_empty() && group.name.as_str() != "all" {
-                entry.insert("hosts".to_owned(), hosts.into());
+            let mut entry = Vec::new();
+            push_unless_empty(&mut entry, "children", list(group.children.iter().map(GroupName::as_str)));
+            if group.name.as_str() != "all" {
+                push_unless_empty(&mut entry, "hosts", list(group.hosts.iter().map(HostName::as_str).filter(|host| listing.shows(host))));
             }
             if listing.export {
-                insert_unless_empty(&mut entry, "vars", self.group_variables(group));
+                push_unless_empty(&mut entry, "vars", marked(&self.group_variables(group)));
             }
             if !entry.is_empty() {
-                list.insert(group.name.to_string(), Json::Object(entry));
+                groups.push((group.name.to_string(), mapping(entry)));
             }
         }
         let hosts =
             self.members("all").into_iter().filter_map(|name| self.hosts.get(name)).filter(|host| listing.shows(host.name.as_str()));
-        let vars: Map<String, Json> = hosts
-            .map(|host| (host.name.to_string(), self.shown_variables(host, listing)))
-            .filter(|(_, vars)| vars.as_object().is_some_and(|vars| !vars.is_empty()))
-            .collect();
-        let meta = Map::from_iter([("hostvars".to_owned(), Json::Object(vars)), ("profile".to_owned(), Json::from("inventory_legacy"))]);
-        list.insert("_meta".to_owned(), Json::Object(meta));
-        let mut list = Json::Object(list);
-        list.sort_all_objects();
-        list
+        let vars = hosts.map(|host| (host.name.to_string(), marked(&self.shown_variables(host, listing))));
+        let vars = mapping(vars.filter(|(_, vars)| vars.len() != Some(0)));
+        groups.push(("_meta".to_owned(), mapping([("hostvars", vars), ("profile", Value::from("inventory_legacy"))])));
+        mapping(groups)
     }
 
-    /// What `ansible-inventory --list --yaml` prints: groups in groups, each host's variables where it is met first.
+    /// What `ansible-inventory --list --yaml` prints: groups in groups, each group's members and each host's variables where they are met first.
     #[must_use]
-    pub fn nested(&self, listing: &Listing) -> Json {
-        let mut seen = HashSet::new();
-        let all = self.group("all").map(|all| self.nest(all, listing, &mut seen)).unwrap_or_default();
-        let mut nested = Json::Object(Map::from_iter([("all".to_owned(), Json::Object(all))]));
-        nested.sort_all_objects();
-        nested
+    pub fn nested(&self, listing: &Listing) -> Value {
+        let mut seen = Seen::default();
+        mapping(self.group("all").map(|all| ("all", self.nest(all, listing, &mut seen))))
     }
 
-    fn nest<'i>(&'i self, group: &'i Group, listing: &Listing, seen: &mut HashSet<&'i str>) -> Map<String, Json> {
-        let mut entry = Map::new();
-        let mut children = Map::new();
+    fn nest<'i>(&'i self, group: &'i Group, listing: &Listing, seen: &mut Seen<'i>) -> Value {
+        let mut entry = Vec::new();
+        let mut children = Vec::new();
         for child in group.children.iter().filter_map(|child| self.groups.get(child)) {
-            insert_unless_empty(&mut children, child.name.as_str(), Json::Object(self.nest(child, listing, seen)));
-        }
-        insert_unless_empty(&mut entry, "children", Json::Object(children));
-        let mut hosts = Map::new();
-        if group.name.as_str() != "all" {
-            for host in group.hosts.iter().filter_map(|host| self.hosts.get(host)).filter(|host| listing.shows(host.name.as_str())) {
-                let first = seen.insert(host.name.as_str());
-                let vars = if first { self.shown_variables(host, listing) } else { Json::Object(Map::new()) };
-                hosts.insert(host.name.to_string(), vars);
+            let name = child.name.as_str();
+            if seen.groups.contains(name) {
+                children.push((name, mapping::<&str>([])));
+            } else {
+                push_unless_empty(&mut children, name, self.nest(child, listing, seen));
+                seen.groups.insert(name);
             }
         }
-        insert_unless_empty(&mut entry, "hosts", Json::Object(hosts));
+        push_unless_empty(&mut entry, "children", mapping(children));
+        push_unless_empty(&mut entry, "hosts", self.hosts_of(group, listing, seen));
         if listing.export {
-            insert_unless_empty(&mut entry, "vars", self.group_variables(group));
+            push_unless_empty(&mut entry, "vars", self.group_variables(group));
         }
-        entry
+        mapping(entry)
     }
 
-    /// What `ansible-inventory --host` prints; null for an unknown host.
+    /// What `ansible-inventory --list --toml` prints: all groups beside each other.
+    #[must_use]
+    pub fn tables(&self, listing: &Listing) -> Value {
+        let mut tables = Vec::new();
+        if let Some(all) = self.group("all") {
+            self.tabulate(all, listing, &mut Seen::default(), &mut tables);
+        }
+        mapping(tables)
+    }
+
+    /// Puts a group behind those that are in it. One that is met again keeps its place and loses what was told of its hosts.
+    fn tabulate<'i>(&'i self, group: &'i Group, listing: &Listing, seen: &mut Seen<'i>, tables: &mut Vec<(String, Value)>) {
+        let is_empty = |child: &Group| child.name.as_str() == "ungrouped" && child.hosts.is_empty();
+        let children: Vec<&Group> =
+            group.children.iter().filter_map(|child| self.groups.get(child)).filter(|child| !is_empty(child)).collect();
+        let mut inner = Vec::new();
+        for child in &children {
+            self.tabulate(child, listing, seen, &mut inner);
+        }
+        let mut entry = Vec::new();
+        if group.name.as_str() != "all" {
+            push_unless_empty(&mut entry, "children", list(children.iter().map(|child| child.name.as_str())));
+        }
+        push_unless_empty(&mut entry, "hosts", self.hosts_of(group, listing, seen));
+        if listing.export {
+            push_unless_empty(&mut entry, "vars", self.group_variables(group));
+        }
+        let own = (!entry.is_empty()).then(|| (group.name.to_string(), mapping(entry)));
+        for (name, table) in own.into_iter().chain(inner) {
+            match tables.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = table,
+                None => tables.push((name, table)),
+            }
+        }
+    }
+
+    fn hosts_of<'i>(&'i self, group: &'i Group, listing: &Listing, seen: &mut Seen<'i>) -> Value {
+        let hosts = group.hosts.iter().filter_map(|host| self.hosts.get(host)).filter(|host| listing.shows(host.name.as_str()));
+        mapping(hosts.filter(|_| group.name.as_str() != "all").map(|host| {
+            let first = seen.hosts.insert(host.name.as_str());
+            (host.name.as_str(), if first { self.shown_variables(host, listing) } else { mapping::<&str>([]) })
+        }))
+    }
+
+    /// What `ansible-inventory --host` prints as JSON; null for an unknown host.
     #[must_use]
     pub fn host_variables_as_written(&self, host: &str) -> Json {
-        let Some(host) = self.host(host) else { return Json::Null };
-        let mut vars = self.vars_as_written(host);
-        vars.sort_all_objects();
-        vars
+        self.variables_as_written(host).map_or(Json::Null, |vars| json(&marked(&vars)))
     }
 
-    fn shown_variables(&self, host: &Host, listing: &Listing) -> Json {
+    /// The same as values.
+    #[must_use]
+    pub fn variables_as_written(&self, host: &str) -> Option<Value> {
+        self.host(host).map(|host| self.vars_as_written(host))
+    }
+
+    fn shown_variables(&self, host: &Host, listing: &Listing) -> Value {
         if !listing.export {
             return self.vars_as_written(host);
         }
@@ -115,12 +147,12 @@ impl Inventory {
         written(std::iter::once(&host.vars).chain(folders.filter_map(|entry| entry.as_ref().ok())).map(|vars| &**vars))
     }
 
-    fn group_variables(&self, group: &Group) -> Json {
+    fn group_variables(&self, group: &Group) -> Value {
         let folders = self.beside_sources.iter().chain(&self.beside_playbook).filter_map(|folder| folder.group(group.name.as_str()));
         written(std::iter::once(&group.vars).chain(folders.filter_map(|entry| entry.as_ref().ok())).map(|vars| &**vars))
     }
 
-    fn vars_as_written(&self, host: &Host) -> Json {
+    fn vars_as_written(&self, host: &Host) -> Value {
         let layers = self.layers(&host.name, None).unwrap_or_default();
         written(layers.iter().map(|layer| &**layer))
     }
@@ -164,44 +196,45 @@ impl Inventory {
     }
 }
 
-fn insert_unless_empty(map: &mut Map<String, Json>, name: &str, value: Json) {
-    if value.as_object().is_some_and(|entries| !entries.is_empty()) {
-        map.insert(name.to_owned(), value);
+/// What a listing has told already.
+#[derive(Default)]
+struct Seen<'i> {
+    groups: HashSet<&'i str>,
+    hosts: HashSet<&'i str>,
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> Value {
+    Value::from(names.map(Value::from).collect::<Vec<_>>())
+}
+
+fn push_unless_empty<'n>(entries: &mut Vec<(&'n str, Value)>, name: &'n str, value: Value) {
+    if value.len() != Some(0) {
+        entries.push((name, value));
     }
 }
 
+/// Values as JSON, names sorted.
+fn json(value: &Value) -> Json {
+    let mut json = to_exact_json(value).unwrap_or_default();
+    json.sort_all_objects();
+    json
+}
+
 /// Variables of several layers, the last of which wins.
-fn written<'v>(layers: impl Iterator<Item = &'v Vars>) -> Json {
+fn written<'v>(layers: impl Iterator<Item = &'v Vars>) -> Value {
     let mut merged = Vars::new();
     for layer in layers {
         merged.extend(layer.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    merged.iter().map(|(name, value)| (name.clone(), as_written(value))).collect::<Map<_, _>>().into()
+    mapping(merged.iter().map(|(name, value)| (name.clone(), as_written(value))))
 }
 
-fn draw_variables(vars: &Json, depth: usize, lines: &mut Vec<String>) {
-    let mut entries: Vec<(&String, &Json)> = vars.as_object().into_iter().flatten().collect();
-    entries.sort_by_key(|(name, _)| *name);
-    for (name, value) in entries {
-        let shown = value.as_str().map_or_else(|| python(value), str::to_owned);
-        lines.push(branch(depth, &format!("{{{name} = {shown}}}")));
-    }
-}
-
-/// A value as Python prints it.
-fn python(value: &Json) -> String {
-    match value {
-        Json::Null => "None".to_owned(),
-        Json::Bool(true) => "True".to_owned(),
-        Json::Bool(false) => "False".to_owned(),
-        Json::String(text) if text.contains('\'') && !text.contains('"') => format!("\"{text}\""),
-        Json::String(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n")),
-        Json::Array(items) => format!("[{}]", items.iter().map(python).collect::<Vec<_>>().join(", ")),
-        Json::Object(map) => {
-            let entry = |(name, value): (&String, &Json)| format!("{}: {}", python(&Json::from(name.as_str())), python(value));
-            format!("{{{}}}", map.iter().map(entry).collect::<Vec<_>>().join(", "))
-        }
-        number => number.to_string(),
+fn draw_variables(vars: &Value, depth: usize, lines: &mut Vec<String>) {
+    let mut entries: Vec<(String, Value)> = vars.try_iter().into_iter().flatten().map(|name| (name.to_string(), name)).collect();
+    entries.sort();
+    for (text, name) in entries {
+        let shown = vars.get_item(&name).ok().and_then(|value| in_python(&value).ok()).unwrap_or_default();
+        lines.push(branch(depth, &format!("{{{text} = {shown}}}")));
     }
 }
 
@@ -209,24 +242,33 @@ fn branch(depth: usize, name: &str) -> String {
     if depth == 0 { name.to_owned() } else { format!("{}--{name}", "  |".repeat(depth)) }
 }
 
-fn as_written(value: &Raw) -> Json {
+/// A value as it is written. Text that looks like a template and is none can be told from one.
+fn as_written(value: &Raw) -> Value {
     match value {
-        Raw::Value(value) => to_json(value).map_or(Json::Null, mark_unsafe),
-        Raw::Text(_) | Raw::Late(_) => to_json(&value.as_written()).unwrap_or(Json::Null),
-        Raw::List(items) => items.iter().map(as_written).collect(),
-        Raw::Map(entries) => {
-            let key = |key: &Raw| key.as_written().as_str().map_or_else(|| key.as_written().to_string(), str::to_owned);
-            entries.iter().map(|(name, value)| (key(name), as_written(value))).collect::<Map<_, _>>().into()
-        }
+        Raw::Value(value) => changed(value, &|text| {
+            text.as_str().filter(|text| Text::is_template(text)).map(|text| Value::from_safe_string(text.to_owned()))
+        }),
+        Raw::Text(_) | Raw::Late(_) => value.as_written(),
+        Raw::List(items) => Value::from(items.iter().map(as_written).collect::<Vec<_>>()),
+        Raw::Map(entries) => Value::from_pairs(entries.iter().map(|(key, value)| (key.as_written(), as_written(value)))),
     }
 }
 
-/// Text that looks like a template and yet is a plain value was marked `!unsafe`.
-fn mark_unsafe(value: Json) -> Json {
-    match value {
-        Json::String(text) if Text::is_template(&text) => Map::from_iter([("__ansible_unsafe".to_owned(), Json::String(text))]).into(),
-        Json::Array(items) => items.into_iter().map(mark_unsafe).collect(),
-        Json::Object(entries) => entries.into_iter().map(|(key, value)| (key, mark_unsafe(value))).collect::<Map<_, _>>().into(),
-        other => other,
+/// Variables as a listing in JSON has them: text that looks like a template and is none is marked as `!unsafe`.
+fn marked(variables: &Value) -> Value {
+    changed(variables, &|text| is_unsafe(text).then(|| mapping([("__ansible_unsafe", Value::from(text.to_string()))])))
+}
+
+/// A value with other texts in it.
+fn changed(value: &Value, change: &dyn Fn(&Value) -> Option<Value>) -> Value {
+    let items = || value.try_iter().into_iter().flatten();
+    match value.kind() {
+        ValueKind::String => change(value).unwrap_or_else(|| value.clone()),
+        ValueKind::Seq | ValueKind::Iterable => Value::from(items().map(|item| changed(&item, change)).collect::<Vec<_>>()),
+        ValueKind::Map => Value::from_pairs(items().map(|key| {
+            let item = value.get_item(&key).unwrap_or_default();
+            (key, changed(&item, change))
+        })),
+        _ => value.clone(),
     }
 }

@@ -45,14 +45,24 @@ pub(crate) fn load(
     if loader.problems.is_empty() { Ok(loader.inventory) } else { Err(loader.problems) }
 }
 
-/// A list of hosts with every range in it written out: `a,b[1:3]` is `a,b1,b2,b3`.
+/// A list of hosts with every range in it written out: `a,b[1:3]` is `a,b1,b2,b3`. A range that lacks something is left as it is, as a host's name;
+/// the reasons come beside.
 ///
 /// # Errors
-/// What is wrong with a range.
-pub fn expand_list(list: &str) -> Result<String, String> {
-    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-    let expanded = entries.map(|entry| if entry.contains(['[', ']']) { range::expand(entry) } else { Ok(vec![entry.to_owned()]) });
-    Ok(expanded.collect::<Result<Vec<_>, _>>()?.concat().join(",") + ",")
+/// What no range can have.
+pub fn expand_list(list: &str) -> Result<(String, Vec<String>), String> {
+    let (mut names, mut unchanged) = (Vec::new(), Vec::new());
+    for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        match range::expand(entry) {
+            Ok(expanded) => names.extend(expanded),
+            Err(reason) if reason.starts_with("host range must ") => {
+                names.push(entry.to_owned());
+                unchanged.push(reason);
+            }
+            Err(reason) => return Err(reason),
+        }
+    }
+    Ok((names.join(",") + ",", unchanged))
 }
 
 impl Loader<'_> {

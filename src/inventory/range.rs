@@ -30,27 +30,27 @@ fn sequence(range: &str) -> Result<Vec<String>, String> {
     let (begin, end, step) = match bounds.as_slice() {
         [begin, end] => (*begin, *end, "1"),
         [begin, end, step] => (*begin, *end, *step),
-        _ => return Err(format!("host range [{range}] must be begin:end or begin:end:step")),
+        _ => return Err(format!("host range must be begin:end or begin:end:step: [{range}]")),
     };
     let begin = if begin.is_empty() { "0" } else { begin };
     if end.is_empty() {
-        return Err(format!("host range [{range}] must specify an end value"));
+        return Err(format!("host range must specify end value: [{range}]"));
     }
     let width = if begin.len() > 1 && begin.starts_with('0') { begin.len() } else { 0 };
     if width > 0 && width != end.len() {
-        return Err(format!("host range [{range}] must have begin and end of equal length"));
+        return Err(format!("host range must specify equal-length begin and end formats: [{range}]"));
     }
     let step = step.parse::<usize>().ok().filter(|step| *step > 0).ok_or_else(|| format!("host range [{range}] has no valid step"))?;
     if let (Some(first), Some(last)) = (letter(begin), letter(end)) {
         if first > last {
-            return Err(format!("host range [{range}] must have begin <= end"));
+            return Err(format!("host range must have begin <= end: [{range}]"));
         }
         return Ok(LETTERS[first..=last].chars().step_by(step).map(String::from).collect());
     }
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("host range [{range}]: '{text}' is no number and no single letter"));
     let (first, last) = (number(begin)?, number(end)?);
     if first > last {
-        return Err(format!("host range [{range}] must have begin <= end"));
+        return Err(format!("host range must have begin <= end: [{range}]"));
     }
     if usize::try_from((last - first) / step as u64).map_or(true, |count| count >= MOST_HOSTS) {
         return Err(format!("host range [{range}] stands for more than {MOST_HOSTS} hosts"));
@@ -89,7 +89,7 @@ mod tests {
             ("a[1:2:3:4]", "begin:end"),
             ("a[1:", "closing"),
             ("a[1:]", "end value"),
-            ("a[01:100]", "equal length"),
+            ("a[01:100]", "equal-length"),
             ("a[9:1]", "begin <= end"),
             ("a[z:a]", "begin <= end"),
             ("a[1:9:0]", "step"),

@@ -23,6 +23,7 @@ mod source;
 mod template_file;
 mod value;
 mod vault;
+pub mod wide;
 mod yaml;
 
 pub use expression::{Condition, Expression, Text, is_unsafe};
@@ -38,5 +39,5 @@ pub use raw::{Late, Raw, Vars};
 pub use scope::{Delimiters, Dialect, Language, Scope, TemplateOptions};
 pub use shelf::{Duplicate, Shelf};
 pub use source::SourceFile;
-pub use value::{computed_map, from_json, in_python, is_omit, mapping, omit, settled, to_json, to_yaml};
+pub use value::{computed_map, from_json, in_python, is_omit, mapping, omit, settled, to_exact_json, to_json, to_yaml};
 pub use vault::{Vault, VaultPassword};

@@ -78,7 +78,7 @@ impl SourceFile {
     /// The same, parsed once for all who read through the same files.
     fn shared(&self) -> Result<Arc<Documents>, Problem> {
         let parse = || {
-            let read = yaml::documents(&self.name, &self.text).map_err(|problem| self.explain(problem))?;
+            let read = yaml::loaded(&self.name, &self.text).map_err(|problem| self.explain(problem))?;
             Ok(Documents { nodes: read.nodes.into_iter().map(Arc::new).collect(), duplicates: read.duplicates })
         };
         match &self.shelf {

@@ -10,7 +10,7 @@ use minijinja::value::{Object, ObjectRepr, ValueKind};
 use crate::access::valid;
 use crate::lazy::{ComputedMap, LazyMap};
 use crate::limits::Values;
-use crate::{Problem, Value};
+use crate::{Problem, Value, wide};
 
 /// A value as YAML that means the same in YAML 1.1 and 1.2, in blocks and with sorted keys.
 ///
@@ -20,29 +20,45 @@ pub fn to_yaml(value: &Value) -> Result<String, Problem> {
     crate::builtins::yaml_written(value).map_err(|error| Problem::new(error.detail().unwrap_or("the value cannot be written as YAML")))
 }
 
-/// A value as JSON, everything lazy in it rendered. Infinite and undefined numbers become text.
+/// A value as JSON, everything lazy in it rendered. Numbers that `serde_json` does not hold become text: that of all their digits, or Python's
+/// word for them.
 ///
 /// # Errors
 /// When something in it is undefined, or rendering fails.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, Problem> {
-    part_to_json(value, &mut Values::new())
+    part_to_json(value, Keep::Text, &mut Values::new())
 }
 
-fn part_to_json(value: &Value, count: &mut Values) -> Result<serde_json::Value, Problem> {
+/// The same with such numbers as [`crate::wide`] has them: for what is shown, registered, or read again by [`from_json`].
+///
+/// # Errors
+/// When something in it is undefined, or rendering fails.
+pub fn to_exact_json(value: &Value) -> Result<serde_json::Value, Problem> {
+    part_to_json(value, Keep::Number, &mut Values::new())
+}
+
+/// What becomes of numbers that `serde_json` does not hold.
+#[derive(Clone, Copy)]
+enum Keep {
+    Text,
+    Number,
+}
+
+fn part_to_json(value: &Value, keep: Keep, count: &mut Values) -> Result<serde_json::Value, Problem> {
     count.one()?;
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(Problem::new("a value is undefined")),
         ValueKind::None => serde_json::Value::Null,
         ValueKind::Bool => serde_json::Value::Bool(value.is_true()),
-        ValueKind::Number => number_to_json(value),
+        ValueKind::Number => number_to_json(value, keep),
         ValueKind::Seq | ValueKind::Iterable => {
-            items(value)?.iter().filter(|item| !is_omit(item)).map(|item| part_to_json(item, count)).collect::<Result<_, _>>()?
+            items(value)?.iter().filter(|item| !is_omit(item)).map(|item| part_to_json(item, keep, count)).collect::<Result<_, _>>()?
         }
         ValueKind::Map => {
             let mut map = serde_json::Map::new();
             for (key, value) in pairs(value)? {
                 if !is_omit(&value) {
-                    map.insert(key_text(&key), part_to_json(&value, count)?);
+                    map.insert(key_text(&key), part_to_json(&value, keep, count)?);
                 }
             }
             serde_json::Value::Object(map)
@@ -87,7 +103,7 @@ fn part_settled(value: &Value, count: &mut Values) -> Result<Value, Problem> {
     })
 }
 
-fn number_to_json(value: &Value) -> serde_json::Value {
+fn number_to_json(value: &Value, keep: Keep) -> serde_json::Value {
     if value.is_integer() {
         if let Some(number) = value.as_i64() {
             return number.into();
@@ -95,15 +111,23 @@ fn number_to_json(value: &Value) -> serde_json::Value {
         if let Ok(number) = u64::try_from(value.clone()) {
             return number.into();
         }
+    } else if let Some(number) = f64::try_from(value.clone()).ok().and_then(serde_json::Number::from_f64) {
+        return number.into();
     }
-    let number = f64::try_from(value.clone()).unwrap_or(f64::NAN);
-    serde_json::Number::from_f64(number).map_or_else(
-        || {
-            let text = if number.is_nan() { "NaN" } else { ["Infinity", "-Infinity"][usize::from(number < 0.0)] };
-            serde_json::Value::from(text)
-        },
-        serde_json::Value::Number,
-    )
+    match keep {
+        Keep::Text => crate::builtins::python_str(value).into(),
+        Keep::Number => wide::number(&json_number(value)),
+    }
+}
+
+/// A number as Python's `json.dumps` writes it.
+fn json_number(value: &Value) -> String {
+    match crate::builtins::python_str(value).as_str() {
+        "inf" => "Infinity".to_owned(),
+        "-inf" => "-Infinity".to_owned(),
+        "nan" => "NaN".to_owned(),
+        number => number.to_owned(),
+    }
 }
 
 /// Keys of JSON are text, as Python's `json.dumps` makes them.
@@ -111,6 +135,7 @@ fn key_text(key: &Value) -> String {
     match key.kind() {
         ValueKind::None => "null".to_owned(),
         ValueKind::Bool => key.is_true().to_string(),
+        ValueKind::Number => json_number(key),
         _ => key.as_str().map_or_else(|| key.to_string(), str::to_owned),
     }
 }
@@ -204,7 +229,7 @@ pub(crate) fn as_output(value: &Value) -> Result<String, Error> {
     Ok(crate::builtins::python_output(&value))
 }
 
-/// A JSON value.
+/// A JSON value; numbers that [`crate::wide`] marked are numbers.
 #[must_use]
 pub fn from_json(value: &serde_json::Value) -> Value {
     match value {
@@ -215,7 +240,7 @@ pub fn from_json(value: &serde_json::Value) -> Value {
             (None, Some(number)) => Value::from(number),
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
-        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::String(text) => wide::value(text).unwrap_or_else(|| Value::from(text.as_str())),
         serde_json::Value::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
         serde_json::Value::Object(map) => Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
     }

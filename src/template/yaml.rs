@@ -38,6 +38,35 @@ pub(crate) fn documents(name: &Arc<str>, text: &str) -> Result<Read, Problem> {
     result.map_err(|problem| clearer(problem, text))
 }
 
+/// The same of a file: one that is JSON has the numbers that JSON has (`1e3`, `NaN`), as Ansible's loader tries JSON first.
+pub(crate) fn loaded(name: &Arc<str>, text: &str) -> Result<Read, Problem> {
+    let mut read = documents(name, text)?;
+    if text.trim_start().starts_with(['{', '['])
+        && let ([node], Ok(value)) = (&mut *read.nodes, crate::builtins::json_value(text))
+    {
+        take_numbers(node, &value);
+    }
+    Ok(read)
+}
+
+fn take_numbers(node: &mut Node, json: &Value) {
+    match &mut node.kind {
+        NodeKind::Sequence(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                take_numbers(item, &json.get_item_by_index(index).unwrap_or_default());
+            }
+        }
+        NodeKind::Mapping(entries) => {
+            for (key, item) in entries {
+                let name = Value::from(key.scalar_text().unwrap_or_default());
+                take_numbers(item, &json.get_item(&name).unwrap_or_default());
+            }
+        }
+        NodeKind::Scalar { value, .. } if value.as_str().is_some() && json.is_number() => *value = json.clone(),
+        NodeKind::Scalar { .. } => {}
+    }
+}
+
 fn read(name: &Arc<str>, text: &str) -> Result<Read, Problem> {
     let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
     let nodes = reader.documents()?;

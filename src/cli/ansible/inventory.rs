@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use pgfleet_inventory::{Inventory, Listing};
-use pgfleet_template::{Vault, from_json, to_yaml};
+use pgfleet_template::{Value, Vault, mapping, to_exact_json, to_yaml};
 use pgfleet_workflows::load_inventory;
-use serde_json::Value;
 
 use super::config::Config;
 use super::grammar::Given;
-use super::{Code, Stop, sources, wish};
+use super::{Code, Stop, sources, toml, wish};
 use crate::report::ansible::json;
 use crate::screen;
 
@@ -20,9 +19,6 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
         1 => {}
         0 => return Err(refused("No action selected, at least one of --host, --graph or --list needs to be specified.")),
         _ => return Err(refused("Conflicting options used, only one of --host, --graph or --list can be used at the same time.")),
-    }
-    if given.has("toml") {
-        return Err(refused("TOML is not written; use --yaml or JSON"));
     }
     let mut wish = wish::wish(given, config)?;
     wish.limit = sources::limit(wish.limit.as_deref())?;
@@ -38,17 +34,21 @@ pub(super) fn run(given: &Given, config: &Config) -> Result<Code, Stop> {
     let text = if given.has("graph") {
         graph(given, &inventory, &listing)?
     } else {
-        let value = match given.one("host") {
-            Some(name) => host(&inventory, name)?,
-            None if given.has("yaml") => inventory.nested(&listing),
-            None => inventory.list(&listing),
-        };
-        if given.has("yaml") { yaml(&value)? } else { json(&value, Some(4)) }
+        let host = given.one("host").map(|name| host(&inventory, name)).transpose()?;
+        if given.has("yaml") {
+            to_yaml(&host.unwrap_or_else(|| inventory.nested(&listing))).map_err(|problem| failed(problem.message))?
+        } else if given.has("toml") {
+            toml::document(&host.unwrap_or_else(|| inventory.tables(&listing))).map_err(failed)?
+        } else {
+            let value = host.unwrap_or_else(|| inventory.list(&listing));
+            json(&to_exact_json(&value).map_err(|problem| failed(problem.message))?, Some(4))
+        }
     };
     match given.one("output") {
-        Some(file) => std::fs::write(file, format!("{text}\n"))
-            .map_err(|error| Stop::Said(Code::Error, format!("Unable to write to destination file ({file}): {error}")))?,
-        None => screen::line(&text),
+        Some(file) => {
+            std::fs::write(file, &text).map_err(|error| failed(format!("Unable to write to destination file ({file}): {error}")))?
+        }
+        None => screen::line(text.strip_suffix('\n').unwrap_or(&text)),
     }
     Ok(Code::Done)
 }
@@ -62,17 +62,16 @@ fn graph(given: &Given, inventory: &Inventory, listing: &Listing) -> Result<Stri
 }
 
 fn host(inventory: &Inventory, name: &str) -> Result<Value, Stop> {
-    if inventory.host(name).is_none() {
-        if ["localhost", "127.0.0.1", "::1"].contains(&name) {
-            return Ok(Value::Object(serde_json::Map::new()));
-        }
-        screen::note(&format!("[WARNING]: Could not match supplied host pattern, ignoring: {name}"));
-        return Err(Stop::Said(Code::Option, "You must pass a single valid host to --host parameter".to_owned()));
+    if let Some(variables) = inventory.variables_as_written(name) {
+        return Ok(variables);
     }
-    Ok(inventory.host_variables_as_written(name))
+    if ["localhost", "127.0.0.1", "::1"].contains(&name) {
+        return Ok(mapping::<&str>([]));
+    }
+    screen::note(&format!("[WARNING]: Could not match supplied host pattern, ignoring: {name}"));
+    Err(Stop::Said(Code::Option, "You must pass a single valid host to --host parameter".to_owned()))
 }
 
-fn yaml(value: &Value) -> Result<String, Stop> {
-    let text = to_yaml(&from_json(value)).map_err(|problem| Stop::Said(Code::Error, problem.message))?;
-    Ok(text.trim_end().to_owned())
+fn failed(message: String) -> Stop {
+    Stop::Said(Code::Error, message)
 }

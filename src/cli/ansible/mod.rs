@@ -7,6 +7,7 @@ mod grammar;
 mod inventory;
 mod playbook;
 mod sources;
+mod toml;
 mod usage;
 mod vault;
 mod wish;

@@ -24,6 +24,7 @@ pub(super) fn readable(given: &Given, config: &Config, vault: &Arc<Vault>) -> Re
     };
     // The plugin for ranges in lists is one that has to be asked for.
     let ranges = config.text("enable_plugins").is_some_and(|plugins| plugins.contains("advanced_host_list"));
+    let verbosity = super::wish::verbosity(given, config);
     let mut readable = Vec::new();
     for source in &sources {
         let expanded = (ranges && source.contains(',')).then(|| expand_list(source)).transpose();
@@ -35,7 +36,11 @@ pub(super) fn readable(given: &Given, config: &Config, vault: &Arc<Vault>) -> Re
                 continue;
             }
         };
-        let source = expanded.as_ref().unwrap_or(source);
+        let (list, unchanged) = expanded.unzip();
+        for reason in unchanged.unwrap_or_default().iter().filter(|_| verbosity > 2) {
+            screen::line(&format!("Unable to parse address from hostname, leaving unchanged: {reason}"));
+        }
+        let source = list.as_ref().unwrap_or(source);
         match Inventory::load(&Disk, std::slice::from_ref(source), None, vault) {
             Ok(_) => readable.push(source.clone()),
             Err(problems) if config.flag("any_unparsed_is_failed", false) => return Err(failed(source, &problems)),

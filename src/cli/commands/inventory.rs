@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pgfleet_engine::Stop;
 use pgfleet_inventory::Inventory;
-use pgfleet_template::Problem;
+use pgfleet_template::{Problem, wide};
 use pgfleet_workflows::{Project, WorkflowError, load_inventory};
 
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(crate) fn run(project: Project, args: &InventoryArgs) -> Result<Exit, Workfl
             inventory.host_variables_as_written(host.name.as_str())
         }
     };
-    let text = serde_json::to_string_pretty(&value).map_err(|error| WorkflowError::Failed(error.to_string()))?;
+    let text = wide::to_text(&value, wide::Layout::Indented).map_err(|error| WorkflowError::Failed(error.to_string()))?;
     screen::line(&text);
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! One event a line, as JSON.
 
 use pgfleet_engine::Event;
+use pgfleet_template::wide;
 
 use super::Reporter;
 use crate::screen;
@@ -10,7 +11,7 @@ pub(super) struct Json;
 
 impl Reporter for Json {
     fn event(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
+        if let Ok(line) = wide::to_text(event, wide::Layout::Line) {
             screen::line(&line);
         }
     }

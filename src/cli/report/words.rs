@@ -2,6 +2,7 @@
 
 use console::{Color, Style};
 use pgfleet_engine::{Counts, Ending, Recap, TaskResult};
+use pgfleet_template::wide::{self, Layout};
 use serde_json::Value;
 
 use super::place::Places;
@@ -78,7 +79,7 @@ pub(super) fn details(result: &TaskResult) -> Option<String> {
         .filter(|(name, _)| !SILENT.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    if shown.is_empty() { None } else { serde_json::to_string(&shown).ok() }
+    if shown.is_empty() { None } else { wide::to_text(&shown, Layout::Line).ok() }
 }
 
 /// What a debug task shows: its message or its variable. Lists of lines stay lines, lists of rows become tables.
@@ -110,15 +111,15 @@ fn rows(items: &[Value]) -> Vec<String> {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(Value::is_string) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
+        Value::String(text) => wide::written(value).unwrap_or(text).to_owned(),
+        Value::Array(items) if items.iter().all(Value::is_string) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => wide::to_text(other, Layout::Line).unwrap_or_default(),
     }
 }
 
 fn pretty(value: &Value) -> String {
     match value {
-        Value::Array(_) | Value::Object(_) => serde_json::to_string_pretty(value).unwrap_or_default(),
+        Value::Array(_) | Value::Object(_) => wide::to_text(value, Layout::Indented).unwrap_or_default(),
         other => plain(other),
     }
 }

@@ -41,7 +41,7 @@ fn all_problems_of_an_ini_file_are_told() {
         "[web:var]\nx=1\n[web]\na[9:1]\n  b x\nc 'y\n[web:vars]\nnovalue\n[bad group]\n[db:children]\nwbe\ndb\n[etc:vars]\na=1\n",
         &[
             "1:1 section [web:var] has unknown type 'var'; there are hosts, children and vars | did you mean 'vars'?",
-            "4:1 host range [9:1] must have begin <= end",
+            "4:1 host range must have begin <= end: [9:1]",
             "5:5 behind a host stand variables name=value, and 'x' is none",
             "6:1 'c 'y' cannot be split into words: no closing quotation",
             "8:1 [web:vars] has lines name=value, and 'novalue' is none",
@@ -65,7 +65,7 @@ fn all_problems_of_a_yaml_file_are_told() {
         "x.yml",
         "all:\n  hosts:\n    a[1]:\n    b: 5\n    7:\n    c: {x: '{{ y'}\n  vars:\n    ansible_group_priority: high\nweb:\n  hosts: [d]\n",
         &[
-            "3:5 host range [1] must be begin:end",
+            "3:5 host range must be begin:end",
             "4:8 variables are a mapping, not a number",
             "5:5 Host pattern 7 must be a string",
             "6:12 malformed template",

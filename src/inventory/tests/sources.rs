@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use pgfleet_inventory::{GroupNames, Inventory, Reading};
-use pgfleet_template::{Disk, Raw, Value, Vars, Vault};
+use pgfleet_inventory::{GroupNames, Inventory, Listing, Reading};
+use pgfleet_template::{Disk, Raw, Value, Vars, Vault, to_yaml};
 use serde_json::json;
 
 fn load(sources: &[String]) -> Inventory {
@@ -43,6 +43,52 @@ fn later_sources_win_and_first_ones_are_the_origin() {
     let inventory = load(&[first.clone(), second]);
     assert_eq!(inventory.host_variables_as_written("a"), json!({"g": "two", "h": "one", "x": 2, "y": 1, "z": 1}));
     assert_eq!(inventory.origin_of("a"), Some((first.clone().into(), Path::new(&first).parent().expect("a folder").into())));
+}
+
+/// Recorded from ansible-inventory 2.19.14.
+#[test]
+fn listings_keep_keys_and_numbers_and_tell_each_group_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "all:
+  children:
+    a: {children: {c: {hosts: {h: {n: {false: 1, 2.5: 2, 10: 3}, big: 100000000000000000000000000, i: .inf, u: !unsafe '{{ x }}', t: '{{ x }}'}}}}}
+    b: {children: {c: {}}, hosts: {h: {}}}
+    e: {}
+    f: {children: {e: {}}}
+";
+    let inventory = load(&[write(folder.path(), "hosts.yml", text)]);
+    let nested = "all:
+  children:
+    a:
+      children:
+        c:
+          hosts:
+            h:
+              big: 100000000000000000000000000
+              i: .inf
+              n:
+                false: 1
+                2.5: 2
+                10: 3
+              t: '{{ x }}'
+              u: '{{ x }}'
+    b:
+      children:
+        c: {}
+      hosts:
+        h: {}
+    f:
+      children:
+        e: {}
+";
+    assert_eq!(to_yaml(&inventory.nested(&Listing::default())).as_deref(), Ok(nested));
+    let written = inventory.as_list()["_meta"]["hostvars"]["h"].clone();
+    assert_eq!(written["u"], json!({"__ansible_unsafe": "{{ x }}"}));
+    assert_eq!((&written["t"], &written["n"]), (&json!("{{ x }}"), &json!({"10": 3, "2.5": 2, "false": 1})));
+    let tables = inventory.tables(&Listing::default());
+    // A group that is met again loses what was told of its hosts.
+    let expect = "a:\n  children:\n  - c\nb:\n  children:\n  - c\n  hosts:\n    h: {}\nc:\n  hosts:\n    h: {}\nf:\n  children:\n  - e\n";
+    assert_eq!(to_yaml(&tables).as_deref(), Ok(expect));
 }
 
 #[test]
@@ -224,6 +270,9 @@ layers: {kind: [web, db], zone: [1, 2]}
 
 #[test]
 fn ranges_of_lists_are_written_out() {
-    assert_eq!(pgfleet_inventory::expand_list("a,b[1:3],").as_deref(), Ok("a,b1,b2,b3,"));
+    assert_eq!(pgfleet_inventory::expand_list("a,b[1:3],"), Ok(("a,b1,b2,b3,".to_owned(), Vec::new())));
+    let unchanged = vec!["host range must specify end value: [1:]".to_owned()];
+    assert_eq!(pgfleet_inventory::expand_list("b[1:],c"), Ok(("b[1:],c,".to_owned(), unchanged)));
+    assert_eq!(names(load(&["b[1:],c,".to_owned()]).hosts().map(|host| &host.name)), ["b[1:]", "c"]);
     assert!(pgfleet_inventory::expand_list("b[1:j],").is_err());
 }

@@ -1,5 +1,6 @@
 //! Filters on dictionaries, and those that choose or require a value: `default`, `ternary`, `mandatory`.
 
+use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{Arguments, Builtin, defined, undefined};
@@ -224,7 +225,8 @@ fn rekey_on_member(_: &mut State<'_, '_>, call: &Arguments) -> Result<Value, Err
     }
     let elements = match python::is_mapping(&data) {
         true => pairs_of(&data)?.into_iter().map(|(_, item)| item).collect(),
-        false => defined_items(&data)?,
+        false if matches!(data.kind(), ValueKind::Seq | ValueKind::Iterable) => defined_items(&data)?,
+        false => return Err(fail("Type is not a valid list, set, or dict")),
     };
     let mut rekeyed = indexmap::IndexMap::new();
     for element in elements {

@@ -11,7 +11,7 @@ const DEEPEST: usize = 128;
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub(super) fn read(text: &str) -> Result<Value, Error> {
+pub(crate) fn read(text: &str) -> Result<Value, Error> {
     let mut reader = Reader { text, at: 0 };
     reader.blanks();
     let value = reader.value(0)?;

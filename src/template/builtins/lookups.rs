@@ -210,6 +210,10 @@ fn variable(state: &State<'_, '_>, term: &Value, default: Option<Value>) -> Resu
     };
     match state.lookup(name).filter(|value| !value.is_undefined()) {
         Some(value) => defined(&value),
+        // What is there and cannot be rendered takes no default.
+        None if let Some(scope) = scope_of(state).filter(|scope| scope.says(name)) => {
+            scope.get(name).map(Option::unwrap_or_default).map_err(crate::evaluate::into_error)
+        }
         None => default.ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("No variable named '{name}' was found."))),
     }
 }
@@ -322,6 +326,8 @@ fn candidates(term: &Value, call: &Arguments, names: &mut Vec<String>) -> Result
 }
 
 fn first_found(state: &State<'_, '_>, terms: &[Value], call: &Arguments) -> Result<Vec<Value>, Error> {
+    // Terms may be undefined, options may not.
+    call.named.iter().try_for_each(|(_, value)| defined(value).map(drop))?;
     let mut names = Vec::new();
     for term in terms {
         candidates(term, call, &mut names)?;

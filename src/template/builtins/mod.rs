@@ -35,6 +35,7 @@ use minijinja::{Environment, Error, State, Value};
 
 use arguments::{Arguments, Builtin};
 pub(crate) use equality::{bounded, contains, equals};
+pub(crate) use json_text::read as json_value;
 pub(crate) use methods::unknown_method;
 pub(crate) use python::{compare, fail, lack, python_output, python_str, subtract, type_name};
 pub(crate) use time::{Moment, timestamp};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pgfleet_template::{
-    Disk, Expression, Language, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault, to_json,
+    Disk, Expression, Language, Place, Problem, Raw, Scope, SourceFile, TemplateOptions, Text, Value, Vars, Vault, to_exact_json, wide,
 };
 use serde_json::{Value as Json, json};
 
@@ -19,7 +19,7 @@ fn vars(yaml: &str) -> Result<Arc<Vars>, Problem> {
 fn documents(yaml: &str) -> Result<Json, Problem> {
     let vault = Arc::new(Vault::none());
     let documents = SourceFile::from_text("f.yml", yaml).documents()?;
-    documents.iter().map(|node| Raw::from_node(node, &vault).and_then(|raw| to_json(&raw.as_written()))).collect()
+    documents.iter().map(|node| Raw::from_node(node, &vault).and_then(|raw| to_exact_json(&raw.as_written()))).collect()
 }
 
 fn answer(language: &Arc<Language>, case: &Json) -> Result<Json, Problem> {
@@ -35,7 +35,7 @@ fn answer(language: &Arc<Language>, case: &Json) -> Result<Json, Problem> {
         "file" => Value::from(scope.render(&format!("{}/t.j2", word("folder")), source, &TemplateOptions::default())?),
         _ => Text::parse(source, &place)?.evaluate(&scope)?,
     };
-    to_json(&value)
+    to_exact_json(&value)
 }
 
 fn main() -> std::io::Result<()> {
@@ -47,7 +47,7 @@ fn main() -> std::io::Result<()> {
             Ok(value) => json!({"result": value}),
             Err(problem) => json!({"error": problem.to_string()}),
         };
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{}", wide::to_text(&answer, wide::Layout::Line)?)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgfleet_protocol::Secret;
-use pgfleet_template::{Disk, Language, Raw, Scope, SourceFile, Vault, VaultPassword, to_json};
+use pgfleet_template::{Disk, Language, Raw, Scope, SourceFile, Vault, VaultPassword, to_exact_json, to_json, wide};
 
 fn json(yaml: &str) -> Result<String, String> {
     let file = SourceFile::from_text("f.yml", yaml);
@@ -47,7 +47,9 @@ fn an_inventory_has_the_values_that_ansible_lists() {
     let mut found = serde_json::Map::new();
     for vars in [all.get("vars").expect("vars"), host] {
         for (name, raw) in Raw::vars_from_node(vars, &Arc::new(Vault::none())).expect("reads") {
-            found.insert(name, to_json(&raw.as_written()).expect("json"));
+            let value = to_exact_json(&raw.as_written()).expect("json");
+            // It was recorded as text.
+            found.insert(name, wide::written(&value).map_or(value.clone(), serde_json::Value::from));
         }
     }
     assert_eq!(serde_json::Value::Object(found), golden);
@@ -96,6 +98,19 @@ fn a_tab_behind_a_colon_is_a_space() {
     for yaml in ["a:\tb: 1\n", "a:\t- 1\n", "a:\n\t- 1\n", "- a:\t1\n\tb: 2\n"] {
         assert!(json(yaml).is_err(), "{yaml}");
     }
+}
+
+#[test]
+fn a_file_of_json_has_the_numbers_of_json() {
+    let text = r#"{"a": 1e3, "b": [NaN, -Infinity, "1e3", "NaN"], "c": {"d": 1E-2, "e": 12345678901234567890123}, "t": "{{ 1e3 }}"}"#;
+    let value = |yaml: &str| {
+        let node = SourceFile::from_text("f.json", yaml).document("").expect("parses").expect("a document");
+        let raw = Raw::from_node(&node, &Arc::new(Vault::none())).expect("reads");
+        wide::to_text(&to_exact_json(&raw.as_written()).expect("values"), wide::Layout::Line).expect("writes")
+    };
+    let expect = r#"{"a":1000.0,"b":[NaN,-Infinity,"1e3","NaN"],"c":{"d":0.01,"e":12345678901234567890123},"t":"{{ 1e3 }}"}"#;
+    assert_eq!(value(text), expect);
+    assert_eq!(value("{a: 1e3, b: NaN}"), r#"{"a":"1e3","b":"NaN"}"#);
 }
 
 #[test]

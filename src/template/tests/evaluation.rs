@@ -449,6 +449,10 @@ fn tables_are_looked_up_as_python_reads_them() {
             "error: Unable to use \"*\" as a search parameter: invalid operation: invalid regular expression '*': nothing to repeat",
         ),
         ("query('first_found', 1)", "error: Invalid term supplied. A string, dict or list is required, not 'int')."),
+        ("query('first_found', files=nowhere_at_all)", "error: 'nowhere_at_all' is undefined"),
+        ("lookup('vars', 'nowhere_at_all', default=1)", "1"),
+        ("'text' | rekey_on_member('a')", "error: Type is not a valid list, set, or dict"),
+        ("5 | rekey_on_member('a')", "error: Type is not a valid list, set, or dict"),
         ("lookup('vars', 'nowhere_at_all')", "error: 'nowhere_at_all' is undefined: No variable named 'nowhere_at_all' was found."),
     ] {
         let found = expression(&scope, source);

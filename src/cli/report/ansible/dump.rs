@@ -1,5 +1,6 @@
 //! Values as Python prints them: JSON with sorted names, and YAML.
 
+use pgfleet_template::wide;
 use serde_json::{Map, Value};
 
 /// How results are printed.
@@ -49,7 +50,7 @@ fn write(text: &mut String, value: &Value, indent: Option<usize>, depth: usize) 
             text.push('}');
         }
         Value::Number(number) if number.is_f64() => text.push_str(&float(number.as_f64().unwrap_or_default())),
-        other => text.push_str(&other.to_string()),
+        other => text.push_str(&wide::written(other).map_or_else(|| other.to_string(), str::to_owned)),
     }
 }
 
@@ -148,6 +149,13 @@ fn nested(text: &mut String, value: &Value, indent: usize) {
 }
 
 fn scalar(value: &Value, indent: usize) -> String {
+    match wide::written(value) {
+        Some("Infinity") => return ".inf".to_owned(),
+        Some("-Infinity") => return "-.inf".to_owned(),
+        Some("NaN") => return ".nan".to_owned(),
+        Some(digits) => return digits.to_owned(),
+        None => {}
+    }
     match value {
         Value::String(text) if text.trim_end().contains('\n') => literal(text, indent + 4),
         Value::String(text) => quoted(text),
@@ -207,14 +215,15 @@ mod tests {
         let expect = "{\"a\": {\"e\": {}, \"x\": null}, \"b\": [1, 2.5, 1e+16, 1e-05], \"t\": \"a\u{fc}\\n\\u001b\\\"\"}";
         assert_eq!(json(&value, None), expect);
         assert_eq!(json(&json!({"b": [], "a": [1]}), Some(4)), "{\n    \"a\": [\n        1\n    ],\n    \"b\": []\n}");
+        let wide = json!(["\u{fdd0}99999999999999999999", "\u{fdd0}NaN", "NaN"]);
+        assert_eq!(json(&wide, None), "[99999999999999999999, NaN, \"NaN\"]");
         assert_eq!(json_tight(&json!({"b": 1, "a": [1, 2]})), "{\"a\": [1,2],\"b\": 1}");
     }
 
     #[test]
     fn yaml_shows_lines_as_lines() {
-        let value = json!({"msg": "one\ntwo\n", "list": ["a", {"k": 1, "v": []}], "flag": true, "text": "yes"});
-        let expect =
-            "\n    flag: true\n    list:\n    - a\n    -   k: 1\n        v: []\n    msg: |-\n        one\n        two\n    text: 'yes'";
+        let value = json!({"msg": "one\ntwo\n", "list": ["a", {"k": 1, "v": ["\u{fdd0}-Infinity"]}], "flag": true, "text": "yes"});
+        let expect = "\n    flag: true\n    list:\n    - a\n    -   k: 1\n        v:\n        - -.inf\n    msg: |-\n        one\n        two\n    text: 'yes'";
         assert_eq!(yaml(value.as_object().expect("a mapping")), expect);
     }
 }

@@ -67,6 +67,33 @@ fn what_a_host_says_leads_nowhere_else() {
 }
 
 #[test]
+fn numbers_of_any_size_travel_whole() {
+    let rig = Rig::new();
+    let text = rig
+        .play(
+            "- hosts: a
+  gather_facts: false
+  vars: {big: 100000000000000000000000000, infinite: .inf}
+  tasks:
+    - {name: scalar, copy: {content: '{{ big }}', dest: '{{ dir }}/scalar'}}
+    - {name: word, copy: {content: '{{ infinite }}', dest: '{{ dir }}/word'}}
+    - {name: list, copy: {content: ['{{ big }}', '{{ infinite }}', {'{{ big }}': 1}], dest: '{{ dir }}/list'}}
+    - {name: say, debug: {msg: '{{ [big, infinite] }}'}, register: said}
+    - {name: again, debug: {msg: '{{ said.msg[0] + 1 }} {{ said.msg[1] > 1 }}'}}
+    - {name: grown, add_host: {name: new, x: '{{ big }}'}}
+    - {name: other, debug: {msg: '{{ hostvars.new.x - 1 }}'}}",
+        )
+        .text();
+    for line in ["again: a ok \"100000000000000000000000001 True\"", "other: a ok \"\u{fdd0}99999999999999999999999999\""] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert_eq!(rig.read("a/scalar").as_deref(), Some("100000000000000000000000000"));
+    assert_eq!(rig.read("a/word").as_deref(), Some("inf"));
+    let list = "[100000000000000000000000000, Infinity, {\"100000000000000000000000000\": 1}]";
+    assert_eq!(rig.read("a/list").as_deref(), Some(list));
+}
+
+#[test]
 fn the_environment_adds_up() {
     let rig = Rig::new();
     let played = rig.play(

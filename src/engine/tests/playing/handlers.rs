@@ -121,6 +121,19 @@ fn a_handler_may_include_tasks() {
 }
 
 #[test]
+fn handlers_cannot_be_flushed_by_a_handler() {
+    let played = Rig::new().play(
+        "- hosts: a
+  gather_facts: false
+  tasks: [{name: t, command: 'true', notify: h}]
+  handlers: [{name: h, meta: flush_handlers}]
+",
+    );
+    let problem = played.finished.expect_err("the run ends");
+    assert_eq!(problem.message, "flush_handlers cannot be used as a handler");
+}
+
+#[test]
 fn a_handler_that_nothing_can_reach_is_told_once() {
     let played = Rig::new().play(
         "- hosts: a

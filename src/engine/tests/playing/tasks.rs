@@ -37,6 +37,39 @@ fn conditions_choose_hosts() {
 }
 
 #[test]
+fn arguments_of_a_task_win_over_those_of_a_template() {
+    let tasks = "- {name: own, debug: {var: shown}, args: '{{ splat }}', vars: {splat: {var: 1 / 0, msg: '{{ omit }}'}, shown: right}}
+- {name: both, debug: {msg: own}, args: '{{ splat }}', vars: {splat: {var: shown}}, ignore_errors: true}
+- {name: none, debug: , args: '{{ omit }}'}
+- {name: gap, debug: {var: gap}, vars: {gap: '{{ omit }}'}}
+- {name: constant, debug: {var: '{{ \"shown\" }}'}, vars: {shown: 1}, ignore_errors: true}
+- {name: facts, debug: {var: ansible_facts}, vars: {ansible_facts: {mine: 1}}}
+- {name: after, debug: {msg: '{{ mine is defined }}'}}";
+    let text = Rig::new().tasks("a", tasks).text();
+    for line in [
+        "own: a ok \"right\"",
+        "both: a failed (ignored) 'play.yml:",
+        "parameters are mutually exclusive: msg|var",
+        "none: a ok \"Hello world!\"",
+        "gap: a ok \"<<Omit>>\"",
+        "constant: a failed (ignored)",
+        "Encountered untrusted template or expression.",
+        "after: a ok false",
+    ] {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
+}
+
+#[test]
+fn texts_that_templates_write_in_loops_are_no_expressions() {
+    let tasks =
+        "- {name: t, assert: {that: '{{ item.x }}'}, ignore_errors: true, loop: [{x: '1 == {{ 1 }}'}, {x: 1 == 1}, {x: '{{ 1 == 1 }}'}]}";
+    let text = Rig::new().tasks("a", tasks).text();
+    assert!(text.contains("[{'x': '1 == 1'} failed (ignored) 'play.yml:4:7: Encountered untrusted template or expression."), "{text}");
+    assert!(text.contains(", {'x': '1 == 1'} ok, {'x': True} ok]"), "{text}");
+}
+
+#[test]
 fn loops_repeat_a_task() {
     let one = |what: &str, tasks: &str, expect: &str| {
         assert_lines(what, &Rig::new().tasks("a", tasks).text(), &format!("PLAY a: a\n{expect}"));
