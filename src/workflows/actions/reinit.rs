@@ -52,14 +52,16 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
     let (mut last, mut news, mut begun, mut most) = (String::new(), Instant::now(), false, 0);
     loop {
         let seen = work.look().await;
-        if let Some(reason) = absence.lost(&seen, &[&node.name]) {
+        // A leader that is lost meanwhile may have no successor: what was acknowledged may have been on this replica alone beside it.
+        if let Some(reason) = absence.lost(&seen, &[&node.name, &leader.name]) {
             let trouble = Trouble::unverified(format!("{} was to copy {}'s data: {reason}", node.name, leader.name));
-            return Err(trouble.hint("when its host is back, Patroni goes on with it; see 'pgfleet status', or ask again"));
+            return Err(trouble.hint("Patroni goes on when that host is back, or another node leads; see 'pgfleet status', or ask again"));
         }
         let state = seen.own(&node.name).get("state").and_then(Value::as_str).unwrap_or("not answering").to_owned();
         let member = seen.view.member(&node.name).map(|member| member.state.clone()).unwrap_or_default();
         begun = begun || state != "running" || !matches!(member.as_str(), "streaming" | "running");
-        let progress = progress(work, leader, &node.address).await.unwrap_or_default();
+        let asked = async { if seen.unreachable(&leader.name).is_none() { progress(work, leader, &node.address).await } else { None } };
+        let progress = asked.await.unwrap_or_default();
         begun = begun || progress.total > 0;
         most = most.max(progress.streamed);
         if begun && state == "running" && seen.started(&node.name).is_some_and(|now| Some(now) != started) {
