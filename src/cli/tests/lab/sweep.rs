@@ -3,7 +3,7 @@
 //!
 //! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them, with
 //! four faults other than a host without power. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try,
-//! `PGFLEET_LAB_FAULT` the only faults, `PGFLEET_LAB_HOST` the host that it happens to, or `leader`.
+//! `PGFLEET_LAB_FAULT` the only faults, `PGFLEET_LAB_HOST` the host that it happens to, or `leader`, `PGFLEET_LAB_STEP` the step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -265,6 +265,15 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     told
 }
 
+/// How many steps the workflow has when nothing befalls it.
+fn steps_of(rig: &Rig, workflow: &Workflow) -> usize {
+    (workflow.before)(rig);
+    let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
+    (workflow.after)(rig);
+    whole(rig);
+    complete.out.lines().filter(|line| is_step(line)).collect::<BTreeSet<_>>().len()
+}
+
 fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     (seed, workflow, round).hash(&mut hasher);
@@ -299,12 +308,10 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
     let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
     eprintln!("  PGFLEET_LAB_SEED={seed}");
     for (place, workflow) in workflows.into_iter().enumerate() {
-        (workflow.before)(rig);
-        let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
-        let steps = complete.out.lines().filter(|line| is_step(line)).collect::<BTreeSet<_>>().len();
-        (workflow.after)(rig);
-        whole(rig);
+        let step = variable("PGFLEET_LAB_STEP").map(|step| step.parse::<usize>().expect("PGFLEET_LAB_STEP is a number"));
+        let steps = step.unwrap_or_else(|| steps_of(rig, workflow));
         let rounds: Vec<usize> = match sweep.as_deref() {
+            _ if step.is_some() => step.into_iter().collect(),
             Some("all") => (1..=steps).collect(),
             number => (0..number.unwrap_or("1").parse().expect("a number or 'all'"))
                 .map(|round| chosen(seed, workflow.name, round, steps))
