@@ -114,7 +114,8 @@ impl Attempt<'_> {
 
     /// What of a result may be told.
     fn shown(&self, scope: &Scope, result: &TaskResult) -> TaskResult {
-        if self.hides(scope) || is_hidden(result) { censored(result) } else { self.run.options.redactor.result(result) }
+        let redactor = &self.run.options.redactor;
+        if self.hides(scope) || is_hidden(result) { redactor.result(&censored(result)) } else { redactor.result(result) }
     }
 
     fn hides(&self, scope: &Scope) -> bool {

@@ -3,7 +3,7 @@
 use pgfleet_protocol::{Map, Secret};
 use serde_json::Value;
 
-use crate::{DiffShape, TaskResult};
+use crate::{DiffShape, Ending, TaskResult};
 
 const MASK: &str = "********";
 
@@ -64,9 +64,12 @@ pub(crate) fn is_hidden(result: &TaskResult) -> bool {
     result.data.get(HIDDEN).and_then(Value::as_bool).unwrap_or(false)
 }
 
-/// What remains of a result under `no_log`.
+/// What remains of a result under `no_log`. Why a host was not reached is no output of the task, and remains.
 pub(crate) fn censored(result: &TaskResult) -> TaskResult {
     let mut data = Map::new();
+    if let Some(reason) = result.data.get("msg").filter(|_| result.ending == Ending::Unreachable) {
+        data.insert("msg".to_owned(), reason.clone());
+    }
     data.insert(
         "censored".to_owned(),
         Value::from("the output has been hidden due to the fact that 'no_log: true' was specified for this result"),

@@ -241,7 +241,7 @@ impl Run {
             );
         }
         let hidden = hides(&task.settings.no_log, &scope) || is_hidden(&result);
-        let told = if hidden { censored(&result) } else { self.options.redactor.result(&result) };
+        let told = if hidden { self.options.redactor.result(&censored(&result)) } else { self.options.redactor.result(&result) };
         let Shown { number, delegate, looped, milliseconds } = shown;
         self.tell(&Event::HostDone {
             task: number,

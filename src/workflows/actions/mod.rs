@@ -1,5 +1,6 @@
 //! The modules that the controller does: one file each. They look at the cluster, decide with `cluster`, and act through agents.
 
+mod absence;
 mod certificates;
 mod checkpoint;
 mod config;

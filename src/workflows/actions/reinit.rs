@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::absence::Absence;
 use super::seen::SQL;
 use super::{Done, Trouble, Work};
 use crate::nodes::Node;
@@ -35,7 +36,8 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let copied = work.step(&format!("copy of {}'s data to {name}", leader.name), copy(work, node, leader, started)).await?;
     let position = work.look().await.written().unwrap_or_default();
     let what = format!("{name} streams and has caught up");
-    let caught = work.until(&what, PATIENCE, async || work.look().await.well(&name, position).map(drop));
+    let names = [name.as_str()];
+    let caught = work.until_seen(&what, PATIENCE, &names, |seen| seen.well(&name, position).map(drop));
     work.step(&what, caught).await?;
     let seconds = begin.elapsed().as_secs_f64();
     let summary = format!("{name} is made anew from {} and streams: {} MB in {seconds:.1} s.", leader.name, copied / 1_000_000);
@@ -46,13 +48,20 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
 async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) -> Result<u64, Trouble> {
     let answer = work.nodes.patroni(node, "POST", "/reinitialize", &json!({"force": true}), Duration::from_secs(30)).await;
     let begin = Instant::now();
+    let absence = Absence::default();
     let (mut last, mut news, mut begun, mut most) = (String::new(), Instant::now(), false, 0);
     loop {
         let seen = work.look().await;
+        // A leader that is lost meanwhile may have no successor: what was acknowledged may have been on this replica alone beside it.
+        if let Some(reason) = absence.lost(&seen, &[&node.name, &leader.name]) {
+            let trouble = Trouble::unverified(format!("{} was to copy {}'s data: {reason}", node.name, leader.name));
+            return Err(trouble.hint("Patroni goes on when that host is back, or another node leads; see 'pgfleet status', or ask again"));
+        }
         let state = seen.own(&node.name).get("state").and_then(Value::as_str).unwrap_or("not answering").to_owned();
         let member = seen.view.member(&node.name).map(|member| member.state.clone()).unwrap_or_default();
         begun = begun || state != "running" || !matches!(member.as_str(), "streaming" | "running");
-        let progress = progress(work, leader, &node.address).await.unwrap_or_default();
+        let asked = async { if seen.unreachable(&leader.name).is_none() { progress(work, leader, &node.address).await } else { None } };
+        let progress = asked.await.unwrap_or_default();
         begun = begun || progress.total > 0;
         most = most.max(progress.streamed);
         if begun && state == "running" && seen.started(&node.name).is_some_and(|now| Some(now) != started) {

@@ -7,6 +7,7 @@ use pgfleet_cluster::{RestartPlan, RestartWish, plan_restart};
 use pgfleet_protocol::Items;
 use serde_json::{Value, json};
 
+use super::absence::Absence;
 use super::{Done, Trouble, Work};
 
 /// A PostgreSQL with much to recover takes its time.
@@ -109,14 +110,14 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
     if let Some(position) = before.written().filter(|_| is_replica) {
         // A setting that the leader has lowered reaches a replica with its log.
         let what = format!("{name} has all that its leader wrote");
-        work.until(&what, LIMIT, async || work.look().await.well(name, position).map(drop)).await?;
+        work.until_seen(&what, LIMIT, &[name], |seen| seen.well(name, position).map(drop)).await?;
     }
     let started = before.started(name);
     let body = if pending { json!({"restart_pending": true}) } else { json!({}) };
     let asked = work.nodes.patroni(node, "POST", "/restart", &body, LIMIT);
     tokio::pin!(asked);
     let mut answer = None;
-    let begin = std::time::Instant::now();
+    let (begin, absence) = (std::time::Instant::now(), Absence::default());
     loop {
         // An answer may be lost or late: what counts is that PostgreSQL was started anew.
         tokio::select! {
@@ -135,11 +136,15 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
         if let Some(reason) = refusal.filter(|_| seen.own(name).get("state") == Some(&Value::from("running"))) {
             return Err(Trouble::failed(format!("{name} was not restarted: {reason}")).hint(format!("'pgfleet logs {name}' says more")));
         }
+        if let Some(reason) = absence.lost(&seen, &[name]) {
+            return Err(Trouble::unverified(format!("PostgreSQL on {name} was to restart: {reason}")));
+        }
         if begin.elapsed() > LIMIT {
             return Err(Trouble::unverified(format!("PostgreSQL on {name} has not started again within {} s", LIMIT.as_secs())));
         }
         work.teller.progress(&format!("restart of {name}"), 0, None);
     }
     let position = work.look().await.written().unwrap_or_default();
-    work.until(&format!("{name} works again and has caught up"), LIMIT, async || work.look().await.well(name, position).map(drop)).await
+    let what = format!("{name} works again and has caught up");
+    work.until_seen(&what, LIMIT, &[name], |seen| seen.well(name, position).map(drop)).await
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::seen::Seen;
 use super::stop::units_of;
 use super::units::Order;
 use super::{Done, Trouble, Work};
@@ -63,8 +64,7 @@ async fn vote(work: &Work, voters: &[&Node]) -> Result<(), Trouble> {
     let what = format!("etcd has its quorum, with {}", names.join(", "));
     let voting = async {
         work.tell(Order::Start, "etcd", voters).await?;
-        let waited = work.until(&what, VOTE, async || {
-            let seen = work.look().await;
+        let waited = work.until_seen(&what, VOTE, &names, |seen| {
             let ill = names.iter().filter(|name| !seen.view.etcd.iter().any(|voter| voter.name == **name && voter.healthy));
             let ill: Vec<&str> = ill.copied().collect();
             match seen.view.may_decide() {
@@ -90,7 +90,8 @@ async fn members(work: &Work, nodes: &[&Node]) -> Result<(), Trouble> {
         let what = format!("{}, which led last, leads", first.name);
         let leading = async {
             work.tell(Order::Start, "patroni", &[first]).await?;
-            work.until(&what, FIRST, async || work.look().await.view.working_leader().map(drop).map_err(|objection| objection.reason)).await
+            let leads = |seen: &Seen| seen.view.working_leader().map(drop).map_err(|objection| objection.reason);
+            work.until_seen(&what, FIRST, &[first.name.as_str()], leads).await
         };
         // When it does not come up, the others choose among themselves.
         if work.step(&what, leading).await.is_ok() {
@@ -100,8 +101,7 @@ async fn members(work: &Work, nodes: &[&Node]) -> Result<(), Trouble> {
     work.order(Order::Start, "patroni", &rest).await?;
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     let what = format!("leading or streaming: {}", names.join(", "));
-    let waited = work.until(&what, RECOVER, async || {
-        let seen = work.look().await;
+    let waited = work.until_seen(&what, RECOVER, &names, |seen| {
         let late = names.iter().filter_map(|name| seen.well(name, 0).err().map(|why| format!("{name} {why}")));
         let late: Vec<String> = late.collect();
         if late.is_empty() { Ok(()) } else { Err(late.join(", ")) }

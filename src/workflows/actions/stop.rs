@@ -50,10 +50,9 @@ async fn one(work: &Work, name: &str, forced: bool) -> Result<Done, Trouble> {
 
 async fn all(work: &Work, forced: bool) -> Result<Done, Trouble> {
     let seen = work.look().await;
-    let silent: Vec<&Node> = work.nodes.all().iter().filter(|node| seen.unreachable(&node.name).is_some()).collect();
+    let silent: Vec<&str> = work.nodes.all().iter().filter_map(|node| seen.unreachable(&node.name)).collect();
     if !silent.is_empty() && !forced {
-        let names: Vec<&str> = silent.iter().map(|node| node.name.as_str()).collect();
-        let trouble = Trouble::refused(format!("{} cannot be reached, and would go on without the others", names.join(", ")));
+        let trouble = Trouble::refused(format!("a host that cannot be reached would go on without the others: {}", silent.join("; ")));
         return Err(trouble.hint("--force stops the hosts that can be reached"));
     }
     let runs = |node: &&Node, unit: &str| !matches!(seen.unit(&node.name, unit).as_str(), "inactive" | "failed" | "");

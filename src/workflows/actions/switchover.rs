@@ -1,10 +1,10 @@
 //! `patroni_switchover`: another node leads. Patroni does it; the cluster's own state says whether it is done.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::absence::Absence;
 use super::hold::Sign;
 use super::writes::{Witness, Writes};
 use super::{Done, Trouble, Work, routers, voters};
@@ -16,8 +16,6 @@ const REQUEST: Duration = Duration::from_secs(60);
 const PROMOTION: Duration = Duration::from_secs(90);
 /// Until the old leader streams from the new one.
 const RETURN: Duration = Duration::from_secs(180);
-/// How long its host may be out of reach before it is given up.
-const OUT_OF_REACH: Duration = Duration::from_secs(30);
 /// Until a scheduled switchover is seen by all.
 const SCHEDULE: Duration = Duration::from_secs(15);
 
@@ -159,14 +157,16 @@ async fn instead(work: &Work, candidate: &Node, trouble: Trouble, words: &str) -
 
 /// Waits until the old leader streams from the new one, and no router leads to it any more.
 async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<(), Trouble> {
-    let lost: Mutex<Option<Instant>> = Mutex::default();
+    let absence = Absence::default();
     let ended = work.until("the cluster is whole again", RETURN, || async {
-        let (view, _) = work.nodes.view().await;
-        let reason = view.nodes.iter().find(|node| node.name == leader.name).and_then(|node| node.unreachable.clone());
-        let since = since_when(&lost, reason.is_some());
-        if let Some(reason) = reason {
-            return if since > OUT_OF_REACH { Ok(Err(out_of_reach(candidate, &reason))) } else { Err(reason) };
+        let seen = work.look().await;
+        if let Some(reason) = absence.lost(&seen, &[&leader.name]) {
+            return Ok(Err(out_of_reach(candidate, &reason)));
         }
+        if let Some(reason) = seen.unreachable(&leader.name) {
+            return Err(reason.to_owned());
+        }
+        let view = &seen.view;
         let new = view.leader().filter(|new| new.name == candidate.name && new.timeline.unwrap_or_default() > timeline);
         let new = new.ok_or_else(|| format!("{} does not lead on a new timeline", candidate.name))?;
         let old = view.members.iter().find(|member| member.name == leader.name).ok_or_else(|| format!("{} is no member", leader.name))?;
@@ -186,13 +186,6 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
         }
     });
     ended.await?
-}
-
-/// For how long something has been so, look after look.
-fn since_when(since: &Mutex<Option<Instant>>, is_so: bool) -> Duration {
-    let mut since = since.lock().unwrap_or_else(PoisonError::into_inner);
-    *since = is_so.then(|| since.unwrap_or_else(Instant::now));
-    since.map_or(Duration::ZERO, |since| since.elapsed())
 }
 
 fn out_of_reach(candidate: &Node, reason: &str) -> Trouble {

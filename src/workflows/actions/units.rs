@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::seen::Seen;
 use super::{Trouble, Work};
 use crate::nodes::Node;
 
@@ -34,6 +35,14 @@ impl Order {
             Self::Stop => matches!(state, "inactive" | "failed" | ""),
         }
     }
+
+    /// What is still in the way on a node: one that cannot be reached has not done anything, as far as is known.
+    fn lacks(self, seen: &Seen, name: &str, unit: &str) -> Option<String> {
+        match seen.unreachable(name) {
+            Some(reason) => Some(reason.to_owned()),
+            None => Some(seen.unit(name, unit)).filter(|state| !self.is_met(state)).map(|state| format!("{name} {state}")),
+        }
+    }
 }
 
 impl Work {
@@ -46,11 +55,8 @@ impl Work {
         let what = format!("{} {unit} on {}", order.verb(), names.join(", "));
         let done = async {
             self.tell(order, unit, nodes).await?;
-            self.until(&what, LIMIT, async || {
-                let seen = self.look().await;
-                let states: Vec<(&str, String)> = names.iter().map(|name| (*name, seen.unit(name, unit))).collect();
-                let late: Vec<String> =
-                    states.iter().filter(|(_, state)| !order.is_met(state)).map(|(name, state)| format!("{name} {state}")).collect();
+            self.until_seen(&what, LIMIT, &names, |seen| {
+                let late: Vec<String> = names.iter().filter_map(|name| order.lacks(seen, name, unit)).collect();
                 if late.is_empty() { Ok(()) } else { Err(late.join(", ")) }
             })
             .await

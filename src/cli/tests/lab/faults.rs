@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use pgfleet_playbook::{Kind, lookup_module};
+use serde_json::Value;
+
 use crate::members::LOAD;
 use crate::rig::{Ran, Rig};
 
@@ -92,23 +95,51 @@ impl Fault {
         true
     }
 
-    /// The words of a run with which it names host and cause.
+    /// The words with which a run that failed names host and cause in the end.
     fn cause(self, ran: &Ran, host: &str) -> Option<String> {
         let (host, words): (&str, &[&str]) = match self {
             Self::Signal(_) => return None,
             Self::FullDisk => (LOAD, &["No space left on device"]),
             Self::AgentKilled => (host, &["signal KILL"]),
-            Self::Silence => (host, &["no longer answers"]),
+            Self::Silence => (host, &["no longer answers", "does not answer"]),
             Self::PowerOff => (host, &["no longer answers", "does not answer", "no connection to", "no answer", "cannot be reached"]),
         };
-        let lines = ran.out.lines().chain(ran.err.lines());
-        let mut sayings = lines.filter(|line| line.contains(host)).filter_map(|line| {
-            let at = words.iter().find_map(|words| line.find(words))?;
-            let from = line[..at].rfind(host).unwrap_or(at);
-            Some(line[from..].chars().take_while(|sign| *sign != '"').take(160).collect())
+        let errors = last_errors(ran);
+        let mut sayings = errors.iter().filter(|error| error.contains(host)).filter_map(|error| {
+            let at = words.iter().find_map(|words| error.find(words))?;
+            let from = error[..at].rfind(host).unwrap_or(0);
+            Some(error[from..].chars().take(160).collect())
         });
         sayings.next()
     }
+}
+
+/// The errors that a person reads last: those of the last task that failed, and what the program says beside its events. Where the work was
+/// the controller's, it is the words that must name a host.
+fn last_errors(ran: &Ran) -> Vec<String> {
+    let events: Vec<Value> = ran.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let module = |task: &Value| {
+        let begun = events.iter().find(|event| event["event"] == "task_started" && event["task"] == *task);
+        begun.and_then(|event| event["module"].as_str()).unwrap_or_default()
+    };
+    let is_controllers = |task: &Value| matches!(lookup_module(module(task)), Ok((Kind::Controller, _)));
+    let is_error = |event: &&Value| {
+        let ended = matches!(event["event"].as_str(), Some("host_done" | "item_done")) && event["ignored"] == false;
+        ended && matches!(event["result"]["ending"].as_str(), Some("failed" | "unreachable"))
+    };
+    let failed: Vec<&Value> = events.iter().filter(is_error).collect();
+    let last = failed.last().map(|event| &event["task"]);
+    let told = failed.iter().filter(|event| Some(&event["task"]) == last).map(|event| {
+        let host = event["delegate"].as_str().or_else(|| event["host"].as_str()).filter(|_| !is_controllers(&event["task"]));
+        let data = &event["result"]["data"];
+        let words = [&data["msg"], &data["diagnosis"], &data["stderr"]].map(|words| match words {
+            Value::String(words) => words.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        });
+        format!("{}: {}", host.unwrap_or_default(), words.join(" "))
+    });
+    told.chain(ran.err.lines().map(str::to_owned)).collect()
 }
 
 impl std::fmt::Debug for Place<'_> {

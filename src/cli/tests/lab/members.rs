@@ -22,7 +22,7 @@ pub(crate) fn begin_load(rig: &Rig) {
          while :; do {PGBENCH} -c 4 -R 40 -T 900; sleep 0.2; done > /run/pgbench 2>&1 &\n\
          while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
          && {{ echo $i >> /run/acknowledged; echo $EPOCHREALTIME >> /run/moments; }}; sleep 0.02; done\nEND\n\
-         HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
+         systemctl --quiet stop load 2> /dev/null; HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
          systemd-run --quiet --unit=load --property=RuntimeMaxSec=900 --property=StandardError=null bash /run/load.sh"
     );
     rig.on(LOAD, &script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);

@@ -132,13 +132,11 @@ impl Rig {
         })
     }
 
-    /// Runs a command on the fleet, and acts when a step begins, by its number; the command may have ended before. `act` gets its process.
+    /// Runs a command on the fleet, and acts when a step begins, by its number; the command may have ended before. A line that is repeated
+    /// begins nothing. `act` gets the process.
     pub(crate) fn at_step(&self, arguments: &[&str], step: usize, is_step: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
-        let seen = std::cell::Cell::new(0);
-        let begins = |line: &str| {
-            seen.set(seen.get() + usize::from(is_step(line)));
-            seen.get() == step
-        };
+        let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let begins = |line: &str| is_step(line) && seen.borrow_mut().insert(line.to_owned()) && seen.borrow().len() == step;
         self.observed(arguments, begins, act).0
     }
 

@@ -3,9 +3,9 @@
 //!
 //! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them, with
 //! four faults other than a host without power. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try,
-//! `PGFLEET_LAB_FAULT` the only faults.
+//! `PGFLEET_LAB_FAULT` the only faults, `PGFLEET_LAB_HOST` the host that it happens to, or `leader`, `PGFLEET_LAB_STEP` the step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,6 +25,18 @@ struct Workflow {
     over: fn(&Ran) -> bool,
     /// What leads back to where the next round begins; not interrupted.
     after: fn(&Rig),
+}
+
+impl Workflow {
+    /// Whether there is a cluster that serves clients while it goes on.
+    fn serves(&self) -> bool {
+        self.name != "start" && !self.is_first_deploy()
+    }
+
+    /// It begins with bare hosts and without state.
+    fn is_first_deploy(&self) -> bool {
+        self.name == FIRST_DEPLOY
+    }
 }
 
 const WORKFLOWS: &[Workflow] = &[
@@ -69,7 +81,10 @@ const WORKFLOWS: &[Workflow] = &[
         over: never,
         after: deploy,
     },
+    Workflow { name: FIRST_DEPLOY, before: bare, asked: |_| words(&["deploy"]), over: never, after: nothing },
 ];
+
+const FIRST_DEPLOY: &str = "first deploy";
 
 /// The database that is restored.
 const SWEPT: &str = "swept";
@@ -109,6 +124,13 @@ fn deploy(rig: &Rig) {
     rig.deploy(&["-e", "postgresql_restart=true"]).expect(0);
 }
 
+/// New guests, and nothing that is known of a cluster.
+fn bare(rig: &Rig) {
+    rig.lab(&["down"]).expect(0);
+    std::fs::remove_dir_all(rig.project().join("state/postgresql")).expect("the cluster's state");
+    rig.lab_up();
+}
+
 fn verified(rig: &Rig) {
     let inventory = rig.inventory();
     rig.pgfleet(&["backup", "verify", "latest", "-i", &inventory]).expect(0);
@@ -140,9 +162,10 @@ fn restored(rig: &Rig) {
     assert_eq!(on_leader(rig, "postgres", &format!("SELECT count(*) FROM pg_database WHERE datname LIKE '%{SWEPT}%'")), "1");
 }
 
-/// True for a line with which a step begins.
+/// True for a line with which a step begins or ends. Of a step that goes on, what is seen meanwhile stands behind a colon.
 fn is_step(line: &str) -> bool {
-    line.contains("\"event\":\"task_started\"") || line.contains("\"event\":\"said\"")
+    let begins = || line.contains("\"event\":\"progress\"") && line.ends_with("\"done\":0,\"total\":null}") && !line.contains(": ");
+    line.contains("\"event\":\"task_started\"") || line.contains("\"event\":\"said\"") || begins()
 }
 
 fn ask(rig: &Rig, arguments: &[String]) -> Ran {
@@ -197,16 +220,20 @@ fn secrets(rig: &Rig) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut files, state) = (BTreeMap::new(), rig.project().join("state/postgresql"));
     kept(&state, &mut files);
     files.retain(|path, _| !path.starts_with(state.join("backups")) && !path.starts_with(state.join("drills")));
-    assert!(files.keys().any(|path| path.ends_with("secrets/superuser")), "{:?}", files.keys());
     files
 }
 
 /// Nothing is half written, and no secret is another one than before, unless that was asked for.
 fn kept_its_secrets(rig: &Rig, workflow: &Workflow, before: &BTreeMap<PathBuf, Vec<u8>>) {
     let after = secrets(rig);
+    assert!(after.keys().any(|path| path.ends_with("secrets/superuser")), "{:?}", after.keys());
     let half: Vec<&PathBuf> = after.keys().filter(|path| path.to_string_lossy().ends_with(".tmp")).collect();
     assert!(half.is_empty(), "{}: half written: {half:?}", workflow.name);
     let other = |path: &&PathBuf| before.get(*path) != after.get(*path);
+    if workflow.is_first_deploy() {
+        let others: Vec<&PathBuf> = before.keys().filter(other).collect();
+        return assert!(others.is_empty(), "{}: made twice: {others:?}", workflow.name);
+    }
     let others: Vec<&PathBuf> = before.keys().chain(after.keys()).filter(other).collect();
     assert!(others.is_empty() || workflow.name == "rotation", "{}: not as before: {others:?}", workflow.name);
     assert!(before.keys().eq(after.keys()), "{}: files of secrets came or went: {others:?}", workflow.name);
@@ -217,21 +244,34 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if workflow.name != "start" {
+    if workflow.serves() {
         begin_load(rig);
     }
-    let before = secrets(rig);
+    let mut before = secrets(rig);
     let told = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
+    if workflow.is_first_deploy() {
+        // What is half written is swept, and made anew.
+        before = secrets(rig).into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with(".tmp")).collect();
+    }
     asked_again(rig, workflow, &arguments);
     faults::end(rig, host);
     (workflow.after)(rig);
-    if workflow.name != "start" {
+    if workflow.serves() {
         rig.status_becomes("the cluster is whole", 180, |code, _| code == Some(0));
         end_load(rig);
     }
     whole(rig);
     kept_its_secrets(rig, workflow, &before);
     told
+}
+
+/// How many steps the workflow has when nothing befalls it.
+fn steps_of(rig: &Rig, workflow: &Workflow) -> usize {
+    (workflow.before)(rig);
+    let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
+    (workflow.after)(rig);
+    whole(rig);
+    complete.out.lines().filter(|line| is_step(line)).collect::<BTreeSet<_>>().len()
 }
 
 fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
@@ -250,12 +290,14 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         Some(only) => WORKFLOWS.iter().filter(|workflow| only == workflow.name).collect(),
         None => WORKFLOWS.iter().collect(),
     };
-    let only = variable("PGFLEET_LAB_FAULT");
+    let (only, wanted) = (variable("PGFLEET_LAB_FAULT"), variable("PGFLEET_LAB_HOST"));
     let mut faults: Vec<&(&str, Fault)> =
         FAULTS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only.split(',').any(|only| only == *name))).collect();
     assert!(!workflows.is_empty() && !faults.is_empty(), "PGFLEET_LAB_WORKFLOW or PGFLEET_LAB_FAULT names none");
     faults.sort_by_key(|(name, _)| chosen(seed, name, 0, usize::MAX));
     if sweep.is_none() {
+        // New guests and two deploys of them take minutes as well.
+        workflows.retain(|workflow| !workflow.is_first_deploy() || variable("PGFLEET_LAB_WORKFLOW").is_some());
         workflows.sort_by_key(|workflow| chosen(seed, workflow.name, 0, usize::MAX));
         workflows.truncate(4);
     }
@@ -266,12 +308,10 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
     let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
     eprintln!("  PGFLEET_LAB_SEED={seed}");
     for (place, workflow) in workflows.into_iter().enumerate() {
-        (workflow.before)(rig);
-        let complete = ask(rig, &(workflow.asked)(rig)).expect(0);
-        let steps = complete.out.lines().filter(|line| is_step(line)).count();
-        (workflow.after)(rig);
-        whole(rig);
+        let step = variable("PGFLEET_LAB_STEP").map(|step| step.parse::<usize>().expect("PGFLEET_LAB_STEP is a number"));
+        let steps = step.unwrap_or_else(|| steps_of(rig, workflow));
         let rounds: Vec<usize> = match sweep.as_deref() {
+            _ if step.is_some() => step.into_iter().collect(),
             Some("all") => (1..=steps).collect(),
             number => (0..number.unwrap_or("1").parse().expect("a number or 'all'"))
                 .map(|round| chosen(seed, workflow.name, round, steps))
@@ -280,9 +320,13 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         for (round, step) in rounds.into_iter().enumerate() {
             // In turn, so that the short form has none twice: a host without power costs the most.
             let (name, fault) = faults[(place + round) % faults.len()];
-            let host = voters[chosen(seed, name, step, voters.len()) - 1];
-            let (begin, leads) = (Instant::now(), leader(&rig.status().1).is_some_and(|leads| leads == host));
-            let who = if leads { "which leads" } else { "which does not lead" };
+            let (begin, leads) = (Instant::now(), leader(&rig.status().1).expect("a leader"));
+            let host = match &wanted {
+                Some(wanted) if wanted == "leader" => leads.as_str(),
+                Some(wanted) => wanted,
+                None => voters[chosen(seed, name, step, voters.len()) - 1],
+            };
+            let who = if leads == host { "which leads" } else { "which does not lead" };
             eprintln!("  {}: {name} at step {step} of {steps} ({host}, {who})", workflow.name);
             let told = interrupted_at(rig, workflow, step, *fault, host);
             eprintln!("    {told}; asked again and whole after {:.0} s", begin.elapsed().as_secs_f64());

@@ -1,5 +1,7 @@
 //! Hosts that cannot be reached or are lost, and runs that are asked to stop.
 
+use pgfleet_protocol::Secret;
+
 use crate::rig::{Rig, assert_lines};
 
 #[test]
@@ -26,6 +28,17 @@ fn an_agent_lost_in_the_middle_of_an_answer_loses_its_host_alone() {
     let played = rig.tasks("db", "- {name: t, command: echo x}\n- {name: u, ping: }");
     let expect = "PLAY db: a b\n t: a changed, b unreachable 'b: the connection ended before the answer came'\n u: a ok";
     assert_lines("lost", &played.text(), expect);
+}
+
+/// `no_log` hides what a task prints, not that the connection broke.
+#[test]
+fn a_loss_is_told_under_no_log() {
+    let mut rig = Rig::new();
+    rig.secrets = vec![Secret::new("refused")];
+    rig.write("host_vars/b.yml", "ansible_host: dead\n");
+    let played = rig.tasks("db", "- {name: t, command: echo x, no_log: true}\n- {name: u, debug: {msg: more}}");
+    assert!(played.text().contains("b unreachable 'b: connection ********'"), "{}", played.text());
+    assert!(played.journal().contains("the output has been hidden"), "{}", played.journal());
 }
 
 #[test]
