@@ -1,6 +1,6 @@
 //! Files that are missing, unreadable, or something else.
 
-use crate::rig::Project;
+use crate::rig::{Project, Said};
 
 #[test]
 fn missing_playbooks_bring_a_suggestion() {
@@ -23,6 +23,25 @@ fn missing_files_of_variables_are_told_with_all_else() {
         "beside the playbook",
         "vars/bad.yml:2:4: unknown tag '!nope'",
     ]);
+}
+
+#[test]
+fn playbooks_of_other_people_do_not_find_what_pgfleet_carries() {
+    let project = Project::new();
+    project.write("vars/defaults.yml", "somewhere: /etc/x\n");
+    project.tasks("    - template: {src: patroni.yml.j2, dest: /etc/patroni.yml}\n    - file: {path: '{{ somewhere }}', state: absent}\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    let said = Said(ended.stdout);
+    said.tells(&[
+        "play.yml:4:23: error: there is no template 'patroni.yml.j2'",
+        "play.yml:5:24: error: nothing defines the variable 'somewhere'",
+    ]);
+    // Among pgfleet's own it is found, and so are their defaults.
+    project
+        .write("playbooks/postgresql/mine.yml", "- hosts: web\n  tasks:\n    - template: {src: patroni.yml.j2, dest: /etc/patroni.yml}\n");
+    let ended = project.run(&["lint", "playbooks/postgresql/mine.yml", "-i", "hosts.yml"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
 }
 
 #[test]
