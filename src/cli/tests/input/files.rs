@@ -45,6 +45,20 @@ fn playbooks_of_other_people_do_not_find_what_pgfleet_carries() {
 }
 
 #[test]
+fn lines_tell_what_a_run_may_not_find_here() {
+    let project = Project::new();
+    project.tasks("    - seboolean: {name: x, state: true}\n      when: known is defined\n    - ping:\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let expect = "play.yml:4:7: warning: the module 'seboolean' is not supported: SELinux is not supported; run setsebool as a command; a run that needs it fails there [unsupported]\n";
+    assert_eq!(ended.stdout, expect);
+    // Where every run needs it, it is told once, as an error.
+    project.tasks("    - seboolean: {name: x, state: true}\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (5, 1), "{}", ended.stdout);
+}
+
+#[test]
 fn a_file_that_an_earlier_play_makes_may_be_missing() {
     let project = Project::new();
     project.write(
