@@ -30,6 +30,9 @@ impl Walk<'_> {
             NodeKind::Scalar { .. } | NodeKind::Sequence(_) => {
                 let message = format!("variables are a mapping, not {}", node.kind_name());
                 self.found(Severity::Error, "variables", &node.place, node.scalar_text().unwrap_or_default(), message);
+                // What the list was meant to define is not missing besides.
+                let meant = node.sequence().unwrap_or_default().iter().filter(|item| item.mapping().is_some());
+                meant.for_each(|item| self.variables(item, context));
             }
         }
     }
