@@ -169,7 +169,11 @@ impl Loader<'_> {
 
     fn warn_of_ambiguous_names(&mut self) {
         let both = self.inventory.groups.keys().filter(|group| self.inventory.host(group.as_str()).is_some());
-        let warnings: Vec<Problem> = both.map(|name| Problem::new(format!("'{name}' is the name of a group and of a host"))).collect();
+        let warnings: Vec<Problem> = both
+            .map(|name| {
+                Problem::new(format!("'{name}' is the name of a group and of a host: what is said of the host holds for the whole group"))
+            })
+            .collect();
         self.inventory.warnings.extend(warnings);
     }
 

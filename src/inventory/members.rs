@@ -211,8 +211,11 @@ impl Inventory {
         Ok(())
     }
 
+    /// Sets a variable of a host. Where a group has the host's name, Ansible takes it for the group's, and so it is of all of its hosts.
     pub(crate) fn set_host_variable(&mut self, host: &HostName, name: &str, value: Raw) {
-        if let Some(host) = self.hosts.get_mut(host) {
+        if let Some(group) = self.groups.get_mut(host.as_str()) {
+            put(&mut group.vars, name, value, self.merges);
+        } else if let Some(host) = self.hosts.get_mut(host) {
             put(&mut host.vars, name, value, self.merges);
         }
     }

@@ -12,7 +12,7 @@ use crate::step::is_keyword;
 use crate::walk::Walk;
 
 /// Modules of `ansible.builtin` that pgfleet does not have: one of these is no slip of the pen for another.
-const ELSEWHERE: [&str; 6] = ["apt_key", "expect", "mount_facts", "rpm_key", "subversion", "sysvinit"];
+const ELSEWHERE: [&str; 4] = ["expect", "mount_facts", "subversion", "sysvinit"];
 
 /// A module as a task names it.
 pub(crate) struct Called<'n> {

@@ -22,16 +22,17 @@ impl Walk<'_> {
                     self.value(value, &Context { owner: Some(name.into()), ..lazily.clone() });
                 }
             }
-            // A list of mappings is taken, too.
-            NodeKind::Sequence(items) => items.iter().for_each(|item| self.variables(item, context)),
             NodeKind::Scalar { .. } if node.is_null() => {}
             NodeKind::Scalar { .. } if node.as_text().is_some_and(Text::is_template) => {
                 self.is_open = true;
                 self.value(node, context);
             }
-            NodeKind::Scalar { .. } => {
+            NodeKind::Scalar { .. } | NodeKind::Sequence(_) => {
                 let message = format!("variables are a mapping, not {}", node.kind_name());
                 self.found(Severity::Error, "variables", &node.place, node.scalar_text().unwrap_or_default(), message);
+                // What the list was meant to define is not missing besides.
+                let meant = node.sequence().unwrap_or_default().iter().filter(|item| item.mapping().is_some());
+                meant.for_each(|item| self.variables(item, context));
             }
         }
     }

@@ -187,10 +187,7 @@ pub(crate) const UNKNOWN: ModuleSpec = engine_spec!("unknown", "A module that is
 
 /// Names that only later versions can do, with what to say.
 const NOT_YET: &[(&str, &str)] = &[
-    (
-        "apt_key",
-        "apt_key is not supported, and Debian 13 has no apt-key; use deb822_repository with signed_by, or get_url into /etc/apt/keyrings",
-    ),
+    ("rpm_key", "rpm_key is not supported; run rpm --import as a command"),
     ("archive", "archive is not supported; run tar as a command, with creates"),
     (
         "synchronize",

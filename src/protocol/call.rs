@@ -34,6 +34,7 @@ macro_rules! calls {
 calls! {
     Alternatives(settings::Alternatives),
     Apt(packages::Apt),
+    AptKey(repositories::AptKey),
     AptRepository(repositories::AptRepository),
     Assemble(files::Assemble),
     AsyncStatus(facts::AsyncStatus),

@@ -26,6 +26,11 @@ pub(crate) fn in_file(source: &str) -> Cow<'_, str> {
 }
 
 fn treated(source: &str, shape: Shape, in_output: Strings) -> Cow<'_, str> {
+    if source.contains('\r') {
+        // Jinja knows one newline, whichever a source has; those of values stay as they are.
+        let plain = source.replace("\r\n", "\n").replace('\r', "\n");
+        return Cow::Owned(treated(&plain, shape, in_output).into_owned());
+    }
     if !source.contains('\\') && !source.contains(is_wide_space) && (shape == Shape::Expression || !source.contains("raw")) {
         return Cow::Borrowed(source);
     }
@@ -167,6 +172,12 @@ mod tests {
     fn white_space_of_any_kind_separates_words() {
         let source = "\u{a0}{{ x |\u{a0}basename\u{2003}~ '\u{a0}' }}";
         assert_eq!(in_yaml(source, Shape::Template), "\u{a0}{{ x | basename ~ '\u{a0}' }}");
+    }
+
+    #[test]
+    fn newlines_of_all_kinds_are_one() {
+        assert_eq!(in_file("a\r\n{{ 'b\r\n\\r' }}\rc\n"), "a\n{{ 'b\n\\r' }}\nc\n");
+        assert_eq!(in_yaml("a\r\nb", Shape::Template), "a\nb");
     }
 
     #[test]

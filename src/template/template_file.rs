@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 
+use crate::backslash::in_file;
 use crate::compile::{Compiled, Includes, compile_file, intern};
 use crate::evaluate::run;
 use crate::{Files, Place, Problem, Scope, TemplateOptions, tidy};
@@ -46,7 +47,7 @@ pub(crate) fn install(environment: &mut Environment<'static>, files: &Arc<dyn Fi
         let bytes = files.read(path).map_err(|error| {
             minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("cannot read {}: {error}", path.display()))
         })?;
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(Some(in_file(&String::from_utf8_lossy(&bytes)).into_owned()))
     });
     environment.set_path_join_callback(|name, parent| {
         let loaded = LOADED.get() + 1;

@@ -97,7 +97,7 @@ fn read(wish: &Wish, task: &AdHoc) -> Result<Prepared, WorkflowError> {
     entries.insert(task.module.clone(), free.unwrap_or_else(|| task.arguments.clone()));
     let play = json!([{"name": "Ansible Ad-Hoc", "hosts": task.pattern, "gather_facts": false, "tasks": [entries]}]);
     let path = wish.project.root().join(NAME);
-    let files = Arc::new(WithPlaybook { files: wish.project.files(), path: path.clone(), text: play.to_string() });
+    let files = Arc::new(WithPlaybook { files: wish.project.files_for(&path), path: path.clone(), text: play.to_string() });
     prepare_with(wish, files, &path, Purpose::Run)
 }
 

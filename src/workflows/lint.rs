@@ -11,10 +11,13 @@ use crate::play::{Wish, extra_variables, find_playbook, loader, read_inventory};
 /// Everything that can be known to be wrong with playbooks on an inventory.
 #[must_use]
 pub fn lint_playbooks(wish: &Wish, playbooks: &[PathBuf]) -> Report {
-    let files = wish.project.files();
+    let carried = wish.project.files();
+    let finder = loader(wish, carried.clone());
+    let playbooks: Vec<PathBuf> = playbooks.iter().map(|path| find_playbook(wish, &*carried, &finder, path)).collect();
+    let own = playbooks.iter().find(|path| wish.project.is_own(path));
+    let files = own.or(playbooks.first()).map_or(carried, |path| wish.project.files_for(path));
     let loader = loader(wish, files.clone());
     let vault = loader.vault();
-    let playbooks: Vec<PathBuf> = playbooks.iter().map(|path| find_playbook(wish, &*files, &loader, path)).collect();
     let folder = playbooks.first().and_then(|path| path.parent()).unwrap_or(Path::new(".")).to_owned();
     let mut problems: Vec<Problem> = Vec::new();
     let inventory: Option<Inventory> = match wish.inventories.is_empty() {
@@ -27,14 +30,12 @@ pub fn lint_playbooks(wish: &Wish, playbooks: &[PathBuf]) -> Report {
         Err(found) => problems.extend(found),
     }
     let defaults = folder.join("vars/defaults.yml");
-    if files.is_file(&defaults) {
+    if own.is_some() && files.is_file(&defaults) {
         // A problem with the file itself is told where it is read.
         defined.extend(read_variables(&*files, &defaults, vault).map(|vars| vars.into_keys().collect::<Vec<_>>()).unwrap_or_default());
     }
     // Workflows give their own playbooks passwords and what a person asked for.
-    let own = wish.project.root().join("playbooks/postgresql");
-    let is_own = |path: &PathBuf| std::path::absolute(path).is_ok_and(|path| path.starts_with(&own));
-    let names_are_open = playbooks.iter().any(is_own);
+    let names_are_open = own.is_some();
     let is_file = |source: &&String| !source.contains(',');
     let request = Request {
         loader: &loader,

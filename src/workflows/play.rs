@@ -134,7 +134,9 @@ pub(crate) fn prepare(wish: &Wish, playbook: &Path) -> Result<Prepared, Workflow
 
 /// The same, for a run or for a list.
 pub(crate) fn prepare_for(wish: &Wish, playbook: &Path, purpose: Purpose) -> Result<Prepared, WorkflowError> {
-    prepare_with(wish, wish.project.files(), playbook, purpose)
+    let carried = wish.project.files();
+    let path = find_playbook(wish, &*carried, &loader(wish, carried.clone()), playbook);
+    prepare_with(wish, wish.project.files_for(&path), playbook, purpose)
 }
 
 /// The same through these files.
@@ -158,7 +160,7 @@ pub(crate) fn prepare_with(wish: &Wish, files: Arc<dyn Files>, playbook: &Path, 
     let loader = loader.with_extra(Arc::new(extra.clone()));
     let playbook = loader.playbook(&playbook_path).map_err(|found| problems.extend(found)).ok();
     let defaults_path = folder.join("vars/defaults.yml");
-    let defaults = match files.is_file(&defaults_path) {
+    let defaults = match wish.project.is_own(&playbook_path) && files.is_file(&defaults_path) {
         true => read_variables(&*files, &defaults_path, &vault).unwrap_or_else(|problem| {
             problems.push(problem);
             Vars::new()

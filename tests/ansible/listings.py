@@ -4,7 +4,8 @@
     CHECKOUT=/path/to/pigsty INVENTORY=pigsty.yml PLAYBOOKS='*.yml' tests/ansible/listings.py
 
 CHECKOUT is the folder from which the playbooks are called; PLAYBOOKS is a glob below it. PGFLEET and ANSIBLE_PLAYBOOK name
-the two programs. Modules that the real tool lacks are given to it as empty files: it only looks whether they are there.
+the two programs. Modules that the real tool lacks, also in the collections of ANSIBLE_COLLECTIONS_PATH, are given to it as
+empty files: it only looks whether they are there.
 With TABLE=1 the result is a table for docs/compatibility.md. Nothing of the checkout is changed or kept.
 """
 
@@ -42,17 +43,19 @@ def run(command, environment):
 
 def real(stubs, playbook, option):
     """What the real tool says, its missing modules stubbed one after the other."""
-    environment = dict(os.environ, ANSIBLE_LIBRARY=f"{stubs}/library", ANSIBLE_COLLECTIONS_PATH=stubs, ANSIBLE_NOCOLOR="1")
-    for _ in range(200):
+    collections = ":".join([stubs] + [path for path in [os.environ.get("ANSIBLE_COLLECTIONS_PATH")] if path])
+    environment = dict(os.environ, ANSIBLE_LIBRARY=f"{stubs}/library", ANSIBLE_COLLECTIONS_PATH=collections, ANSIBLE_NOCOLOR="1")
+    given = set()
+    while True:
         code, output, errors = run([ANSIBLE, "-i", INVENTORY, playbook, option], environment)
         missing = re.search(r"couldn't resolve module/action '([\w.]+)'", errors)
-        if code == 0 or not missing:
+        if code == 0 or not missing or missing.group(1) in given:
             return code, output, errors
+        given.add(missing.group(1))
         parts = missing.group(1).split(".")
         folder = f"{stubs}/library" if len(parts) < 3 else f"{stubs}/ansible_collections/{parts[0]}/{parts[1]}/plugins/modules"
         os.makedirs(folder, exist_ok=True)
         open(os.path.join(folder, parts[-1] + ".py"), "a").close()
-    return code, output, errors
 
 
 def ordered(text):

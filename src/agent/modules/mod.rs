@@ -6,6 +6,7 @@ use crate::module::{Context, Planned};
 
 mod alternatives;
 mod apt;
+mod apt_key;
 mod apt_repository;
 mod assemble;
 mod async_status;
@@ -68,6 +69,7 @@ pub(crate) fn plan(call: &Call, context: &Context) -> Planned {
     match call {
         Call::Alternatives(arguments) => alternatives::plan(arguments, context),
         Call::Apt(arguments) => apt::plan(arguments, context),
+        Call::AptKey(arguments) => apt_key::plan(arguments, context),
         Call::AptRepository(arguments) => apt_repository::plan(arguments, context),
         Call::Assemble(arguments) => assemble::plan(arguments, context),
         Call::AsyncStatus(arguments) => async_status::plan(arguments, context),

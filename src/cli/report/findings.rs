@@ -130,7 +130,18 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
         let Place { file, line, column } = &finding.place;
         screen::plain(&format!("{file}:{line}:{column}: {}: {}{hint} [{}]", finding.severity.word(), finding.message, finding.rule))
     };
-    report.findings.iter().map(line).collect()
+    report.findings.iter().map(line).chain(report.unsupported.iter().flat_map(|entry| maybe_needed(entry, report))).collect()
+}
+
+/// The places of a thing that is not supported and that no finding tells, since a run may pass them by.
+fn maybe_needed(entry: &Unsupported, report: &Report) -> Vec<String> {
+    let is_told = |place: &Place| report.findings.iter().any(|finding| finding.rule == "unsupported" && finding.place == *place);
+    let line = |place: &Place| {
+        let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let message = format!("the {} '{}' is not supported{reason}; a run that needs it fails there", entry.kind, entry.name);
+        screen::plain(&format!("{}:{}:{}: warning: {message} [unsupported]", place.file, place.line, place.column))
+    };
+    entry.places.iter().filter(|place| !is_told(place)).map(line).collect()
 }
 
 /// Everything, for programs.

@@ -33,6 +33,19 @@ fn lists_of_hosts_have_ports_and_addresses() {
     assert_eq!(inventory.origin_of("a"), None);
 }
 
+/// As ansible-inventory shows them.
+#[test]
+fn variables_of_a_host_with_a_groups_name_are_the_groups() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ini = write(folder.path(), "hosts", "[web]\nweb x=1\nother\n");
+    let yaml = write(folder.path(), "hosts.yml", "web: {hosts: {web: {x: 1}, other: }}\n");
+    for source in [ini, yaml] {
+        let inventory = load(&[source]);
+        assert_eq!(inventory.host_variables_as_written("other"), json!({"x": 1}));
+        assert_eq!(inventory.host_variables_as_written("web"), json!({"x": 1}));
+    }
+}
+
 #[test]
 fn later_sources_win_and_first_ones_are_the_origin() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -164,9 +164,9 @@ fn malformed(error: &minijinja::Error, source: &str, doubled: &str) -> Malformed
     Malformed { message: error.detail().unwrap_or("it cannot be read").to_owned(), offset, length: end - offset }
 }
 
-/// Where a place of the text with doubled backslashes is in the original.
+/// Where a place of the text with doubled backslashes and plain newlines is in the original.
 fn original(source: &str, doubled: &str, offset: usize) -> usize {
-    if source.len() == doubled.len() {
+    if source.len() == doubled.len() && !source.contains('\r') {
         return offset.min(source.len());
     }
     let run = |text: &[u8], from: usize| text[from..].iter().take_while(|byte| **byte == b'\\').count();
@@ -176,6 +176,8 @@ fn original(source: &str, doubled: &str, offset: usize) -> usize {
         if source[at] == b'\\' {
             at += run(source, at);
             there += run(doubled, there);
+        } else if source[at..].starts_with(b"\r\n") {
+            at += 1;
         } else {
             at += 1;
             there += 1;
@@ -204,6 +206,16 @@ mod tests {
             assert!(names.contains(&expect), "{expect:?} in {names:?}");
         }
         assert!(found.tested.contains("w"));
+    }
+
+    #[test]
+    fn places_are_right_after_newlines_of_all_kinds() {
+        let source = "a\r\n{{ '\\d' ~ x }}\r\n{{ y }}";
+        let found = Inspection::of_text(source).expect("reads");
+        for name in ["x", "y"] {
+            let place = found.uses.iter().find(|found| found.name == name).map(|found| found.offset);
+            assert_eq!(place, source.find(name), "{name}");
+        }
     }
 
     #[test]

@@ -390,7 +390,7 @@ fn templates_include_and_import_beside_themselves() {
 
 #[test]
 fn template_files_have_their_own_rules() {
-    let scope = scope(VARS);
+    let scope = scope(VARS).with("mac", Value::from("x\ry"));
     let render = |source: &str, options: &TemplateOptions| scope.render("t.j2", source, options).map_err(|problem| problem.to_string());
     let default = TemplateOptions::default();
     for (source, expect) in [
@@ -400,6 +400,8 @@ fn template_files_have_their_own_rules() {
         ("{{ map }} {{ nothing }}", Ok("{'a': 1, 'b': {'c': 'x'}} ")),
         ("#jinja2: lstrip_blocks: \"True\", trim_blocks: False\n  {% if one %}\nx{% endif %}", Ok("\nx")),
         ("#jinja2: trim_blocks: True\na\n{{ nope }}", Err("t.j2:3:4: 'nope' is undefined")),
+        ("a\r\n{% if one %}\r\nb {{ 'c\r\nd' }}\r\n{% endif %}\r\n\re\r\n", Ok("a\nb c\nd\n\ne\n")),
+        ("{{ 'old\\r\\n' }}{{ mac }}\n", Ok("old\r\nx\ry\n")),
         ("a\n{% if %}", Err("t.j2:2:1: malformed template: unexpected end of block")),
     ] {
         assert_eq!(render(source, &default), expect.map(str::to_owned).map_err(str::to_owned), "{source}");

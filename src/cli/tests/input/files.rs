@@ -1,6 +1,6 @@
 //! Files that are missing, unreadable, or something else.
 
-use crate::rig::Project;
+use crate::rig::{Project, Said};
 
 #[test]
 fn missing_playbooks_bring_a_suggestion() {
@@ -23,6 +23,39 @@ fn missing_files_of_variables_are_told_with_all_else() {
         "beside the playbook",
         "vars/bad.yml:2:4: unknown tag '!nope'",
     ]);
+}
+
+#[test]
+fn playbooks_of_other_people_do_not_find_what_pgfleet_carries() {
+    let project = Project::new();
+    project.write("vars/defaults.yml", "somewhere: /etc/x\n");
+    project.tasks("    - template: {src: patroni.yml.j2, dest: /etc/patroni.yml}\n    - file: {path: '{{ somewhere }}', state: absent}\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    let said = Said(ended.stdout);
+    said.tells(&[
+        "play.yml:4:23: error: there is no template 'patroni.yml.j2'",
+        "play.yml:5:24: error: nothing defines the variable 'somewhere'",
+    ]);
+    // Among pgfleet's own it is found, and so are their defaults.
+    project
+        .write("playbooks/postgresql/mine.yml", "- hosts: web\n  tasks:\n    - template: {src: patroni.yml.j2, dest: /etc/patroni.yml}\n");
+    let ended = project.run(&["lint", "playbooks/postgresql/mine.yml", "-i", "hosts.yml"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn lines_tell_what_a_run_may_not_find_here() {
+    let project = Project::new();
+    project.tasks("    - seboolean: {name: x, state: true}\n      when: known is defined\n    - ping:\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let expect = "play.yml:4:7: warning: the module 'seboolean' is not supported: SELinux is not supported; run setsebool as a command; a run that needs it fails there [unsupported]\n";
+    assert_eq!(ended.stdout, expect);
+    // Where every run needs it, it is told once, as an error.
+    project.tasks("    - seboolean: {name: x, state: true}\n");
+    let ended = project.run(&["lint", "play.yml", "-i", "hosts.yml", "-o", "lines"]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (5, 1), "{}", ended.stdout);
 }
 
 #[test]
