@@ -19,7 +19,12 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let view = work.look_at_members().await?.view;
     let facts = match view.leader() {
         Some(leader) => {
-            let text = work.nodes.sql(work.node(&leader.name)?, "postgres", LeaderFacts::QUERY, LIMIT).await?;
+            // One that has just come back may let nobody in yet.
+            let text = work
+                .nodes
+                .sql(work.node(&leader.name)?, "postgres", LeaderFacts::QUERY, LIMIT)
+                .await
+                .map_err(|reason| Trouble::from(reason).untouched())?;
             serde_json::from_str(&text).map_err(|error| Trouble::failed(format!("{}: an answer that is no JSON: {error}", leader.name)))?
         }
         None => LeaderFacts::default(),

@@ -48,7 +48,11 @@ impl Scene {
             Fault::LoseQuorum => victims = majority(work, seen)?,
             Fault::PowerCutAll => victims = work.nodes.all().to_vec(),
             Fault::Switchover | Fault::RollingRestart => {
-                let facts = work.nodes.sql(&leader, "postgres", LeaderFacts::QUERY, SQL).await?;
+                let facts = work
+                    .nodes
+                    .sql(&leader, "postgres", LeaderFacts::QUERY, SQL)
+                    .await
+                    .map_err(|reason| Trouble::from(reason).untouched())?;
                 let facts: LeaderFacts = serde_json::from_str(&facts).map_err(|error| Trouble::failed(error.to_string()))?;
                 let limits = SwitchoverLimits { lag: 1_048_576, transaction: 60.0, forced: false };
                 let plan = may_switch_over(&seen.view, &facts, None, &limits)
