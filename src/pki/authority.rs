@@ -51,6 +51,12 @@ impl Names {
         }
         own.map(|own| Self(own, all)).ok_or_else(|| PkiError::Name(String::new()))
     }
+
+    /// Whose certificate it is. Not as the common name: an etcd with users would take that for a login, and refuses such a client what it
+    /// asks by HTTP.
+    pub(crate) fn subject(&self) -> Result<Name, PkiError> {
+        name_of("OU", &self.0)
+    }
 }
 
 impl Authority {
@@ -60,7 +66,7 @@ impl Authority {
     /// Without random numbers, and for a cluster's name that no certificate can have.
     pub fn make(cluster: &str, now: SystemTime) -> Result<Self, PkiError> {
         let key = make_key()?;
-        let profile = Root { name: common_name(&format!("{cluster} certificate authority"))? };
+        let profile = Root { name: name_of("CN", &format!("{cluster} certificate authority"))? };
         let own = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(making)?;
         let certificate = signed(&key, profile, own, now, LIFE)?;
         Ok(Self { key: Some(key), certificate })
@@ -115,7 +121,7 @@ impl Authority {
         let own = self.key.as_ref().ok_or(PkiError::NoKey)?;
         let key = read_public_key(public_key)?;
         let issuer = self.certificate.tbs_certificate().subject().clone();
-        let profile = Leaf { issuer, name: common_name(&names.0)?, names: names.1.clone() };
+        let profile = Leaf { issuer, name: names.subject()?, names: names.1.clone() };
         let life = DAY * u32::try_from(days).unwrap_or(u32::MAX);
         signed(own, profile, key, now, life)?.to_pem(LineEnding::LF).map_err(making)
     }
@@ -160,11 +166,11 @@ fn make_key() -> Result<SigningKey, PkiError> {
     }
 }
 
-fn common_name(text: &str) -> Result<Name, PkiError> {
+fn name_of(attribute: &str, text: &str) -> Result<Name, PkiError> {
     let text = text.chars().take(64).collect::<String>();
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, ' ' | '.' | '-' | '_' | ':');
     match text.chars().all(plain) {
-        true => Name::from_str(&format!("CN={text}")).map_err(making),
+        true => Name::from_str(&format!("{attribute}={text}")).map_err(making),
         false => Err(PkiError::Name(text)),
     }
 }

@@ -37,6 +37,9 @@ pub fn judge(authority: &Authority, certificate: &str, public_key: &str, names: 
     if names.1.len() != named.len() || names.1.iter().any(|name| !named.contains(name)) {
         return Verdict::Replace("the node has other names by now");
     }
+    if names.subject().ok().as_ref() != Some(content.subject()) {
+        return Verdict::Replace("its subject is of another form");
+    }
     let until = content.validity().not_after.to_system_time();
     match until > now + renew {
         true => Verdict::Good(until),

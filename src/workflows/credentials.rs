@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 const ITERATIONS: u32 = 4096;
 
 /// A secret's file and its variable.
-pub(crate) const PASSWORDS: [(&str, &str); 7] = [
+pub(crate) const PASSWORDS: [(&str, &str); 9] = [
     ("superuser", "postgresql_superuser_password"),
     ("replication", "postgresql_replication_password"),
     ("rewind", "postgresql_rewind_password"),
@@ -22,7 +22,12 @@ pub(crate) const PASSWORDS: [(&str, &str); 7] = [
     ("readonly", "postgresql_readonly_password"),
     ("patroni_rest", "patroni_rest_password"),
     ("haproxy_stats", "haproxy_stats_password"),
+    ("etcd", "etcd_password"),
+    ("etcd_admin", "etcd_admin_password"),
 ];
+
+/// Those that nobody misses: a deploy makes others, and users of etcd for them, by the login that its voters have.
+const REPLACEABLE: [&str; 2] = ["etcd", "etcd_admin"];
 
 /// The passwords that PostgreSQL keeps as SCRAM verifiers, with the verifier's file and variable.
 pub(crate) const VERIFIERS: [(&str, &str, &str); 2] =
@@ -41,7 +46,7 @@ pub(crate) struct Credentials {
 pub(crate) fn missing(store: &Secrets) -> Result<Vec<&'static str>, StateError> {
     let mut missing = Vec::new();
     for (file, _) in PASSWORDS {
-        if store.read(file)?.is_none() && kept_verifier(store, file)?.is_none() {
+        if !REPLACEABLE.contains(&file) && store.read(file)?.is_none() && kept_verifier(store, file)?.is_none() {
             missing.push(file);
         }
     }

@@ -26,4 +26,4 @@ pub(crate) fn read(argument: Map) -> Result<Rotation, String> {
 }
 
 /// The passwords that Patroni's configuration has.
-pub(crate) const OF_PATRONI: [&str; 4] = ["superuser", "replication", "rewind", "patroni_rest"];
+pub(crate) const OF_PATRONI: [&str; 5] = ["superuser", "replication", "rewind", "patroni_rest", "etcd"];

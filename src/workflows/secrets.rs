@@ -17,7 +17,7 @@ use crate::rotation::{Change, Rotation};
 use crate::seal::{keep_app_password, secrets_in};
 
 /// What nobody but the cluster itself, and whoever operates it, logs in with.
-const OWN: [&str; 5] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats"];
+const OWN: [&str; 7] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats", "etcd", "etcd_admin"];
 
 /// A secret, without its value.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ fn used_by(name: &str) -> String {
         "app_scram" | "readonly_scram" => "its verifier, as PostgreSQL keeps it",
         "patroni_rest" => "changes through Patroni's REST API: pgfleet, patronictl",
         "haproxy_stats" => "HAProxy's statistics page: people",
+        "etcd" => "the cluster's keys in etcd: Patroni",
+        "etcd_admin" => "all of etcd: pgfleet",
         name => return name.strip_prefix("users/").map_or_else(String::new, |user| format!("role {user}")),
     };
     text.to_owned()

@@ -57,6 +57,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("patroni_rest_port", PORT),
     ("etcd_client_port", PORT),
     ("etcd_peer_port", PORT),
+    ("etcd_users", Kind::Flag),
     ("etcd_heartbeat_interval", Kind::Whole(1, 10_000)),
     ("etcd_election_timeout", Kind::Whole(5, 50_000)),
     ("haproxy_leader_port", PORT),

@@ -187,7 +187,7 @@ prepare_playbook_for_ansible() {
 import json, pathlib, sys
 names = {"superuser": "postgresql_superuser_password", "replication": "postgresql_replication_password", "rewind": "postgresql_rewind_password",
          "app": "postgresql_app_password", "readonly": "postgresql_readonly_password", "patroni_rest": "patroni_rest_password",
-         "haproxy_stats": "haproxy_stats_password", "app_scram": "postgresql_app_scram", "readonly_scram": "postgresql_readonly_scram"}
+         "haproxy_stats": "haproxy_stats_password", "etcd": "etcd_password", "etcd_admin": "etcd_admin_password", "app_scram": "postgresql_app_scram", "readonly_scram": "postgresql_readonly_scram"}
 found = {name: pathlib.Path(sys.argv[1], file).read_text().rstrip("\n") for file, name in names.items()}
 # What is given later wins, over the defaults too.
 print(json.dumps(found | {"postgresql_version": int(sys.argv[2]), "pgfleet_agent_path": sys.argv[3], "postgresql_tls": "off"}))

@@ -222,11 +222,12 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false section=
+scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false etcd_user= section=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
   case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
     etcd3: | restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
     protocol:) [ $section = etcd3: ] && etcd_protocol=$value ;;
+    username:) [ $section = etcd3: ] && etcd_user=${value//\"/} ;;
     certfile:) [ $section = restapi: ] && rest_tls=true ;;
     cacert:) case $section in ctl:) rest_trusts=true ;; etcd3:) etcd_known=true ;; esac ;;
   esac
@@ -237,6 +238,7 @@ raw rest_tls "$rest_tls"
 raw rest_trusts "$rest_trusts"
 fact etcd_protocol "$etcd_protocol"
 raw etcd_known "$etcd_known"
+fact etcd_user "$etcd_user"
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then
@@ -266,22 +268,38 @@ fact scope "$scope"
 system=
 [ -r "$PF_DATA_DIR/global/pg_control" ] && read -r system < <(od -An -tu8 -N8 "$PF_DATA_DIR/global/pg_control")
 fact system "$system"
-# Which etcd cluster this is, and which PostgreSQL cluster it remembers.
-etcd_cluster= initialize= etcd_waits=false
-ask_etcd() {
-  local body="{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}" port=${PF_ETCD_PORTS%% *} tls=/etc/pgfleet/tls question
-  printf -v question 'POST /v3/kv/range HTTP/1.0\r\nContent-Length: %s\r\n\r\n%s' "${#body}" "$body"
+# Which etcd cluster this is, which PostgreSQL cluster it remembers, and whether it asks who somebody is.
+etcd_cluster= initialize= etcd_waits=false etcd_asks=false etcd_users='[]' etcd_admin=
+[ -r /etc/pgfleet/etcd-admin ] && IFS=: read -r etcd_admin etcd_word < /etc/pgfleet/etcd-admin
+# Gives the voter of this host requests over one connection: tell_etcd TOKEN PATH BODY [PATH BODY ...]. What it says to all of them is in $told.
+tell_etcd() {
+  local token=${1:+Authorization: $1$'\r\n'} port=${PF_ETCD_PORTS%% *} tls=/etc/pgfleet/tls question= part last
+  shift
+  while (( $# )); do
+    (( $# == 2 )) && last=$'Connection: close\r\n' || last=
+    printf -v part 'POST %s HTTP/1.1\r\nHost: etcd\r\n%s%sContent-Length: %s\r\n\r\n%s' "$1" "$token" "$last" "${#2}" "$2"
+    question+=$part; shift 2
+  done
   case $etcd_client in
     https:*) exec {answer}< <(printf %s "$question" | timeout 3 openssl s_client -quiet -verify_return_error -CAfile $tls/ca.crt \
       -cert $tls/node.crt -key $tls/node.key -verify_ip "$PF_ADDRESS" -connect "$PF_ADDRESS:$port") ;;
     *) exec {answer}<> "/dev/tcp/$PF_ADDRESS/$port" && printf %s "$question" >&"$answer" ;;
   esac || return
-  while read -rt 2 -u "$answer" line || [ -n "$line" ]; do
-    [[ $line =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
-    [[ $line =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
-    [[ $line == *'}' ]] && break
-  done
+  told=
+  while read -rt 2 -u "$answer" line || [ -n "$line" ]; do told+=$line; done
   exec {answer}<&-
+}
+ask_etcd() {
+  local token= users=() told=
+  if [ -n "$etcd_admin" ]; then
+    tell_etcd '' /v3/auth/authenticate "{\"name\":\"$etcd_admin\",\"password\":\"$etcd_word\"}"
+    [[ $told =~ \"token\":\"([^\"]+)\" ]] && token=${BASH_REMATCH[1]} users=(/v3/auth/user/list '{}')
+  fi
+  tell_etcd "$token" /v3/maintenance/status '{}' /v3/kv/range "{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}" "${users[@]}"
+  [[ $told =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
+  [[ $told =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
+  [[ $told =~ \"users\":(\[[^]]*\]) ]] && etcd_users=${BASH_REMATCH[1]}
+  [[ -n $token || $told == *'user name is empty'* || $told == *'CommonName of client'* ]] && etcd_asks=true
 }
 if has voter && [ "${active[etcd]}" = active ]; then
   ask_etcd 2> /dev/null
@@ -289,6 +307,9 @@ if has voter && [ "${active[etcd]}" = active ]; then
   [[ -z $etcd_cluster && " ${stale[*]} " == *'"etcd"'* ]] && etcd_waits=true
 fi
 raw etcd_waits "$etcd_waits"
+raw etcd_asks "$etcd_asks"
+raw etcd_users "$etcd_users"
+fact etcd_admin "$etcd_admin"
 fact etcd_cluster "$etcd_cluster"
 fact initialize "$initialize"
 fact etcd_initial_cluster "$initial"

@@ -6,6 +6,7 @@ mod curl;
 mod error;
 pub(crate) mod etcd;
 mod exchange;
+mod login;
 pub(crate) mod patroni;
 mod proxy;
 #[cfg(test)]
@@ -122,7 +123,11 @@ impl Request {
             let (head, mut body) = match request.url.scheme {
                 Scheme::Http => exchange::exchange(system, &request, None)?,
                 Scheme::Https => curl::exchange(system, &request)?,
-                Scheme::Etcd => exchange::exchange(system, &request, etcd::trust(system).as_ref())?,
+                Scheme::Etcd => {
+                    let trust = etcd::trust(system);
+                    let send = |request: &Request| exchange::exchange(system, request, trust.as_ref());
+                    login::exchange(&request, login::of(system).as_deref(), send)?
+                }
                 Scheme::Patroni => exchange::exchange(system, &request, patroni::trust(system).as_ref())?,
             };
             let next = if head.status == 401 && !logged_in && self.user.is_some() && asks_for_basic(&head) {

@@ -130,7 +130,7 @@ pub(crate) enum SecretsCommand {
     },
     /// Give the cluster new passwords while it works, proven on every node; a failure brings the old ones back.
     Rotate {
-        /// Which; otherwise all that only the cluster itself uses (superuser, replication, rewind, patroni_rest, haproxy_stats).
+        /// Which; otherwise all that only the cluster itself uses (superuser, replication, rewind, patroni_rest, haproxy_stats, etcd, etcd_admin).
         names: Vec<String>,
         #[command(flatten)]
         run: RunArgs,

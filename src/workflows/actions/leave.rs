@@ -17,6 +17,9 @@ const UNSLOTTED: Duration = Duration::from_secs(45);
 /// A question.
 const SHORT: Duration = Duration::from_secs(15);
 
+/// The login of etcd's administrator on a host (playbooks/postgresql/tasks/etcd-admin.yml).
+const LOGIN: &str = "/etc/pgfleet/etcd-admin";
+
 /// One member of etcd, as it lists them itself.
 struct EtcdEntry {
     id: String,
@@ -160,7 +163,8 @@ impl Leaver<'_> {
         if let Some(node) = self.node.filter(|node| node.is_voter) {
             self.stop(node, "etcd").await?;
             // Of no use any more, and in the way if the host comes back: a removed member may not return with its data.
-            self.work.nodes.run(node, &["rm", "-rf", "--one-file-system", "--", &node.etcd_dir], "", SHORT).await?;
+            // So is its login as etcd's administrator.
+            self.work.nodes.run(node, &["rm", "-rf", "--one-file-system", "--", &node.etcd_dir, LOGIN], "", SHORT).await?;
         }
         Ok(())
     }

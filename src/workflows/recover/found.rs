@@ -30,6 +30,8 @@ struct Said {
     patroni: Value,
     haproxy: String,
     authority: String,
+    /// `NAME:PASSWORD`; empty where etcd asks nobody.
+    etcd_admin: String,
     roles: BTreeMap<String, String>,
     roles_error: String,
     members: Vec<Value>,
@@ -112,6 +114,10 @@ impl Found {
         let rest = self.patroni("/restapi/authentication/password").as_str().unwrap_or_default();
         add("patroni_rest", "the password of Patroni's REST API".to_owned(), rest, false);
         add("haproxy_stats", "the password of HAProxy's statistics".to_owned(), stats_password(&self.said.haproxy), false);
+        let etcd = self.patroni("/etcd3/password").as_str().unwrap_or_default();
+        add("etcd", "the password of Patroni in etcd".to_owned(), etcd, false);
+        let admin = self.said.etcd_admin.split_once(':').map_or("", |(_, password)| password);
+        add("etcd_admin", "the password of etcd's administrator".to_owned(), admin, false);
         for (name, user) in [("app_scram", &self.said.app_user), ("readonly_scram", &self.said.readonly_user)] {
             let verifier = self.said.roles.get(user).filter(|verifier| verifier.starts_with(SCRAM)).map_or("", String::as_str);
             add(name, format!("PostgreSQL's verifier of the password of {user}"), verifier, false);
@@ -148,7 +154,7 @@ pub(super) mod tests {
         json!({
             "patroni": {
                 "scope": "c1", "name": "a",
-                "etcd3": {"hosts": ["192.0.2.1:2379", "192.0.2.9:2379"]},
+                "etcd3": {"hosts": ["192.0.2.1:2379", "192.0.2.9:2379"], "username": "patroni-1", "password": "e"},
                 "restapi": {"connect_address": "192.0.2.1:8008", "authentication": {"password": "rest"}},
                 "postgresql": {
                     "connect_address": "192.0.2.1:5433", "data_dir": "/srv/pg/17/c1", "bin_dir": "/usr/lib/postgresql/17/bin",
@@ -156,6 +162,7 @@ pub(super) mod tests {
                 },
             },
             "haproxy": "listen stats\n    stats auth admin:page\n",
+            "etcd_admin": "pgfleet-1:all",
             "authority": "-----BEGIN CERTIFICATE-----\n",
             "roles": {"postgres": verifier("s"), "replicator": verifier("r"), "rewind": verifier("w"), "app": verifier("x"),
                 "report": verifier("y"), "old": "md5abc", "../odd": verifier("z")},
@@ -171,8 +178,18 @@ pub(super) mod tests {
     fn what_a_node_knows_is_kept_by_name() {
         let found = Found::read("a", said()).expect("as expected");
         let names: Vec<String> = found.things().expect("they fit").into_iter().map(|thing| thing.name).collect();
-        let wanted =
-            ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats", "app_scram", "users/.report.scram", "pki/ca.crt"];
+        let wanted = [
+            "superuser",
+            "replication",
+            "rewind",
+            "patroni_rest",
+            "haproxy_stats",
+            "etcd",
+            "etcd_admin",
+            "app_scram",
+            "users/.report.scram",
+            "pki/ca.crt",
+        ];
         assert_eq!(names, wanted);
         assert_eq!(found.users(), ["report"]);
         assert_eq!(stats_password("    stats auth admin:a:b\n"), "a:b");

@@ -90,7 +90,7 @@ fn nobody_is_asked_without_a_terminal() {
 #[test]
 fn secrets_are_sealed_and_opened() {
     let project = project();
-    let names = ["superuser", "replication", "rewind", "app", "readonly", "patroni_rest", "haproxy_stats"];
+    let names = ["superuser", "replication", "rewind", "app", "readonly", "patroni_rest", "haproxy_stats", "etcd", "etcd_admin"];
     names.iter().for_each(|name| drop(project.write(&format!("state/postgresql/secrets/{name}"), &format!("pw-{name}\n"))));
     project.write("state/postgresql/app_password.txt", "pw-app\n");
     let run = |arguments: &[&str]| {

@@ -125,8 +125,8 @@ pub(crate) fn no_fence_without_need(rig: &Rig) {
     rig.on_fleet("pause", &[]).expect(0);
     rig.awaited("the fence is not armed in a pause", 60, || fence(rig, &host)["armed"] == false);
     rig.said(&host, "systemctl kill --kill-whom=main --signal=STOP patroni");
-    let key = "etcdctl get --keys-only /service/coolify_postgres/leader";
-    rig.awaited("the leader's key has run out", 90, || rig.said("controller.lan", key).is_empty());
+    let key = format!("{} get --keys-only /service/coolify_postgres/leader", crate::logins::ADMIN);
+    rig.awaited("the leader's key has run out", 90, || rig.said("controller.lan", &key).is_empty());
     rig.said(&host, "systemctl kill --kill-whom=main --signal=CONT patroni");
     rig.said(&host, "systemctl restart patroni");
     rig.on_fleet("resume", &[]).expect(0);

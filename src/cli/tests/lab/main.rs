@@ -9,6 +9,7 @@ mod faults;
 mod hardening;
 mod leadership;
 mod leases;
+mod logins;
 mod members;
 mod modules;
 mod postgresql_modules;
@@ -76,6 +77,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("what an earlier try left is told apart", secrets::leftovers),
     ("TLS is switched off, on and required under load", tls::comes_and_goes),
     ("new certificates and a new authority under load", tls::rotated),
+    ("etcd asks who somebody is, or nobody, under load", logins::etcd_asks_who_somebody_is),
     ("services have few rights, and listen on few addresses", hardening::services_have_few_rights),
     ("a firewall comes and goes under load, and locks nobody out", hardening::firewall_comes_and_goes),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),

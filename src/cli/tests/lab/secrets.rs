@@ -42,13 +42,15 @@ pub(crate) fn rotation(rig: &Rig) {
             .expect("secrets")
             .any(|entry| entry.expect("an entry").path().extension().is_some())
     };
-    let before = ["superuser", "replication", "patroni_rest", "app"].map(|name| value(rig, name));
+    const NEW: [&str; 5] = ["superuser", "replication", "patroni_rest", "etcd", "etcd_admin"];
+    let before = NEW.map(|name| value(rig, name));
+    let app = value(rig, "app");
     // One session, and a new connection for each row, through HAProxy.
     let writer = format!(
         "export PGPASSWORD={} PGUSER=app_user PGDATABASE=application PGHOST=127.0.0.1 PGPORT=5000; \
          psql -X -q -c 'CREATE TABLE IF NOT EXISTS rotated (n int)'; rm -f /tmp/stop; \
          nohup sh -c 'n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); psql -X -q -c \"INSERT INTO rotated VALUES ($n)\" || echo failed; done; echo wrote $n' > /tmp/writer 2>&1 &",
-        before[3]
+        app
     );
     rig.said("app-server-2.lan", &writer);
     let ran = secrets(rig, &["rotate", "-o", "lines"]).expect(0);
@@ -58,11 +60,11 @@ pub(crate) fn rotation(rig: &Rig) {
     );
     assert!(told.starts_with("wrote ") && !told.contains("failed"), "{told}");
     assert!(!staged(), "staged passwords are left");
-    for (name, before) in ["superuser", "replication", "patroni_rest"].iter().zip(&before) {
+    for (name, before) in NEW.iter().zip(&before) {
         let now = value(rig, name);
         assert!(now != *before && now.len() == 32 && !ran.out.contains(&now) && !ran.out.contains(before.as_str()), "{name}");
     }
-    assert_eq!(value(rig, "app"), before[3], "the application's password changes only when it is named");
+    assert_eq!(value(rig, "app"), app, "the application's password changes only when it is named");
     // A walreceiver that connects anew has the new password at once.
     for (host, _) in HOSTS {
         let ask =
@@ -127,7 +129,7 @@ pub(crate) fn leftovers(rig: &Rig) {
     let hosts = HOSTS.map(|(host, _)| host);
     rig.on_fleet("connect", &["-c", "CREATE TABLE spared AS SELECT generate_series(1, 1000) AS n"]).expect(0);
     hosts.iter().for_each(|host| drop(rig.said(host, "systemctl stop patroni")));
-    rig.said("controller.lan", "etcdctl del --prefix /service/coolify_postgres/");
+    rig.said("controller.lan", &format!("{} del --prefix /service/coolify_postgres/", crate::logins::ADMIN));
     let refused = rig.deploy(&[]).expect(6);
     assert!(refused.out.contains("etcd knows of no cluster") && refused.out.contains("postgresql_leftovers=adopt"), "{}", refused.out);
     rig.deploy(&["-e", "postgresql_leftovers=adopt"]).expect(0);

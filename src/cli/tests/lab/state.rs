@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::rig::{HOSTS, Ran, Rig};
 
 /// The passwords that nodes know.
-const KNOWN: [&str; 5] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats"];
+const KNOWN: [&str; 7] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats", "etcd", "etcd_admin"];
 
 fn recover(rig: &Rig, from: &str, arguments: &[&str]) -> Ran {
     let inventory = rig.inventory();

@@ -14,8 +14,13 @@ use crate::rig::{HOSTS, Rig};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Where a host may have secrets: what their users read. All are root's or PostgreSQL's alone.
-const ALLOWED: [&str; 4] =
-    ["/etc/patroni/config.yml", "/etc/haproxy/haproxy.cfg", "/var/lib/postgresql/.patroni.pgpass", "/etc/pgfleet/tls/node.key"];
+const ALLOWED: [&str; 5] = [
+    "/etc/patroni/config.yml",
+    "/etc/haproxy/haproxy.cfg",
+    "/var/lib/postgresql/.patroni.pgpass",
+    "/etc/pgfleet/tls/node.key",
+    "/etc/pgfleet/etcd-admin",
+];
 
 /// The command lines of all processes that are met until it is ended.
 struct Sampler {
@@ -89,7 +94,21 @@ pub(crate) fn no_secret_is_told(rig: &Rig) {
     {
         run(&[&["deploy"], verbosity].concat());
     }
-    run(&["secrets", "rotate", "superuser", "replication", "rewind", "app", "readonly", "patroni_rest", "haproxy_stats", "-vvv", "--diff"]);
+    run(&[
+        "secrets",
+        "rotate",
+        "superuser",
+        "replication",
+        "rewind",
+        "app",
+        "readonly",
+        "patroni_rest",
+        "haproxy_stats",
+        "etcd",
+        "etcd_admin",
+        "-vvv",
+        "--diff",
+    ]);
     run(&["connection", "--test", "--format", "all"]);
     run(&["connect", "-c", "SELECT 1"]);
     run(&["doctor", "--all"]);
