@@ -77,7 +77,7 @@ fn used_by(name: &str) -> String {
         "patroni_rest" => "changes through Patroni's REST API: pgfleet, patronictl",
         "haproxy_stats" => "HAProxy's statistics page: people",
         "etcd" => "the cluster's keys in etcd: Patroni",
-        "etcd_admin" => "all of etcd: pgfleet",
+        "etcd_admin" => "all of etcd: pgfleet, root's etcdctl",
         name => return name.strip_prefix("users/").map_or_else(String::new, |user| format!("role {user}")),
     };
     text.to_owned()

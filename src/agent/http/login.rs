@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use pgfleet_protocol::Secret;
 use serde_json::{Value, json};
 
 use super::{HttpError, Request, Response};
@@ -18,49 +19,53 @@ const MOST: u64 = 1 << 16;
 type Answer = (Response, Box<dyn Read>);
 
 /// The token of this process, for the login that it was given for. Every voter knows it, until it starts anew or nobody has used it for minutes.
-static TOKEN: Mutex<Option<(String, String)>> = Mutex::new(None);
+static TOKEN: Mutex<Option<(Secret, Secret)>> = Mutex::new(None);
 
 /// What the file has; `None` where etcd asks nobody.
-pub(super) fn of(system: &dyn System) -> Option<String> {
+pub(super) fn of(system: &dyn System) -> Option<Secret> {
     let text = system.read_file(Path::new(FILE)).ok()?;
     let login = String::from_utf8_lossy(&text).trim().to_owned();
-    login.contains(':').then_some(login)
+    login.contains(':').then(|| Secret::new(login))
 }
 
 /// Sends a request to etcd, with the token that is known. Where etcd does not take that, it is asked for a new one, once.
 pub(super) fn exchange(
     request: &Request,
-    login: Option<&str>,
+    login: Option<&Secret>,
     send: impl Fn(&Request) -> Result<Answer, HttpError>,
 ) -> Result<Answer, HttpError> {
     let Some(login) = login.filter(|_| request.url.target.starts_with("/v3/") && !request.has_header("authorization")) else {
         return send(request);
     };
     let token = known(login);
-    let answer = send(&with(request, token.as_deref()))?;
+    let answer = send(&with(request, token.as_ref()))?;
     // What etcd answers to nobody, to a token that it does not know, and to somebody else.
     if !matches!(answer.0.status, 400 | 401 | 403) {
         return Ok(answer);
     }
     let fresh = authenticate(request, login, &send)?;
-    *TOKEN.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone().map(|token| (login.to_owned(), token));
-    if fresh == token { Ok(answer) } else { send(&with(request, fresh.as_deref())) }
+    *TOKEN.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone().map(|token| (login.clone(), token));
+    if fresh == token { Ok(answer) } else { send(&with(request, fresh.as_ref())) }
 }
 
-fn known(login: &str) -> Option<String> {
+fn known(login: &Secret) -> Option<Secret> {
     let token = TOKEN.lock().unwrap_or_else(PoisonError::into_inner);
     token.as_ref().filter(|(of, _)| of == login).map(|(_, token)| token.clone())
 }
 
-fn with(request: &Request, token: Option<&str>) -> Request {
+fn with(request: &Request, token: Option<&Secret>) -> Request {
     let mut request = request.clone();
-    request.headers.extend(token.map(|token| ("Authorization".to_owned(), token.to_owned())));
+    request.headers.extend(token.map(|token| ("Authorization".to_owned(), token.reveal().to_owned())));
     request
 }
 
 /// A token for the login; `None` where etcd asks nobody who they are.
-fn authenticate(request: &Request, login: &str, send: impl Fn(&Request) -> Result<Answer, HttpError>) -> Result<Option<String>, HttpError> {
-    let (name, password) = login.split_once(':').unwrap_or((login, ""));
+fn authenticate(
+    request: &Request,
+    login: &Secret,
+    send: impl Fn(&Request) -> Result<Answer, HttpError>,
+) -> Result<Option<Secret>, HttpError> {
+    let (name, password) = login.reveal().split_once(':').unwrap_or_default();
     let mut question = request.clone();
     question.url.target = "/v3/auth/authenticate".to_owned();
     question.method = "POST".to_owned();
@@ -71,7 +76,7 @@ fn authenticate(request: &Request, login: &str, send: impl Fn(&Request) -> Resul
     let told: Value = serde_json::from_slice(&text).unwrap_or_default();
     // etcd 3.4 and 3.5 have different names for it.
     match (head.status, told["token"].as_str(), told["error"].as_str().or(told["message"].as_str())) {
-        (200, Some(token), _) => Ok(Some(token.to_owned())),
+        (200, Some(token), _) => Ok(Some(Secret::new(token))),
         (_, _, Some(why)) if why.contains("authentication is not enabled") => Ok(None),
         (status, _, error) => Err(HttpError::Answer(format!(
             "etcd does not take {name}, the login of {FILE}: {}",
@@ -86,6 +91,8 @@ mod tests {
 
     use super::super::server::Server;
     use super::super::{Request, Url, exchange as plain};
+    use pgfleet_protocol::Secret;
+
     use super::exchange;
     use crate::system::Linux;
 
@@ -100,7 +107,8 @@ mod tests {
 
     fn ask(server: &Server, path: &str, login: Option<&str>) -> Result<u16, String> {
         let request = Request::get(Url::parse(&server.url(path)).expect("an address"), Duration::from_secs(10));
-        let answer = exchange(&request, login, |request| plain::exchange(&Linux, request, None));
+        let login = login.map(Secret::new);
+        let answer = exchange(&request, login.as_ref(), |request| plain::exchange(&Linux, request, None));
         answer.map(|(head, _)| head.status).map_err(|error| error.to_string())
     }
 

@@ -126,7 +126,7 @@ impl Request {
                 Scheme::Etcd => {
                     let trust = etcd::trust(system);
                     let send = |request: &Request| exchange::exchange(system, request, trust.as_ref());
-                    login::exchange(&request, login::of(system).as_deref(), send)?
+                    login::exchange(&request, login::of(system).as_ref(), send)?
                 }
                 Scheme::Patroni => exchange::exchange(system, &request, patroni::trust(system).as_ref())?,
             };
