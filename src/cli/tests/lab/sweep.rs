@@ -10,9 +10,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use crate::faults::{self, FAULTS, Fault, Place};
 use crate::members::{LOAD, begin_load, end_load};
-use crate::rig::{HOSTS, Ran, Rig, leader};
+use crate::rig::{HOSTS, Ran, Rig, leader, patroni};
 
 /// What is interrupted and asked again.
 struct Workflow {
@@ -31,6 +33,11 @@ impl Workflow {
     /// Whether there is a cluster that serves clients while it goes on.
     fn serves(&self) -> bool {
         self.name != "start" && !self.is_first_deploy()
+    }
+
+    /// The settings that all nodes share are afterwards what they were before.
+    fn keeps_settings(&self) -> bool {
+        self.name != CHANGING_DEPLOY && !self.is_first_deploy()
     }
 
     /// It begins with bare hosts and without state.
@@ -75,7 +82,7 @@ const WORKFLOWS: &[Workflow] = &[
         after: nothing,
     },
     Workflow {
-        name: "deploy of changed settings",
+        name: CHANGING_DEPLOY,
         before: nothing,
         asked: |_| words(&["deploy", "-e", CHANGED, "-e", "postgresql_restart=true"]),
         over: never,
@@ -85,6 +92,7 @@ const WORKFLOWS: &[Workflow] = &[
 ];
 
 const FIRST_DEPLOY: &str = "first deploy";
+const CHANGING_DEPLOY: &str = "deploy of changed settings";
 
 /// The database that is restored.
 const SWEPT: &str = "swept";
@@ -239,8 +247,14 @@ fn kept_its_secrets(rig: &Rig, workflow: &Workflow, before: &BTreeMap<PathBuf, V
     assert!(before.keys().eq(after.keys()), "{}: files of secrets came or went: {others:?}", workflow.name);
 }
 
+/// The settings that all nodes share, as some Patroni tells them.
+fn settings() -> Value {
+    HOSTS.iter().find_map(|(host, _)| patroni(host, "/config")).expect("a Patroni that answers")
+}
+
 /// One round: this happens at this step, counted from 1, and the same is asked again. Tells how the first one ended.
 fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, host: &str) -> String {
+    let shared = settings();
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -262,6 +276,7 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     }
     whole(rig);
     kept_its_secrets(rig, workflow, &before);
+    assert!(!workflow.keeps_settings() || settings() == shared, "{}: other settings than before: {:?}", workflow.name, settings());
     told
 }
 
