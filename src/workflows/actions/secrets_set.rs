@@ -20,11 +20,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let rotation = rotation::read(work.argument::<Map>("rotation")?.unwrap_or_default())?;
     let users: BTreeMap<String, String> = work.argument("users")?.unwrap_or_default();
-    let goes_back = work.argument("back")?.unwrap_or(false);
+    let (back, resumed) = (work.argument("back")?.unwrap_or(false), work.argument("resumed")?.unwrap_or(false));
     let seen = work.look_at_members().await?;
     let leader = seen.view.working_leader()?.name.clone();
-    if !goes_back {
-        seen.view.may_change_passwords()?;
+    match (back, resumed) {
+        (true, _) => {}
+        (false, true) => seen.view.may_finish_passwords()?,
+        (false, false) => seen.view.may_change_passwords()?,
     }
     if work.argument("only_look")?.unwrap_or(false) {
         return Ok(Done::unchanged());
@@ -35,9 +37,14 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if work.is_check() {
         return Ok(Done::changed().with("summary", format!("Would change: {}.", names.join(", "))));
     }
+    // One that an interrupted change has shut out gets them once its Patroni logs in with them, which is the next step.
+    let is_shut_out = |node: &&Node| (back || resumed) && seen.well(&node.name, 0).is_err();
+    let nodes: Vec<&Node> = work.nodes.databases().filter(|node| !is_shut_out(node)).collect();
     let changed = work.step("the roles have their passwords", set(work, leader, &rotation, &roles)).await?;
-    let arrived = work
-        .step("every node knows them", work.until("the passwords on every node", LIMIT, async || arrived(work, &rotation, &roles).await));
+    let arrived = work.step(
+        "every node knows them",
+        work.until("the passwords on every node", LIMIT, async || arrived(work, &nodes, &rotation, &roles).await),
+    );
     arrived.await?;
     let tried = work.step("every node logs in with them", async {
         try_join_all(work.nodes.databases().map(|node| log_in(work, node, leader, &rotation, &users))).await
@@ -79,9 +86,9 @@ async fn set(work: &Work, leader: &Node, rotation: &Rotation, roles: &[(&str, &s
     Ok(true)
 }
 
-/// Nothing once every node has verifiers of the passwords; otherwise which has not.
-async fn arrived(work: &Work, rotation: &Rotation, roles: &[(&str, &str)]) -> Result<(), String> {
-    let each = join_all(work.nodes.databases().map(async |node| (node.name.as_str(), verifiers(work, node, roles).await))).await;
+/// Nothing once each of these nodes has verifiers of the passwords; otherwise which has not.
+async fn arrived(work: &Work, nodes: &[&Node], rotation: &Rotation, roles: &[(&str, &str)]) -> Result<(), String> {
+    let each = join_all(nodes.iter().map(async |node| (node.name.as_str(), verifiers(work, node, roles).await))).await;
     for (node, answer) in each {
         let now = answer?;
         let late = roles.iter().find(|(name, role)| {
