@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 use pgfleet_protocol::{Map, Secret};
 use serde_json::Value;
 
-use super::seen::SQL;
+use super::seen::{SQL, Seen};
 use super::{Done, Trouble, Work};
 use crate::credentials::verifies;
 use crate::nodes::Node;
@@ -16,12 +16,14 @@ use crate::sql::{ident, literal};
 
 /// Until every node has what the leader has, and lets the new passwords in.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Patroni's ttl, and time for the new leader to begin.
+const TAKEN_OVER: Duration = Duration::from_secs(90);
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let rotation = rotation::read(work.argument::<Map>("rotation")?.unwrap_or_default())?;
     let users: BTreeMap<String, String> = work.argument("users")?.unwrap_or_default();
     let (back, resumed) = (work.argument("back")?.unwrap_or(false), work.argument("resumed")?.unwrap_or(false));
-    let seen = work.look_at_members().await?;
+    let seen = if back { led(work).await? } else { work.look_at_members().await? };
     let leader = seen.view.working_leader()?.name.clone();
     match (back, resumed) {
         (true, _) => {}
@@ -53,6 +55,21 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     Ok(if changed { Done::changed() } else { Done::unchanged() })
 }
 
+/// The cluster once somebody leads: what failed on the way forth may have been the leader's host, and another node takes its place.
+async fn led(work: &Work) -> Result<Seen, Trouble> {
+    let led = work.until("somebody leads", TAKEN_OVER, || async {
+        let seen = work.look().await;
+        let leads = match seen.view.working_leader() {
+            Err(objection) => Err(objection.reason),
+            // Its key outlasts its host for a while.
+            Ok(leader) if work.nodes.find(&leader.name).is_none() => Err(format!("{} leads, and is out of reach", leader.name)),
+            Ok(leader) => seen.unreachable(&leader.name).map_or(Ok(()), |reason| Err(reason.to_owned())),
+        };
+        leads.map(|()| seen)
+    });
+    led.await
+}
+
 /// What each node has for the roles: a verifier by role.
 async fn verifiers(work: &Work, node: &Node, roles: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
     let list: Vec<String> = roles.iter().map(|(_, role)| literal(role)).collect();
@@ -75,9 +92,10 @@ async fn set(work: &Work, leader: &Node, rotation: &Rotation, roles: &[(&str, &s
     if late.is_empty() {
         return Ok(false);
     }
-    // One transaction, and nothing of it in a log.
-    let mut sql =
-        String::from("SET log_min_error_statement = panic;\nSET log_statement = 'none';\nSET log_min_duration_statement = -1;\nBEGIN;\n");
+    // One transaction, and nothing of it in a log. Nobody is waited for, since a replica may be shut out until then; each is looked at afterwards.
+    let mut sql = String::from(
+        "SET synchronous_commit = local;\nSET log_min_error_statement = panic;\nSET log_statement = 'none';\nSET log_min_duration_statement = -1;\nBEGIN;\n",
+    );
     for (name, role) in late {
         sql.push_str(&format!("ALTER ROLE {} PASSWORD {};\n", ident(role), literal(&rotation[*name].verifier)));
     }
