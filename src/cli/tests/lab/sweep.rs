@@ -103,6 +103,10 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
+fn leads(rig: &Rig) -> String {
+    leader(&rig.status().1).expect("a leader")
+}
+
 fn nothing(_: &Rig) {}
 
 fn never(_: &Ran) -> bool {
@@ -116,7 +120,7 @@ fn leads_now(ran: &Ran) -> bool {
 
 /// A voter that does not lead, and is not where the load comes from.
 fn a_replica(rig: &Rig) -> String {
-    let leads = leader(&rig.status().1).expect("a leader");
+    let leads = leads(rig);
     HOSTS.iter().map(|(host, _)| *host).find(|host| *host != leads && *host != LOAD).expect("a replica").to_owned()
 }
 
@@ -146,7 +150,7 @@ fn verified(rig: &Rig) {
 }
 
 fn on_leader(rig: &Rig, database: &str, sql: &str) -> String {
-    let leads = leader(&rig.status().1).expect("a leader");
+    let leads = leads(rig);
     rig.on(&leads, &format!("runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d {database}"), sql)
         .expect(0)
         .out
@@ -335,7 +339,11 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         for (round, step) in rounds.into_iter().enumerate() {
             // In turn, so that the short form has none twice: a host without power costs the most.
             let (name, fault) = faults[(place + round) % faults.len()];
-            let (begin, leads) = (Instant::now(), leader(&rig.status().1).expect("a leader"));
+            if wanted.as_deref() == Some("leader") && leads(rig) == LOAD {
+                // What the load was told would be lost with its host.
+                rig.on_fleet("switchover", &[]).expect(0);
+            }
+            let (begin, leads) = (Instant::now(), leads(rig));
             let host = match &wanted {
                 Some(wanted) if wanted == "leader" => leads.as_str(),
                 Some(wanted) => wanted,
