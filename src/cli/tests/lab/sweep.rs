@@ -47,7 +47,14 @@ impl Workflow {
 }
 
 const WORKFLOWS: &[Workflow] = &[
-    Workflow { name: "switchover", before: nothing, asked: |_| words(&["switchover"]), over: never, after: nothing },
+    Workflow {
+        name: "switchover",
+        before: nothing,
+        // Not to where the load comes from.
+        asked: |rig| words(&["switchover", "--target", &a_replica(rig)]),
+        over: |ran| ran.out.contains("leads already"),
+        after: nothing,
+    },
     Workflow { name: "rolling restart", before: nothing, asked: |_| words(&["restart", "--rolling"]), over: never, after: nothing },
     Workflow {
         name: "reinit",
@@ -266,10 +273,13 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
         begin_load(rig);
     }
     let mut before = secrets(rig);
-    let told = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
+    let (told, ran) = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
     if workflow.is_first_deploy() {
         // What is half written is swept, and made anew.
         before = secrets(rig).into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with(".tmp")).collect();
+    }
+    if ran.out.contains(&format!("'pgfleet reinit {host}' copies them anew")) {
+        rig.awaited("the node is copied anew, as the run said", 120, || rig.on_fleet("reinit", &[host, "--yes"]).code == Some(0));
     }
     asked_again(rig, workflow, &arguments);
     faults::end(rig, host);
