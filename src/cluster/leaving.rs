@@ -1,5 +1,7 @@
 //! May a node leave the cluster for good? Decided on one view; nothing is done here.
 
+use serde_json::{Value, json};
+
 use crate::{ClusterView, Member, Objection};
 
 /// How a node leaves.
@@ -96,4 +98,44 @@ pub fn slot_of(member: &str) -> String {
         other => format!("u{:04}", u32::from(other)),
     };
     member.chars().map(letter).collect::<String>().chars().take(63).collect()
+}
+
+/// How long Patroni keeps the slot of a member that is away.
+const SLOTS_TTL: &str = "member_slots_ttl";
+/// What that was, as long as it is another: the cluster itself remembers it, so that whoever comes next puts it back (tasks/patroni.yml too).
+const SLOTS_TTL_BEFORE: &str = "pgfleet_member_slots_ttl";
+/// Stands there for none.
+const UNSET: &str = "unset";
+
+/// The change of the shared settings with which Patroni keeps no slot of a member that is away.
+#[must_use]
+pub fn no_slots_kept(shared: &Value) -> Value {
+    let before = shared.get(SLOTS_TTL_BEFORE).or_else(|| shared.get(SLOTS_TTL)).cloned();
+    json!({SLOTS_TTL: 0, SLOTS_TTL_BEFORE: before.unwrap_or_else(|| UNSET.into())})
+}
+
+/// The change that takes this back; nothing where there is nothing to take back.
+#[must_use]
+pub fn slots_kept_again(shared: &Value) -> Option<Value> {
+    let before = shared.get(SLOTS_TTL_BEFORE)?;
+    let before = if before == UNSET { &Value::Null } else { before };
+    Some(json!({SLOTS_TTL: before, SLOTS_TTL_BEFORE: null}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{no_slots_kept, slots_kept_again};
+    use serde_json::json;
+
+    #[test]
+    fn how_long_slots_are_kept_outlasts_whoever_changed_it() {
+        let interrupted = no_slots_kept(&json!({"ttl": 30, "member_slots_ttl": "10min"}));
+        assert_eq!(interrupted, json!({"member_slots_ttl": 0, "pgfleet_member_slots_ttl": "10min"}));
+        assert_eq!(no_slots_kept(&interrupted), interrupted, "asked again, it still knows what was before");
+        let again = json!({"member_slots_ttl": "10min", "pgfleet_member_slots_ttl": null});
+        assert_eq!(slots_kept_again(&interrupted), Some(again));
+        let again = json!({"member_slots_ttl": null, "pgfleet_member_slots_ttl": null});
+        assert_eq!(slots_kept_again(&no_slots_kept(&json!({"ttl": 30}))), Some(again), "nobody had set it");
+        assert_eq!(slots_kept_again(&json!({"member_slots_ttl": 0})), None, "somebody's own wish");
+    }
 }

@@ -27,7 +27,7 @@ pub use drill::{Attempt, DRILLS, Drill, Event, Fault, Gap, Leaders, Reply, Track
 pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patch_between, plain, read_assignment};
 pub use failover::{Standing, Successor, choose_successor};
 pub use findings::{Finding, Severity};
-pub use leaving::{Leaving, slot_of};
+pub use leaving::{Leaving, no_slots_kept, slot_of, slots_kept_again};
 pub use leftovers::{Leftovers, Policy, Remains, leftovers};
 pub use questions::{Questions, leaders_at, questions, questions_at};
 pub use restart::{RestartPlan, RestartWish, SHARED_MEMORY, lowered, plan_restart};

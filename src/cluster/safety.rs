@@ -19,6 +19,9 @@ impl Objection {
 
 type Verdict = Result<(), Objection>;
 
+/// Why passwords change everywhere or nowhere.
+const PASSWORD_MISSED: &str = "see 'pgfleet status'; a node that misses the change could not come back";
+
 impl ClusterView {
     /// The member of that name.
     #[must_use]
@@ -74,14 +77,22 @@ impl ClusterView {
     /// # Errors
     /// Why not.
     pub fn may_change_passwords(&self) -> Verdict {
+        self.may_finish_passwords()?;
+        match self.members.iter().find(|member| !member.is_well()) {
+            Some(member) => Err(Objection::new(format!("{} is {}", member.name, member.state), PASSWORD_MISSED)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same where an earlier change of passwords was interrupted: a node that missed it may be ill for want of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_finish_passwords(&self) -> Verdict {
         self.may_decide()?;
         self.working_leader()?;
-        let hint = "see 'pgfleet status'; a node that misses the change could not come back";
         if let Some(node) = self.nodes.iter().find(|node| node.unreachable.is_some()) {
-            return Err(Objection::new(format!("{} cannot be reached, and would not learn its new passwords", node.name), hint));
-        }
-        if let Some(member) = self.members.iter().find(|member| !member.is_well()) {
-            return Err(Objection::new(format!("{} is {}", member.name, member.state), hint));
+            return Err(Objection::new(format!("{} cannot be reached, and would not learn its new passwords", node.name), PASSWORD_MISSED));
         }
         if self.paused {
             return Err(Objection::new("the cluster is paused", "'pgfleet resume' ends the pause"));

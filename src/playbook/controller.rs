@@ -58,7 +58,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("postgresql_prove", "Restores a backup beside the cluster and compares it.", free None, ["folder" !true, "backup", "node"]),
     engine_spec!("postgresql_refill", "Restores everything of a backup into a cluster that has nothing yet.", free None, ["folder" !true, "project", "backup" !true]),
     engine_spec!("postgresql_restore", "Restores databases of a backup beside those that have their names, and exchanges the names.", free None, ["action", "folder", "project", "backup", "databases"]),
-    engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users", "back", "only_look"]),
+    engine_spec!("secrets_set", "Gives roles their new passwords, and tries each from every node.", free None, ["rotation" !true, "users", "back", "resumed", "only_look"]),
     engine_spec!(
         "secrets_use",
         "Lets Patroni and HAProxy take up new passwords that their files have, and proves on every node that they do.",

@@ -130,7 +130,8 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
     if !leftover.is_empty() {
         lines.push(format!("A rotation that was interrupted is finished with this one: {}.", leftover.join(", ")));
     }
-    let finished = turn(wish, &operation, &rotation, false, report.clone()).await?;
+    let way = if leftover.is_empty() { Way::Forth } else { Way::ForthAgain };
+    let finished = turn(wish, &operation, &rotation, way, report.clone()).await?;
     if !apply {
         return Ok(Rotated { finished, lines });
     }
@@ -158,12 +159,12 @@ pub async fn rotate(wish: &Wish, names: &[String], report: Report) -> Result<Rot
         return Ok(Rotated { finished, lines });
     }
     let back: Rotation = rotation.iter().map(|(name, change)| Ok((name.clone(), reversed(change)?))).collect::<Result<_, StateError>>()?;
-    let returned = turn(wish, &operation, &back, true, report).await?;
+    let returned = turn(wish, &operation, &back, Way::Back, report).await?;
     if is_good(&returned) {
         discard(&store, &chosen)?;
         lines.push(format!("It failed, and every node has its old passwords again: {}.", chosen.join(", ")));
     } else {
-        lines.push(format!("It failed, and so did the way back; {again}, once the cluster is well."));
+        lines.push(format!("It failed, and so did the way back; {again}, once every host can be reached."));
     }
     Ok(Rotated { finished, lines })
 }
@@ -194,8 +195,19 @@ fn reversed(change: &Change) -> Result<Change, StateError> {
     Ok(Change { password: change.other.clone(), verifier: verifier.reveal().to_owned(), other: change.password.clone() })
 }
 
+/// Whence a run of the playbook comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All nodes are as the last rotation left them.
+    Forth,
+    /// Some may have the new passwords already: an earlier run was interrupted.
+    ForthAgain,
+    /// To the old passwords, since the way forth failed.
+    Back,
+}
+
 /// One run of the playbook: the cluster uses what the rotation says afterwards.
-async fn turn(wish: &Wish, operation: &Operation, rotation: &Rotation, back: bool, report: Report) -> Result<Finished, WorkflowError> {
+async fn turn(wish: &Wish, operation: &Operation, rotation: &Rotation, way: Way, report: Report) -> Result<Finished, WorkflowError> {
     let ready = ready(wish, operation)?;
     let mut additions: Additions = ready.additions;
     for (name, change) in rotation {
@@ -207,7 +219,8 @@ async fn turn(wish: &Wish, operation: &Operation, rotation: &Rotation, back: boo
     }
     let json = serde_json::to_value(rotation).map_err(|error| WorkflowError::Failed(error.to_string()))?;
     additions.vars.insert("rotation".to_owned(), Raw::from(from_json(&json)));
-    additions.vars.insert("rotation_back".to_owned(), Raw::from(Value::from(back)));
+    additions.vars.insert("rotation_back".to_owned(), Raw::from(Value::from(way == Way::Back)));
+    additions.vars.insert("rotation_resumed".to_owned(), Raw::from(Value::from(way == Way::ForthAgain)));
     run(wish, ready.prepared, additions, report).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgfleet_cluster::{ClusterView, Leaving, slot_of};
+use pgfleet_cluster::{ClusterView, Leaving, no_slots_kept, slot_of, slots_kept_again};
 use serde_json::{Value, json};
 
 use super::{Done, Trouble, Work};
@@ -14,6 +14,8 @@ const STOP: Duration = Duration::from_secs(330);
 const FORGOTTEN: Duration = Duration::from_secs(90);
 /// Patroni drops a slot in one of its rounds.
 const UNSLOTTED: Duration = Duration::from_secs(45);
+/// Patroni takes no change while etcd elects.
+const TAKEN: Duration = Duration::from_secs(30);
 /// A question.
 const SHORT: Duration = Duration::from_secs(15);
 
@@ -90,13 +92,6 @@ impl Leaver<'_> {
             }
         }
         steps.join("\n")
-    }
-
-    /// The leader; the view of a moment ago is not enough after a switchover.
-    async fn leader(&self) -> Result<&Node, Trouble> {
-        let (view, _) = self.work.nodes.view().await;
-        let leader = view.leader().ok_or_else(|| Trouble::failed("the cluster has no leader"))?;
-        self.work.node(&leader.name)
     }
 
     async fn stop_services(&self) -> Result<(), Trouble> {
@@ -198,35 +193,44 @@ impl Leaver<'_> {
     /// Patroni 4 keeps the slot of an absent member for half an hour, and makes it again when somebody drops it. So it is asked to
     /// keep none for a moment; the slots of members that are there stay. Answers what is left to do.
     async fn drop_slot(&self) -> Result<Option<String>, Trouble> {
-        let leader = self.leader().await?;
         let (view, _) = self.work.nodes.view().await;
         if self.slots(&view).await?.is_empty() {
+            // A run that was to leave here may have been interrupted.
+            self.share(slots_kept_again).await?;
             return Ok(None);
         }
-        let config = self.work.nodes.get(leader, &format!("{}/config", leader.patroni_url)).await?.json().unwrap_or_default();
-        let before = config.get("member_slots_ttl").cloned().unwrap_or(Value::Null);
-        self.keep_slots(leader, &json!(0)).await?;
+        self.share(|shared| Some(no_slots_kept(shared))).await?;
         let gone = self.work.until("the slot is gone", UNSLOTTED, || async {
+            let (view, _) = self.work.nodes.view().await;
+            view.working_leader().map_err(|objection| objection.reason)?;
             match self.slots(&view).await {
                 Ok(slots) if slots.is_empty() => Ok(()),
                 Ok(_) => Err("it is still there".to_owned()),
-                Err(_) => Err("the leader does not answer".to_owned()),
+                Err(trouble) => Err(trouble.to_string()),
             }
         });
         let gone = self.work.step("its replication slot goes", gone).await;
-        self.keep_slots(leader, &before).await?;
+        self.share(slots_kept_again).await?;
         // The node has left all the same.
         let slot = slot_of(self.name);
-        Ok(gone.is_err().then(|| {
-            format!("Its replication slot '{slot}' is still on {} and keeps up to max_slot_wal_keep_size of log: Patroni's journal there says why.", leader.name)
+        Ok(gone.err().map(|trouble| {
+            format!("Its replication slot '{slot}' may still be there, and keep up to max_slot_wal_keep_size of log ({trouble}): the leader's journal says why.")
         }))
     }
 
-    async fn keep_slots(&self, leader: &Node, seconds: &Value) -> Result<(), Trouble> {
-        let answer = self.work.nodes.patroni(leader, "PATCH", "/config", &json!({"member_slots_ttl": seconds}), SHORT).await?;
-        match answer.status {
-            200 => Ok(()),
-            status => Err(Trouble::failed(format!("Patroni did not take member_slots_ttl: {status} {}", answer.body.trim()))),
-        }
+    /// Changes the settings that all nodes share, through any Patroni that answers.
+    async fn share(&self, change: impl Fn(&Value) -> Option<Value>) -> Result<(), Trouble> {
+        let taken = self.work.until("Patroni takes member_slots_ttl", TAKEN, || async {
+            let seen = self.work.look().await;
+            let shared = seen.config().ok_or("no Patroni tells the settings that all nodes share")?;
+            let Some(change) = change(&shared) else { return Ok(()) };
+            let speaker = self.work.speaker(&seen).map_err(|trouble| trouble.to_string())?;
+            let answer = self.work.nodes.patroni(speaker, "PATCH", "/config", &change, SHORT).await?;
+            match answer.status {
+                200 => Ok(()),
+                status => Err(format!("{} answers {status}: {}", speaker.name, answer.body.trim())),
+            }
+        });
+        taken.await
     }
 }

@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 use pgfleet_protocol::{Map, Secret};
 use serde_json::Value;
 
-use super::seen::SQL;
+use super::seen::{SQL, Seen};
 use super::{Done, Trouble, Work};
 use crate::credentials::verifies;
 use crate::nodes::Node;
@@ -16,15 +16,19 @@ use crate::sql::{ident, literal};
 
 /// Until every node has what the leader has, and lets the new passwords in.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Patroni's ttl, and time for the new leader to begin.
+const TAKEN_OVER: Duration = Duration::from_secs(90);
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let rotation = rotation::read(work.argument::<Map>("rotation")?.unwrap_or_default())?;
     let users: BTreeMap<String, String> = work.argument("users")?.unwrap_or_default();
-    let goes_back = work.argument("back")?.unwrap_or(false);
-    let seen = work.look_at_members().await?;
+    let (back, resumed) = (work.argument("back")?.unwrap_or(false), work.argument("resumed")?.unwrap_or(false));
+    let seen = if back { led(work).await? } else { work.look_at_members().await? };
     let leader = seen.view.working_leader()?.name.clone();
-    if !goes_back {
-        seen.view.may_change_passwords()?;
+    match (back, resumed) {
+        (true, _) => {}
+        (false, true) => seen.view.may_finish_passwords()?,
+        (false, false) => seen.view.may_change_passwords()?,
     }
     if work.argument("only_look")?.unwrap_or(false) {
         return Ok(Done::unchanged());
@@ -35,15 +39,35 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if work.is_check() {
         return Ok(Done::changed().with("summary", format!("Would change: {}.", names.join(", "))));
     }
+    // One that an interrupted change has shut out gets them once its Patroni logs in with them, which is the next step.
+    let is_shut_out = |node: &&Node| (back || resumed) && seen.well(&node.name, 0).is_err();
+    let nodes: Vec<&Node> = work.nodes.databases().filter(|node| !is_shut_out(node)).collect();
     let changed = work.step("the roles have their passwords", set(work, leader, &rotation, &roles)).await?;
-    let arrived = work
-        .step("every node knows them", work.until("the passwords on every node", LIMIT, async || arrived(work, &rotation, &roles).await));
+    let arrived = work.step(
+        "every node knows them",
+        work.until("the passwords on every node", LIMIT, async || arrived(work, &nodes, &rotation, &roles).await),
+    );
     arrived.await?;
     let tried = work.step("every node logs in with them", async {
         try_join_all(work.nodes.databases().map(|node| log_in(work, node, leader, &rotation, &users))).await
     });
     tried.await?;
     Ok(if changed { Done::changed() } else { Done::unchanged() })
+}
+
+/// The cluster once somebody leads: what failed on the way forth may have been the leader's host, and another node takes its place.
+async fn led(work: &Work) -> Result<Seen, Trouble> {
+    let led = work.until("somebody leads", TAKEN_OVER, || async {
+        let seen = work.look().await;
+        let leads = match seen.view.working_leader() {
+            Err(objection) => Err(objection.reason),
+            // Its key outlasts its host for a while.
+            Ok(leader) if work.nodes.find(&leader.name).is_none() => Err(format!("{} leads, and is out of reach", leader.name)),
+            Ok(leader) => seen.unreachable(&leader.name).map_or(Ok(()), |reason| Err(reason.to_owned())),
+        };
+        leads.map(|()| seen)
+    });
+    led.await
 }
 
 /// What each node has for the roles: a verifier by role.
@@ -68,9 +92,10 @@ async fn set(work: &Work, leader: &Node, rotation: &Rotation, roles: &[(&str, &s
     if late.is_empty() {
         return Ok(false);
     }
-    // One transaction, and nothing of it in a log.
-    let mut sql =
-        String::from("SET log_min_error_statement = panic;\nSET log_statement = 'none';\nSET log_min_duration_statement = -1;\nBEGIN;\n");
+    // One transaction, and nothing of it in a log. Nobody is waited for, since a replica may be shut out until then; each is looked at afterwards.
+    let mut sql = String::from(
+        "SET synchronous_commit = local;\nSET log_min_error_statement = panic;\nSET log_statement = 'none';\nSET log_min_duration_statement = -1;\nBEGIN;\n",
+    );
     for (name, role) in late {
         sql.push_str(&format!("ALTER ROLE {} PASSWORD {};\n", ident(role), literal(&rotation[*name].verifier)));
     }
@@ -79,9 +104,9 @@ async fn set(work: &Work, leader: &Node, rotation: &Rotation, roles: &[(&str, &s
     Ok(true)
 }
 
-/// Nothing once every node has verifiers of the passwords; otherwise which has not.
-async fn arrived(work: &Work, rotation: &Rotation, roles: &[(&str, &str)]) -> Result<(), String> {
-    let each = join_all(work.nodes.databases().map(async |node| (node.name.as_str(), verifiers(work, node, roles).await))).await;
+/// Nothing once each of these nodes has verifiers of the passwords; otherwise which has not.
+async fn arrived(work: &Work, nodes: &[&Node], rotation: &Rotation, roles: &[(&str, &str)]) -> Result<(), String> {
+    let each = join_all(nodes.iter().map(async |node| (node.name.as_str(), verifiers(work, node, roles).await))).await;
     for (node, answer) in each {
         let now = answer?;
         let late = roles.iter().find(|(name, role)| {

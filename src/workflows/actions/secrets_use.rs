@@ -53,10 +53,9 @@ async fn patroni(work: &Work, nodes: &[&Node], leader: &str, rotation: &Rotation
     work.until("Patroni's reload", limit, async || {
         let now = read_at().await;
         let is_late = |node: &&&Node| !now.contains_key(&node.name) || now.get(&node.name) == before.get(&node.name);
-        match nodes.iter().find(is_late) {
-            None => Ok(()),
-            Some(node) => Err(format!("not yet on {}", node.name)),
-        }
+        let Some(late) = nodes.iter().find(is_late) else { return Ok(()) };
+        // One whose host is gone says nothing, for a reason that counts for more.
+        Err(work.look().await.unreachable(&late.name).map_or_else(|| format!("not yet on {}", late.name), str::to_owned))
     })
     .await?;
     let leader = work.node(leader)?;

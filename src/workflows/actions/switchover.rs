@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pgfleet_cluster::ClusterView;
 use serde_json::{Value, json};
 
 use super::absence::Absence;
@@ -148,9 +149,9 @@ async fn instead(work: &Work, candidate: &Node, trouble: Trouble, words: &str) -
     match view.leader() {
         _ if trouble.is_refusal() => trouble,
         Some(leader) if leader.name == candidate.name => trouble,
-        Some(leader) => Trouble::unverified(format!("{} leads, not {}{words}", leader.name, candidate.name))
+        Some(leader) => Trouble::unverified(format!("{} leads, not {}: {trouble}{words}", leader.name, candidate.name))
             .hint("the cluster works; 'pgfleet status' shows it, and the switchover can be asked for again"),
-        None => Trouble::unverified(format!("the cluster has no leader at the moment{words}"))
+        None => Trouble::unverified(format!("the cluster has no leader at the moment: {trouble}{words}"))
             .hint("'pgfleet status --watch' shows what becomes of it"),
     }
 }
@@ -160,10 +161,13 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
     let absence = Absence::default();
     let ended = work.until("the cluster is whole again", RETURN, || async {
         let seen = work.look().await;
+        if let Some(reason) = absence.lost(&seen, &[&candidate.name]) {
+            return Ok(Err(lost_again(&candidate.name, timeline + 1, &seen.view, &reason)));
+        }
         if let Some(reason) = absence.lost(&seen, &[&leader.name]) {
             return Ok(Err(out_of_reach(candidate, &reason)));
         }
-        if let Some(reason) = seen.unreachable(&leader.name) {
+        if let Some(reason) = [candidate, leader].into_iter().find_map(|node| seen.unreachable(&node.name)) {
             return Err(reason.to_owned());
         }
         let view = &seen.view;
@@ -191,6 +195,22 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
 fn out_of_reach(candidate: &Node, reason: &str) -> Trouble {
     Trouble::unverified(format!("{} leads now; the node that led before is out of reach: {reason}", candidate.name))
         .hint("the cluster works without it; when its host is back, it follows by itself, see 'pgfleet status --watch'")
+}
+
+/// The new leader's host is gone, before the others had all of its timeline.
+fn lost_again(candidate: &str, timeline: u64, view: &ClusterView, reason: &str) -> Trouble {
+    let next = view.leader().filter(|leader| leader.name != candidate);
+    let now = next.map_or_else(|| "nobody else leads yet".to_owned(), |leader| format!("{} leads now", leader.name));
+    let trouble = Trouble::unverified(format!("{candidate} took over, and its host is out of reach since: {reason}; {now}"));
+    trouble.hint(match next {
+        // PostgreSQL takes them for one timeline, and rewinds nothing.
+        Some(leader) if leader.timeline == Some(timeline) => format!(
+            "{} began timeline {timeline} too, so the data on {candidate} are not the cluster's: when its host is back, 'pgfleet reinit {candidate}' copies them anew",
+            leader.name
+        ),
+        Some(_) => "the cluster works without it; when its host is back, it follows by itself, see 'pgfleet status --watch'".to_owned(),
+        None => "what was acknowledged may be on that host alone: bring it back, see 'pgfleet status --watch'".to_owned(),
+    })
 }
 
 fn led(candidate: &Node, timeline: u64, seconds: f64) -> String {
@@ -271,4 +291,31 @@ async fn cancel(work: &Work, leader: &Node) -> Result<Done, Trouble> {
         work.until("nothing is scheduled any more", SCHEDULE, gone).await?;
     }
     Ok(Done::changed().with("summary", summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use pgfleet_cluster::ClusterView;
+    use pgfleet_engine::TaskResult;
+    use serde_json::json;
+
+    use super::lost_again;
+
+    #[test]
+    fn a_new_leader_that_is_lost_is_told_with_what_follows() {
+        let told = |leads: &str, timeline: u64| {
+            let mut view = ClusterView::from_answers(&[]);
+            let leader = json!({"name": leads, "host": "", "port": 5432, "role": "leader", "state": "running", "timeline": timeline,
+                "lag": null, "pending_restart": false, "scheduled_restart": null, "tags": {}, "patroni": null});
+            view.members = vec![serde_json::from_value(leader).expect("a member")];
+            let result = TaskResult::from(lost_again("b", 9, &view, "b does not answer"));
+            (result.message().unwrap_or_default().to_owned(), result.hint.unwrap_or_default())
+        };
+        let (message, hint) = told("c", 9);
+        assert_eq!(message, "b took over, and its host is out of reach since: b does not answer; c leads now");
+        assert!(hint.contains("'pgfleet reinit b'"), "two began one timeline: {hint}");
+        assert!(told("c", 10).1.contains("follows by itself"));
+        let (message, hint) = told("b", 9);
+        assert!(message.ends_with("nobody else leads yet") && hint.contains("that host alone"), "{message} {hint}");
+    }
 }

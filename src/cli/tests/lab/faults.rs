@@ -51,8 +51,8 @@ pub(crate) struct Place<'a> {
 }
 
 impl Fault {
-    /// Runs the command, and does this to it at its step; once it has ended, all but lost connections is as before. Tells how it ended.
-    pub(crate) fn befalls(self, rig: &Rig, place: &Place) -> String {
+    /// Runs the command, and does this to it at its step; once it has ended, all but lost connections is as before. Tells how it ended, and what it printed.
+    pub(crate) fn befalls(self, rig: &Rig, place: &Place) -> (String, Ran) {
         let (hit, begin) = (Cell::new(true), Cell::new(Instant::now()));
         let (ended, end) = channel::<()>();
         let ran = rig.at_step(place.arguments, place.step, place.is_step, |process| {
@@ -80,7 +80,7 @@ impl Fault {
             assert!(ran.code.is_some(), "{place:?}: it does not end by itself within {LIMIT:?}:\n{}{}", ran.out, ran.err);
             assert!(ran.code == Some(0) || cause.is_some(), "{place:?}: neither done nor the cause told:\n{}{}", ran.out, ran.err);
         }
-        told
+        (told, ran)
     }
 
     /// Does it; false where there was nothing to do it to.

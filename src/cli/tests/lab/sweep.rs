@@ -10,9 +10,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
+
 use crate::faults::{self, FAULTS, Fault, Place};
 use crate::members::{LOAD, begin_load, end_load};
-use crate::rig::{HOSTS, Ran, Rig, leader};
+use crate::rig::{HOSTS, Ran, Rig, leader, patroni};
 
 /// What is interrupted and asked again.
 struct Workflow {
@@ -33,6 +35,11 @@ impl Workflow {
         self.name != "start" && !self.is_first_deploy()
     }
 
+    /// The settings that all nodes share are afterwards what they were before.
+    fn keeps_settings(&self) -> bool {
+        self.name != CHANGING_DEPLOY && !self.is_first_deploy()
+    }
+
     /// It begins with bare hosts and without state.
     fn is_first_deploy(&self) -> bool {
         self.name == FIRST_DEPLOY
@@ -40,7 +47,14 @@ impl Workflow {
 }
 
 const WORKFLOWS: &[Workflow] = &[
-    Workflow { name: "switchover", before: nothing, asked: |_| words(&["switchover"]), over: never, after: nothing },
+    Workflow {
+        name: "switchover",
+        before: nothing,
+        // Not to where the load comes from.
+        asked: |rig| words(&["switchover", "--target", &a_replica(rig)]),
+        over: |ran| ran.out.contains("leads already"),
+        after: nothing,
+    },
     Workflow { name: "rolling restart", before: nothing, asked: |_| words(&["restart", "--rolling"]), over: never, after: nothing },
     Workflow {
         name: "reinit",
@@ -75,7 +89,7 @@ const WORKFLOWS: &[Workflow] = &[
         after: nothing,
     },
     Workflow {
-        name: "deploy of changed settings",
+        name: CHANGING_DEPLOY,
         before: nothing,
         asked: |_| words(&["deploy", "-e", CHANGED, "-e", "postgresql_restart=true"]),
         over: never,
@@ -85,6 +99,7 @@ const WORKFLOWS: &[Workflow] = &[
 ];
 
 const FIRST_DEPLOY: &str = "first deploy";
+const CHANGING_DEPLOY: &str = "deploy of changed settings";
 
 /// The database that is restored.
 const SWEPT: &str = "swept";
@@ -93,6 +108,10 @@ const CHANGED: &str = r#"{"postgresql_parameters": {"max_connections": 130, "wor
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn leads(rig: &Rig) -> String {
+    leader(&rig.status().1).expect("a leader")
 }
 
 fn nothing(_: &Rig) {}
@@ -108,7 +127,7 @@ fn leads_now(ran: &Ran) -> bool {
 
 /// A voter that does not lead, and is not where the load comes from.
 fn a_replica(rig: &Rig) -> String {
-    let leads = leader(&rig.status().1).expect("a leader");
+    let leads = leads(rig);
     HOSTS.iter().map(|(host, _)| *host).find(|host| *host != leads && *host != LOAD).expect("a replica").to_owned()
 }
 
@@ -138,7 +157,7 @@ fn verified(rig: &Rig) {
 }
 
 fn on_leader(rig: &Rig, database: &str, sql: &str) -> String {
-    let leads = leader(&rig.status().1).expect("a leader");
+    let leads = leads(rig);
     rig.on(&leads, &format!("runuser -u postgres -- psql -X -q -A -t -v ON_ERROR_STOP=1 -d {database}"), sql)
         .expect(0)
         .out
@@ -239,8 +258,14 @@ fn kept_its_secrets(rig: &Rig, workflow: &Workflow, before: &BTreeMap<PathBuf, V
     assert!(before.keys().eq(after.keys()), "{}: files of secrets came or went: {others:?}", workflow.name);
 }
 
+/// The settings that all nodes share, as some Patroni tells them.
+fn settings() -> Value {
+    HOSTS.iter().find_map(|(host, _)| patroni(host, "/config")).expect("a Patroni that answers")
+}
+
 /// One round: this happens at this step, counted from 1, and the same is asked again. Tells how the first one ended.
 fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, host: &str) -> String {
+    let shared = settings();
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -248,10 +273,13 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
         begin_load(rig);
     }
     let mut before = secrets(rig);
-    let told = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
+    let (told, ran) = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
     if workflow.is_first_deploy() {
         // What is half written is swept, and made anew.
         before = secrets(rig).into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with(".tmp")).collect();
+    }
+    if ran.out.contains(&format!("'pgfleet reinit {host}' copies them anew")) {
+        rig.awaited("the node is copied anew, as the run said", 120, || rig.on_fleet("reinit", &[host, "--yes"]).code == Some(0));
     }
     asked_again(rig, workflow, &arguments);
     faults::end(rig, host);
@@ -262,6 +290,7 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     }
     whole(rig);
     kept_its_secrets(rig, workflow, &before);
+    assert!(!workflow.keeps_settings() || settings() == shared, "{}: other settings than before: {:?}", workflow.name, settings());
     told
 }
 
@@ -320,7 +349,11 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
         for (round, step) in rounds.into_iter().enumerate() {
             // In turn, so that the short form has none twice: a host without power costs the most.
             let (name, fault) = faults[(place + round) % faults.len()];
-            let (begin, leads) = (Instant::now(), leader(&rig.status().1).expect("a leader"));
+            if wanted.as_deref() == Some("leader") && leads(rig) == LOAD {
+                // What the load was told would be lost with its host.
+                rig.on_fleet("switchover", &[]).expect(0);
+            }
+            let (begin, leads) = (Instant::now(), leads(rig));
             let host = match &wanted {
                 Some(wanted) if wanted == "leader" => leads.as_str(),
                 Some(wanted) => wanted,

@@ -18,7 +18,9 @@ fn says(verdict: Result<(), Objection>, expect: &str) {
 #[test]
 fn passwords_change_only_where_every_node_learns_them() {
     says(view(&HEALTHY, &THREE).may_change_passwords(), "");
-    says(view(&[HEALTHY[0], ("b", "replica", "starting"), HEALTHY[2]], &THREE).may_change_passwords(), "b is starting");
+    let ill = view(&[HEALTHY[0], ("b", "replica", "starting"), HEALTHY[2]], &THREE);
+    says(ill.may_change_passwords(), "b is starting");
+    says(ill.may_finish_passwords(), "");
     says(view(&[HEALTHY[1], HEALTHY[2]], &THREE).may_change_passwords(), "no leader");
     says(view(&HEALTHY, &[("a", true), ("b", false), ("c", false)]).may_change_passwords(), "no quorum");
     let mut paused = view(&HEALTHY, &THREE);
@@ -27,6 +29,7 @@ fn passwords_change_only_where_every_node_learns_them() {
     let mut gone = view(&HEALTHY, &THREE);
     gone.nodes.push(pgfleet_cluster::Node { name: "c".to_owned(), unreachable: Some("no route".to_owned()), units: Default::default() });
     says(gone.may_change_passwords(), "c cannot be reached");
+    says(gone.may_finish_passwords(), "c cannot be reached");
 }
 
 #[test]
