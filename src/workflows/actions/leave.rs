@@ -222,6 +222,8 @@ impl Leaver<'_> {
     async fn share(&self, change: impl Fn(&Value) -> Option<Value>) -> Result<(), Trouble> {
         let taken = self.work.until("Patroni takes member_slots_ttl", TAKEN, || async {
             let seen = self.work.look().await;
+            // Without a quorum Patroni answers 409, and not why.
+            seen.view.may_decide().map_err(|objection| objection.reason)?;
             let shared = seen.config().ok_or("no Patroni tells the settings that all nodes share")?;
             let Some(change) = change(&shared) else { return Ok(()) };
             let speaker = self.work.speaker(&seen).map_err(|trouble| trouble.to_string())?;
