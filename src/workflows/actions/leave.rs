@@ -155,11 +155,13 @@ impl Leaver<'_> {
                 })
                 .await?;
         }
+        if let Some(node) = self.node {
+            self.work.nodes.run(node, &["rm", "-f", LOGIN], "", SHORT).await?;
+        }
         if let Some(node) = self.node.filter(|node| node.is_voter) {
             self.stop(node, "etcd").await?;
             // Of no use any more, and in the way if the host comes back: a removed member may not return with its data.
-            // So is its login as etcd's administrator.
-            self.work.nodes.run(node, &["rm", "-rf", "--one-file-system", "--", &node.etcd_dir, LOGIN], "", SHORT).await?;
+            self.work.nodes.run(node, &["rm", "-rf", "--one-file-system", "--", &node.etcd_dir], "", SHORT).await?;
         }
         Ok(())
     }
