@@ -89,10 +89,10 @@ fn authenticate(
 mod tests {
     use std::time::Duration;
 
-    use super::super::server::Server;
-    use super::super::{Request, Url, exchange as plain};
     use pgfleet_protocol::Secret;
 
+    use super::super::server::Server;
+    use super::super::{Request, Url, exchange as plain};
     use super::exchange;
     use crate::system::Linux;
 

@@ -19,9 +19,6 @@ const TAKEN: Duration = Duration::from_secs(30);
 /// A question.
 const SHORT: Duration = Duration::from_secs(15);
 
-/// The login of etcd's administrator on a host (playbooks/postgresql/tasks/etcd-admin.yml).
-const LOGIN: &str = "/etc/pgfleet/etcd-admin";
-
 /// One member of etcd, as it lists them itself.
 struct EtcdEntry {
     id: String,
@@ -154,9 +151,6 @@ impl Leaver<'_> {
                         .await
                 })
                 .await?;
-        }
-        if let Some(node) = self.node {
-            self.work.nodes.run(node, &["rm", "-f", LOGIN], "", SHORT).await?;
         }
         if let Some(node) = self.node.filter(|node| node.is_voter) {
             self.stop(node, "etcd").await?;

@@ -42,6 +42,7 @@ pub(crate) fn a_node_leaves_and_comes_back(rig: &Rig) {
     let left = rig.on_fleet("scale-in", &[&[leaving.as_str(), "--switchover", "--yes", "-o", "lines"], &firewall[..]].concat()).expect(0);
     assert!(left.out.contains("has left the cluster"), "{}", left.out);
     assert!(!voters(rig).contains(&leaving));
+    assert_eq!(rig.said(&leaving, "ls /etc/pgfleet /etc/profile.d | grep etcd || true"), "", "the login of etcd's administrator");
     let slots = sql(rig, &leads(rig), "postgres", "SELECT string_agg(slot_name, ' ') FROM pg_replication_slots");
     assert!(!slots.contains(&leaving.replace(['.', '-'], "_")), "{slots}");
     for (host, _) in HOSTS.iter().filter(|(host, _)| *host != leaving) {
