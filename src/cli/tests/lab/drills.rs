@@ -127,6 +127,13 @@ pub(crate) fn no_fence_without_need(rig: &Rig) {
     rig.said(&host, "systemctl kill --kill-whom=main --signal=STOP patroni");
     let key = format!("{} get --keys-only /service/coolify_postgres/leader", crate::logins::ADMIN);
     rig.awaited("the leader's key has run out", 90, || rig.said("controller.lan", &key).is_empty());
+    // Nobody is promoted beside a PostgreSQL that takes writes, because a pause ends too soon.
+    let refused = rig.on_fleet("resume", &[]).expect(6);
+    assert!(
+        refused.out.contains(&format!("PostgreSQL on {host} takes writes")) && refused.out.contains("pgfleet start"),
+        "{}",
+        refused.out
+    );
     rig.said(&host, "systemctl kill --kill-whom=main --signal=CONT patroni");
     rig.said(&host, "systemctl restart patroni");
     rig.on_fleet("resume", &[]).expect(0);
