@@ -25,7 +25,9 @@ mod sums;
 pub mod system;
 mod tcp_table;
 mod text_file;
+mod timeline;
 
 pub use exec::{exec, exec_again};
 pub use serve::{run as serve, status};
 pub use system::{Linux, System};
+pub use timeline::claim as claim_timeline;

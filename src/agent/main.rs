@@ -1,4 +1,4 @@
-//! The agent's command line: `exec` for the controller, `serve` for systemd, `status` for a person.
+//! The agent's command line: `exec` for the controller, `serve` for systemd, `status` for a person, `claim-timeline` for Patroni.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use pgfleet_agent::{Linux, defect};
 
-const USAGE: &str = "usage: pgfleet-agent exec | serve | status | --version";
+const USAGE: &str = "usage: pgfleet-agent exec | serve | status | claim-timeline | --version";
 
 fn main() -> ExitCode {
     defect::survive();
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         "serve" => pgfleet_agent::serve(&rest),
         pgfleet_agent::detached::WORD => pgfleet_agent::detached::job(io::stdin()),
         "status" => pgfleet_agent::status(&rest),
+        "claim-timeline" => pgfleet_agent::claim_timeline(&Linux).and_then(|told| say(&told)),
         "--version" | "-V" => say(&format!("pgfleet-agent {}", env!("CARGO_PKG_VERSION"))),
         "--help" | "-h" => say(USAGE),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),

@@ -25,7 +25,7 @@ fn trust_of_a_voter(settings: &str, urls: &str) -> Option<Trust> {
     Some(Trust { authority: path("ETCD_TRUSTED_CA_FILE")?, own: path("ETCD_CERT_FILE").zip(path("ETCD_KEY_FILE")) })
 }
 
-fn trust_of_a_client(config: &str) -> Option<Trust> {
+pub(super) fn trust_of_a_client(config: &str) -> Option<Trust> {
     let path = |key: &str| setting(config, "etcd3", key).map(PathBuf::from);
     (setting(config, "etcd3", "protocol")? == "https").then_some(())?;
     Some(Trust { authority: path("cacert")?, own: path("cert").zip(path("key")) })

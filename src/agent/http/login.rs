@@ -11,7 +11,7 @@ use super::{HttpError, Request, Response};
 use crate::system::System;
 
 /// The login of etcd's administrator on a host of the cluster: `NAME:PASSWORD`, readable by root alone.
-pub(super) const FILE: &str = "/etc/pgfleet/etcd-admin";
+const FILE: &str = "/etc/pgfleet/etcd-admin";
 /// The longest answer to a login.
 const MOST: u64 = 1 << 16;
 
@@ -21,30 +21,39 @@ type Answer = (Response, Box<dyn Read>);
 /// The token of this process, for the login that it was given for. Every voter knows it, until it starts anew or nobody has used it for minutes.
 static TOKEN: Mutex<Option<(Secret, Secret)>> = Mutex::new(None);
 
-/// What the file has; `None` where etcd asks nobody.
-pub(super) fn of(system: &dyn System) -> Option<Secret> {
+/// A name and a password.
+#[derive(Clone)]
+pub(super) struct Login {
+    /// `NAME:PASSWORD`.
+    pub(super) words: Secret,
+    /// The file that it stands in.
+    pub(super) file: &'static str,
+}
+
+/// The administrator's; `None` where etcd asks nobody.
+pub(super) fn of(system: &dyn System) -> Option<Login> {
     let text = system.read_file(Path::new(FILE)).ok()?;
-    let login = String::from_utf8_lossy(&text).trim().to_owned();
-    login.contains(':').then(|| Secret::new(login))
+    let words = String::from_utf8_lossy(&text).trim().to_owned();
+    words.contains(':').then(|| Login { words: Secret::new(words), file: FILE })
 }
 
 /// Sends a request to etcd, with the token that is known. Where etcd does not take that, it is asked for a new one, once.
 pub(super) fn exchange(
     request: &Request,
-    login: Option<&Secret>,
+    login: Option<&Login>,
     send: impl Fn(&Request) -> Result<Answer, HttpError>,
 ) -> Result<Answer, HttpError> {
     let Some(login) = login.filter(|_| request.url.target.starts_with("/v3/") && !request.has_header("authorization")) else {
         return send(request);
     };
-    let token = known(login);
+    let token = known(&login.words);
     let answer = send(&with(request, token.as_ref()))?;
     // What etcd answers to nobody, to a token that it does not know, and to somebody else.
     if !matches!(answer.0.status, 400 | 401 | 403) {
         return Ok(answer);
     }
     let fresh = authenticate(request, login, &send)?;
-    *TOKEN.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone().map(|token| (login.clone(), token));
+    *TOKEN.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone().map(|token| (login.words.clone(), token));
     if fresh == token { Ok(answer) } else { send(&with(request, fresh.as_ref())) }
 }
 
@@ -62,10 +71,10 @@ fn with(request: &Request, token: Option<&Secret>) -> Request {
 /// A token for the login; `None` where etcd asks nobody who they are.
 fn authenticate(
     request: &Request,
-    login: &Secret,
+    login: &Login,
     send: impl Fn(&Request) -> Result<Answer, HttpError>,
 ) -> Result<Option<Secret>, HttpError> {
-    let (name, password) = login.reveal().split_once(':').unwrap_or_default();
+    let (name, password) = login.words.reveal().split_once(':').unwrap_or_default();
     let mut question = request.clone();
     question.url.target = "/v3/auth/authenticate".to_owned();
     question.method = "POST".to_owned();
@@ -79,7 +88,8 @@ fn authenticate(
         (200, Some(token), _) => Ok(Some(Secret::new(token))),
         (_, _, Some(why)) if why.contains("authentication is not enabled") => Ok(None),
         (status, _, error) => Err(HttpError::Answer(format!(
-            "etcd does not take {name}, the login of {FILE}: {}",
+            "etcd does not take {name}, the login of {}: {}",
+            login.file,
             error.map_or_else(|| format!("status {status}"), str::to_owned)
         ))),
     }
@@ -93,7 +103,7 @@ mod tests {
 
     use super::super::server::Server;
     use super::super::{Request, Url, exchange as plain};
-    use super::exchange;
+    use super::{FILE, Login, exchange};
     use crate::system::Linux;
 
     fn answer(status: &str, body: &str) -> String {
@@ -107,7 +117,7 @@ mod tests {
 
     fn ask(server: &Server, path: &str, login: Option<&str>) -> Result<u16, String> {
         let request = Request::get(Url::parse(&server.url(path)).expect("an address"), Duration::from_secs(10));
-        let login = login.map(Secret::new);
+        let login = login.map(|words| Login { words: Secret::new(words), file: FILE });
         let answer = exchange(&request, login.as_ref(), |request| plain::exchange(&Linux, request, None));
         answer.map(|(head, _)| head.status).map_err(|error| error.to_string())
     }

@@ -15,6 +15,7 @@ pub(crate) mod server;
 mod tests;
 mod tls;
 mod url;
+pub(crate) mod voter;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;

@@ -41,9 +41,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
 async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Trouble> {
     let timeline: u64 = work.argument("timeline")?.unwrap_or_default();
     if !work.argument("probe")?.unwrap_or(true) {
-        let seconds = hand_over(work, leader, candidate, timeline).await?;
+        let handed = hand_over(work, leader, candidate, timeline).await?;
         voters::keep_apart(work).await;
-        return Ok(Done::changed().with("summary", led(candidate, timeline, seconds)).with("seconds", seconds));
+        return Ok(Done::changed().with("summary", handed.told(candidate)).with("seconds", handed.seconds));
     }
     let writes = Writes::prepare(work, leader, candidate).await?;
     let (told, handed) = tokio::join!(writes.go(work), async {
@@ -54,8 +54,8 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
         writes.end(work).await;
         handed
     });
-    let seconds = match handed {
-        Ok(seconds) => seconds,
+    let handed = match handed {
+        Ok(handed) => handed,
         Err(trouble) => {
             writes.clear(work, leader).await;
             return Err(trouble);
@@ -63,11 +63,19 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
     };
     let witnesses = writes.compare(work, told, candidate).await?;
     voters::keep_apart(work).await;
-    judged(candidate, timeline, seconds, &witnesses)
+    judged(candidate, &handed, &witnesses)
 }
 
-/// Asks for it and waits until the cluster says that it is done; seconds from the request until the candidate led.
-pub(super) async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<f64, Trouble> {
+/// What came of a switchover.
+pub(super) struct Handed {
+    /// Seconds from the request until the candidate led.
+    seconds: f64,
+    /// The timeline that it began.
+    timeline: u64,
+}
+
+/// Asks for it and waits until the cluster says that it is done.
+pub(super) async fn hand_over(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<Handed, Trouble> {
     let begin = Instant::now();
     let body = json!({"leader": leader.name, "candidate": candidate.name});
     let request = work.nodes.patroni(leader, "POST", "/switchover", &body, REQUEST);
@@ -106,12 +114,12 @@ pub(super) async fn hand_over(work: &Work, leader: &Node, candidate: &Node, time
         return Err(instead(work, candidate, trouble, &words).await);
     }
     let seconds = begin.elapsed().as_secs_f64();
-    work.step(&format!("{} follows the new leader", leader.name), settled(work, leader, candidate, timeline)).await?;
+    let timeline = work.step(&format!("{} follows the new leader", leader.name), settled(work, leader, candidate, timeline)).await?;
     if answer.is_none() {
         // Its words change nothing any more, but the next request shall find the way free.
         let _ = request.await;
     }
-    Ok(seconds)
+    Ok(Handed { seconds, timeline })
 }
 
 /// Whether Patroni has refused; what is neither a refusal nor done may still be in progress.
@@ -156,8 +164,8 @@ async fn instead(work: &Work, candidate: &Node, trouble: Trouble, words: &str) -
     }
 }
 
-/// Waits until the old leader streams from the new one, and no router leads to it any more.
-async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<(), Trouble> {
+/// Waits until the old leader streams from the new one, and no router leads to it any more; answers the new timeline.
+async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) -> Result<u64, Trouble> {
     let absence = Absence::default();
     let ended = work.until("the cluster is whole again", RETURN, || async {
         let seen = work.look().await;
@@ -185,7 +193,7 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
             return Err("a switchover is still scheduled".to_owned());
         }
         match routers::sessions_to(work, &leader.name).await.first() {
-            None => Ok(Ok(())),
+            None => Ok(Ok(new.timeline.unwrap_or_default())),
             Some((router, count)) => Err(format!("{count} sessions on {router} still go to {}", leader.name)),
         }
     });
@@ -213,13 +221,15 @@ fn lost_again(candidate: &str, timeline: u64, view: &ClusterView, reason: &str) 
     })
 }
 
-fn led(candidate: &Node, timeline: u64, seconds: f64) -> String {
-    format!("{} leads on timeline {}, {seconds:.1} s after it was asked for.", candidate.name, timeline + 1)
+impl Handed {
+    fn told(&self, candidate: &Node) -> String {
+        format!("{} leads on timeline {}, {:.1} s after it was asked for.", candidate.name, self.timeline, self.seconds)
+    }
 }
 
 /// The summary; lost rows are the one thing that must not be.
-fn judged(candidate: &Node, timeline: u64, seconds: f64, witnesses: &[Witness]) -> Result<Done, Trouble> {
-    let mut lines = vec![led(candidate, timeline, seconds)];
+fn judged(candidate: &Node, handed: &Handed, witnesses: &[Witness]) -> Result<Done, Trouble> {
+    let mut lines = vec![handed.told(candidate)];
     for Witness { way, longest_gap_ms, errors, acknowledged, unsure, missing, first_error } in witnesses {
         let unsure = if *unsure > 0 { format!(", {unsure} without a clear answer") } else { String::new() };
         let first = if first_error.is_empty() { String::new() } else { format!(" ({first_error})") };
@@ -250,7 +260,7 @@ fn judged(candidate: &Node, timeline: u64, seconds: f64, witnesses: &[Witness]) 
     }
     Ok(Done::changed()
         .with("summary", summary)
-        .with("seconds", seconds)
+        .with("seconds", handed.seconds)
         .with("longest_gap_ms", longest)
         .with("missing", missing)
         .with("ways", ways))

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::rig::{HOSTS, Rig, leader};
+use crate::rig::{HOSTS, Rig, address, leader, members_as};
 
 /// Ctrl-C once: the running task ends, what was done is told, and the exit code says so.
 pub(crate) fn interrupted_by_a_person(rig: &Rig) {
@@ -87,6 +87,41 @@ pub(crate) fn leader_crashes(rig: &Rig) {
     assert_eq!(refused.code, Some(4), "a deploy needs every node: {}", refused.out);
     rig.lab(&["start", &old]).expect(0);
     rig.status_becomes("the crashed node streams again, by itself", 180, |code, _| code == Some(0));
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// A new leader that is lost before anybody streams from it does not leave its timeline's number to the next one: PostgreSQL would take the two for
+/// one, and the node would stream on top of rows of its own, well by all accounts.
+pub(crate) fn a_leader_that_nobody_followed(rig: &Rig) {
+    let psql = |host: &str, sql: &str| rig.said(host, &format!("cd /; sudo -u postgres psql -X -A -t -c \"{sql}\""));
+    let others = |host: &str| HOSTS.map(|(other, _)| other).into_iter().filter(|other| *other != host).collect::<Vec<_>>();
+    let (_, view) = rig.status();
+    let old = leader(&view).expect("a leader");
+    let lost = members_as(&view, &["quorum_standby"]).pop().expect("a replica");
+    psql(&old, "CREATE TABLE led (who text)");
+    // From now on nobody can stream from it; it streams from the leader as before.
+    let cut = format!("chain out {{ type filter hook output priority 0; ip daddr {} tcp dport 5432 drop; }};", address(&lost));
+    for host in others(&lost) {
+        rig.said(host, &format!("nft 'table inet nobody_follows {{ {cut} }};'"));
+    }
+    rig.said(&old, &format!("patronictl -c /etc/patroni/config.yml switchover --leader {old} --candidate {lost} --force"));
+    rig.awaited("it is promoted", 60, || psql(&lost, "SELECT pg_is_in_recovery()") == "f");
+    let timeline = psql(
+        &lost,
+        "SET synchronous_commit = local; INSERT INTO led VALUES ('nobody followed'); SELECT timeline_id FROM pg_control_checkpoint()",
+    );
+    rig.lab(&["kill", &lost]).expect(0);
+    let view = rig.status_becomes("another node leads", 120, |_, view| leader(view).is_some_and(|new| new != lost));
+    let new = leader(&view).expect("a leader");
+    for host in others(&lost) {
+        rig.said(host, "nft delete table inet nobody_follows");
+    }
+    rig.awaited("the next one is promoted", 60, || psql(&new, "SELECT pg_is_in_recovery()") == "f");
+    psql(&new, "INSERT INTO led VALUES ('all follow')");
+    rig.lab(&["start", &lost]).expect(0);
+    let view = rig.status_becomes("the lost node streams again, by itself", 180, |code, _| code == Some(0));
+    assert_eq!(psql(&lost, "SELECT * FROM led"), "all follow", "the data on {lost} are not {new}'s, on timeline {timeline} and {view:#}");
+    psql(&new, "DROP TABLE led");
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
