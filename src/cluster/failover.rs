@@ -1,5 +1,7 @@
 //! Which replica takes over where no leader works, or one was named; and how much of the data it lacks.
 
+use serde_json::Value;
+
 use crate::{ClusterView, Member, Objection};
 
 /// How far a replica has come.
@@ -13,6 +15,17 @@ pub struct Standing {
     pub received: u64,
 }
 
+/// Whom commits wait for, as Patroni keeps it in etcd; nobody with asynchronous replication.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witnesses {
+    /// The leader that wrote this.
+    pub leader: Option<String>,
+    /// The replicas.
+    pub names: Vec<String>,
+    /// So many of them, beside one, must be heard to know of all that was acknowledged.
+    pub quorum: usize,
+}
+
 /// Who takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Successor {
@@ -24,13 +37,46 @@ pub struct Successor {
     pub is_outdated: bool,
     /// The leader works: this is a switchover that was asked for as a failover.
     pub leader_works: bool,
+    /// Nodes that were not heard, one of which may have acknowledged rows that nobody else has.
+    pub unheard: Vec<String>,
+}
+
+impl Witnesses {
+    /// Reads Patroni's key `sync`.
+    #[must_use]
+    pub fn read(kept: &Value) -> Self {
+        let names = kept["sync_standby"].as_str().unwrap_or_default().split(',');
+        Self {
+            leader: kept["leader"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
+            names: names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            quorum: kept["quorum"].as_u64().and_then(|quorum| usize::try_from(quorum).ok()).unwrap_or_default(),
+        }
+    }
+
+    /// Who may know of an acknowledged row that nobody knows of who was heard.
+    fn unheard(&self, standings: &[Standing]) -> Vec<String> {
+        let is_heard = |name: &&String| standings.iter().any(|standing| standing.name == **name);
+        let leader = self.leader.iter().filter(|name| !is_heard(name));
+        if self.names.is_empty() {
+            // It took nobody's word but its own.
+            return leader.cloned().collect();
+        }
+        let (heard, unheard): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_heard);
+        if heard.len() > self.quorum { Vec::new() } else { leader.chain(unheard).cloned().collect() }
+    }
 }
 
 /// Chooses the successor. `written` is the last position that any leader is known to have written to.
 ///
 /// # Errors
 /// Why nobody can take over, or why it is not needed.
-pub fn choose_successor(view: &ClusterView, standings: &[Standing], written: u64, wanted: Option<&str>) -> Result<Successor, Objection> {
+pub fn choose_successor(
+    view: &ClusterView,
+    standings: &[Standing],
+    written: u64,
+    witnesses: &Witnesses,
+    wanted: Option<&str>,
+) -> Result<Successor, Objection> {
     view.may_decide()?;
     let leader = view.leader().filter(|leader| leader.is_well());
     if let (Some(leader), None) = (leader, wanted) {
@@ -57,11 +103,12 @@ pub fn choose_successor(view: &ClusterView, standings: &[Standing], written: u64
         behind: most.saturating_sub(found.received),
         is_outdated: standings.iter().any(|other| other.timeline > found.timeline),
         leader_works: leader.is_some(),
+        unheard: if leader.is_some() { Vec::new() } else { witnesses.unheard(standings) },
     })
 }
 
 fn may_never_lead(member: &Member) -> bool {
-    let priority = member.tags.get("failover_priority").and_then(serde_json::Value::as_i64);
+    let priority = member.tags.get("failover_priority").and_then(Value::as_i64);
     member.has_tag("nofailover") || priority.is_some_and(|priority| priority <= 0)
 }
 

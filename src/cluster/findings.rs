@@ -63,11 +63,7 @@ impl Findings {
         }
         let leaders: Vec<_> = view.members.iter().filter(|member| member.is_leader()).collect();
         match leaders.as_slice() {
-            [] => self.add(
-                Severity::Critical,
-                "the cluster has no leader: nothing can be written",
-                Some("etcd needs its quorum for an election; see etcd below. With quorum and still no leader: 'pgfleet failover'"),
-            ),
+            [] => self.add(Severity::Critical, "the cluster has no leader: nothing can be written", Some(&way_to_a_leader(view))),
             [leader] if leader.state != "running" => {
                 self.add(Severity::Critical, format!("the leader {} is {}", leader.name, leader.state), None)
             }
@@ -82,12 +78,16 @@ impl Findings {
             if member.state.contains("creating replica") {
                 let hint = "'pgfleet status --watch' shows when it streams";
                 self.add(Severity::Warning, format!("{} copies the leader's data", member.name), Some(hint));
+            } else if leaders.is_empty() && member.state == "running" {
+                // There is nobody that it could stream from.
             } else if !member.is_well() {
-                self.add(
-                    Severity::Warning,
-                    format!("{} is {}, not streaming", member.name, member.state),
-                    Some(&format!("'pgfleet logs {0} --unit patroni' says why; 'pgfleet reinit {0}' copies it anew", member.name)),
-                );
+                let copy = if view.working_leader().is_ok_and(|leader| !view.is_out_of_reach(&leader.name)) {
+                    format!("; 'pgfleet reinit {}' copies it anew", member.name)
+                } else {
+                    String::new()
+                };
+                let hint = format!("'pgfleet logs {} --unit patroni' says why{copy}", member.name);
+                self.add(Severity::Warning, format!("{} is {}, not streaming", member.name, member.state), Some(&hint));
             } else if member.lag.is_some_and(|lag| lag > LAG) {
                 let lag = member.lag.unwrap_or_default();
                 self.add(Severity::Warning, format!("{} is {lag} bytes behind the leader", member.name), None);
@@ -138,8 +138,7 @@ impl Findings {
                 Some(hint),
             );
         }
-        let unreachable = |name: &str| view.nodes.iter().any(|node| node.name == name && node.unreachable.is_some());
-        for member in view.etcd.iter().filter(|member| !member.healthy && !unreachable(&member.name)) {
+        for member in view.etcd.iter().filter(|member| !member.healthy && !view.is_out_of_reach(&member.name)) {
             let reason = member.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
             self.add(Severity::Warning, format!("etcd on {} is not healthy{reason}", member.name), None);
         }
@@ -186,5 +185,20 @@ impl Findings {
             let to = scheduled.to.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();
             self.add(Severity::Notice, format!("a switchover{to} is scheduled for {}", scheduled.at), None);
         }
+    }
+}
+
+/// What is to be done where nobody leads.
+fn way_to_a_leader(view: &ClusterView) -> String {
+    if view.may_decide().is_err() {
+        return "etcd needs its quorum for an election; see etcd below".to_owned();
+    }
+    let lost: Vec<&str> = view.nodes.iter().map(|node| node.name.as_str()).filter(|name| view.is_out_of_reach(name)).collect();
+    match (lost.is_empty(), view.synchronous_mode.as_str()) {
+        (false, "on" | "quorum") => format!(
+            "the others elect one only where they are sure to have all that was acknowledged: bring one of {} back; 'pgfleet failover' goes on without, and says what may be lost",
+            lost.join(", ")
+        ),
+        _ => "an election takes seconds; after that 'pgfleet logs --unit patroni' says why there is none, and 'pgfleet failover' makes a new one".to_owned(),
     }
 }

@@ -25,7 +25,7 @@ pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, writ
 pub use doctor::{Check, Examined, Kept, Outcome, doctor, worst};
 pub use drill::{Attempt, DRILLS, Drill, Event, Fault, Gap, Leaders, Reply, Track, Usage, broken, drill_named, two_leaders};
 pub use dynamic::{Change, Parameter, Takes, Wrong, changes, joined, merged, patch_between, plain, read_assignment};
-pub use failover::{Standing, Successor, choose_successor};
+pub use failover::{Standing, Successor, Witnesses, choose_successor};
 pub use findings::{Finding, Severity};
 pub use leaving::{Leaving, no_slots_kept, slot_of, slots_kept_again};
 pub use leftovers::{Leftovers, Policy, Remains, leftovers};

@@ -29,6 +29,11 @@ impl ClusterView {
         self.members.iter().find(|member| member.name == name)
     }
 
+    /// True where the node's host cannot be reached from here.
+    pub(crate) fn is_out_of_reach(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| node.name == name && node.unreachable.is_some())
+    }
+
     /// That there is no such member, and who is.
     pub(crate) fn no_member(&self, name: &str) -> Objection {
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();

@@ -53,6 +53,29 @@ fn a_healthy_cluster_has_no_findings() {
 }
 
 #[test]
+fn without_a_leader_the_way_to_one_is_told() {
+    let told = |lost: &[&str], mode: &str| {
+        let members = ["b", "c"].map(|name| member(name, "quorum_standby", "running", json!(0)));
+        let mut answers: Vec<NodeAnswer> = ["a", "b", "c"].map(|node| answer(node, "replica", &members)).into();
+        for answer in &mut answers {
+            match &mut answer.probe {
+                _ if lost.contains(&answer.node.as_str()) => answer.probe = Err("timed out".to_owned()),
+                Ok(probe) => probe["http"]["config"]["body"] = json!({"synchronous_mode": mode}).to_string().into(),
+                Err(_) => {}
+            }
+        }
+        let view = ClusterView::from_answers(&answers);
+        assert!(!view.findings.iter().any(|finding| finding.text.contains("not streaming")), "from whom? {:?}", view.findings);
+        view.findings.iter().find(|finding| finding.text.contains("no leader")).and_then(|finding| finding.hint.clone()).expect("a way")
+    };
+    assert!(told(&["a"], "quorum").contains("bring one of a back"));
+    for (lost, mode) in [(&["a"][..], "off"), (&[], "quorum")] {
+        assert!(told(lost, mode).contains("an election takes seconds"));
+    }
+    assert!(told(&["a", "b"], "quorum").contains("see etcd below"));
+}
+
+#[test]
 fn a_host_that_leads_both_hands_etcd_over() {
     let both = |members: &[(&str, &str)], sick: &str| {
         let members: Vec<Value> = members.iter().map(|(name, role)| member(name, role, "streaming", Value::Null)).collect();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pgfleet_cluster::{Standing, Successor, choose_successor};
+use pgfleet_cluster::{Standing, Successor, Witnesses, choose_successor};
 use serde_json::{Value, json};
 
 use super::seen::Seen;
@@ -26,8 +26,10 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     }
     let seen = work.look_at_members().await?;
     let standings = standings(work, &seen);
-    let written = written(work, &seen).await.max(seen.written().unwrap_or_default());
-    let successor = choose_successor(&seen.view, &standings, written, wanted.as_deref())?;
+    let (status, sync) = tokio::join!(kept(work, &seen, "status"), kept(work, &seen, "sync"));
+    // The last position of a leader that Patroni has kept.
+    let written = status["optime"].as_u64().max(seen.written()).unwrap_or_default();
+    let successor = choose_successor(&seen.view, &standings, written, &Witnesses::read(&sync), wanted.as_deref())?;
     let mut loss = loss(&successor);
     let leader_is_silent = seen.view.leader().is_none_or(|leader| seen.own(&leader.name).is_null());
     if seen.view.synchronous_mode == "off" && leader_is_silent {
@@ -84,6 +86,10 @@ fn loss(successor: &Successor) -> String {
         0 => format!("{} has everything that is known to have been written.", successor.name),
         bytes => format!("{} lacks the last {bytes} bytes of the log: what was written there is lost.", successor.name),
     };
+    if let [first, rest @ ..] = successor.unheard.as_slice() {
+        let names = rest.iter().fold(first.clone(), |names, name| format!("{names}, {name}"));
+        text += &format!(" Not heard: {names}. A row that was acknowledged just before may be there alone, and is lost then.");
+    }
     if successor.is_outdated {
         text += " It follows an older timeline than another node: that node's writes are lost.";
     }
@@ -104,21 +110,20 @@ fn standings(work: &Work, seen: &Seen) -> Vec<Standing> {
     names.filter_map(standing).collect()
 }
 
-/// The last position of a leader that Patroni has kept in etcd.
-async fn written(work: &Work, seen: &Seen) -> u64 {
+/// What Patroni has kept in etcd under a key of the cluster; null where it cannot be read.
+async fn kept(work: &Work, seen: &Seen, key: &str) -> Value {
     let Some(voter) = work.nodes.all().iter().find(|node| seen.view.etcd.iter().any(|voter| voter.healthy && voter.name == node.name))
     else {
-        return 0;
+        return Value::Null;
     };
-    let key = STANDARD.encode(format!("/service/{}/status", voter.cluster));
+    let key = STANDARD.encode(format!("/service/{}/{key}", voter.cluster));
     let question = json!({"url": format!("{}/v3/kv/range", voter.etcd_url), "method": "POST", "body": {"key": key}});
     let answer = work.nodes.call(voter, "probe", json!({"http": {"it": question}, "timeout": 5})).await;
-    let position = || {
+    let value = || {
         let body: Value = serde_json::from_str(answer.ok()?.data["http"]["it"]["body"].as_str()?).ok()?;
-        let status = STANDARD.decode(body["kvs"][0]["value"].as_str()?).ok()?;
-        serde_json::from_slice::<Value>(&status).ok()?["optime"].as_u64()
+        serde_json::from_slice(&STANDARD.decode(body["kvs"][0]["value"].as_str()?).ok()?).ok()
     };
-    position().unwrap_or_default()
+    value().unwrap_or_default()
 }
 
 fn leads(seen: &Seen, name: &str, before: u64) -> Result<u64, String> {

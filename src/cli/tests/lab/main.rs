@@ -82,6 +82,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a firewall comes and goes under load, and locks nobody out", hardening::firewall_comes_and_goes),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
     ("a leader that nobody followed comes back as a copy of the next", trouble::a_leader_that_nobody_followed),
+    ("nobody is elected who may lack a row, and that is told", trouble::two_lost_at_once),
     ("a host behind a pulled cable is a row, not a hang", trouble::pulled_cable),
     ("a backup is made from a replica and proven by a restore", backup::made_and_proven),
     ("a backup that fails is marked and never taken for good", backup::failures_are_marked),

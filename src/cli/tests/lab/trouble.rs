@@ -125,6 +125,35 @@ pub(crate) fn a_leader_that_nobody_followed(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
+/// The leader and one of those that may have witnessed its last commits: nobody is elected until it is sure that nothing is lost, and whoever does not
+/// want to wait is told what may be.
+pub(crate) fn two_lost_at_once(rig: &Rig) {
+    let (_, view) = rig.status();
+    // etcd keeps its quorum: this host has no voter.
+    let old = "builder.lan";
+    if leader(&view).as_deref() != Some(old) {
+        rig.on_fleet("switchover", &["--target", old]).expect(0);
+    }
+    let app = ("app_user", "app_password.txt");
+    let write = |from: &str| {
+        rig.query(from, "db.postgres.host.uk.com:5432", app, "INSERT INTO kept VALUES (1); SELECT sum(n) FROM kept").expect(0).out
+    };
+    let before = write("controller.lan");
+    let lost = "app-server-1.lan";
+    rig.lab(&["kill", old, lost]).expect(0);
+    let view = rig.status_becomes("nobody leads", 90, |_, view| leader(view).is_none());
+    assert!(view["findings"].to_string().contains(&format!("bring one of {lost}, {old} back")), "{view:#}");
+    let refused = rig.on_fleet("failover", &[]).expect(6);
+    assert!(refused.err.contains(&format!("Not heard: {old}, {lost}.")) && refused.err.contains("--force"), "{}", refused.err);
+    rig.lab(&["start", lost]).expect(0);
+    rig.status_becomes("with one of them back there is a leader", 120, |_, view| leader(view).is_some_and(|new| new != old));
+    let sum = |told: &str| told.lines().last().and_then(|line| line.trim().parse::<i64>().ok()).expect("a sum");
+    rig.lab(&["start", old]).expect(0);
+    rig.status_becomes("all stream again, by themselves", 180, |code, _| code == Some(0));
+    assert_eq!(sum(&write("controller.lan")), sum(&before) + 1);
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
 pub(crate) fn pulled_cable(rig: &Rig) {
     let (_, view) = rig.status();
     let leads = leader(&view);

@@ -1,6 +1,6 @@
 //! Who takes over, and what it lacks.
 
-use pgfleet_cluster::{ClusterView, Standing, choose_successor};
+use pgfleet_cluster::{ClusterView, Standing, Witnesses, choose_successor};
 use serde_json::json;
 
 use crate::views::{VOTERS, view};
@@ -11,7 +11,7 @@ fn at(name: &str, timeline: u64, received: u64) -> Standing {
 
 fn chosen(view: &ClusterView, wanted: Option<&str>) -> Result<(String, u64, bool), String> {
     let standings = [at("b", 2, 700), at("c", 2, 900), at("d", 1, 950)];
-    let found = choose_successor(view, &standings, 1000, wanted).map_err(|objection| objection.reason)?;
+    let found = choose_successor(view, &standings, 1000, &Witnesses::default(), wanted).map_err(|objection| objection.reason)?;
     Ok((found.name, found.behind, found.is_outdated))
 }
 
@@ -43,4 +43,22 @@ fn a_leader_that_works_is_replaced_by_name_only() {
     assert!(chosen(&view, Some("a")).expect_err("refused").contains("the leader already"));
     view.etcd.iter_mut().for_each(|voter| voter.healthy = false);
     assert!(chosen(&view, Some("c")).expect_err("refused").contains("no quorum"));
+}
+
+#[test]
+fn who_may_have_acknowledged_more_is_named() {
+    let unheard = |kept: serde_json::Value| {
+        let standings = [at("b", 2, 900), at("c", 2, 900)];
+        let view = view(&LOST[..3], &VOTERS);
+        choose_successor(&view, &standings, 900, &Witnesses::read(&kept), None).expect("a successor").unheard
+    };
+    // Each row is on the leader and on one of three: two that were heard do not tell of the third.
+    assert_eq!(unheard(json!({"leader": "a", "quorum": 2, "sync_standby": "b,c,d"})), ["a", "d"]);
+    assert_eq!(unheard(json!({"leader": "a", "quorum": 1, "sync_standby": "b,c,d"})), [""; 0], "each row is on two of three");
+    assert_eq!(unheard(json!({"leader": "a", "quorum": 1, "sync_standby": "b, c"})), [""; 0]);
+    // synchronous_mode: on, and a leader that took nobody's word.
+    assert_eq!(unheard(json!({"leader": "a", "sync_standby": "b"})), [""; 0]);
+    assert_eq!(unheard(json!({"leader": "a", "sync_standby": "d"})), ["a", "d"]);
+    assert_eq!(unheard(json!({"leader": "a", "sync_standby": ""})), ["a"]);
+    assert_eq!(unheard(json!({"leader": null, "sync_standby": null})), [""; 0], "asynchronous");
 }
