@@ -97,6 +97,13 @@ fn damaged(path: &Path, error: &PkiError) -> WorkflowError {
     }
 }
 
+/// The file of a key that is not the certificate's beside it: from another time, or another cluster.
+pub(crate) fn strange_key(wish: &Wish, folder: &Path) -> Result<Option<PathBuf>, WorkflowError> {
+    let Some((Some(key), certificate)) = kept(wish, folder)? else { return Ok(None) };
+    let is_strange = matches!(Authority::read(&key, &certificate), Err(PkiError::Mismatch));
+    Ok(is_strange.then(|| folder.join(FOLDER).join(KEY)))
+}
+
 /// An authority that is to replace the present one has been made, and not everybody has a certificate of it.
 pub(crate) fn is_replaced(folder: &Path) -> bool {
     folder.join(FOLDER).join(NEXT_CERTIFICATE).exists()
@@ -116,6 +123,14 @@ pub(crate) fn next(wish: &Wish, folder: &Path, sealed: bool, cluster: &str, keep
         (Some(key), Some(certificate)) => Ok((key, certificate)),
         _ => make(&store, NEXT_KEY, &path, sealed, cluster, keep),
     }
+}
+
+/// The next authority is forgotten: nobody has learnt of it.
+pub(crate) fn discard(folder: &Path) -> Result<(), WorkflowError> {
+    for path in [NEXT_CERTIFICATE, NEXT_KEY].map(|name| folder.join(FOLDER).join(name)) {
+        std::fs::remove_file(&path).map_err(|error| WorkflowError::Failed(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// The next authority becomes the one. Its certificate goes last from where it waited: until then all of this can be done again.

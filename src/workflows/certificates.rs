@@ -9,7 +9,7 @@ use pgfleet_template::{Raw, Value as Variable, from_json};
 use serde_json::Value;
 
 use crate::WorkflowError;
-use crate::authority::{KEY, NEW_AUTHORITY, is_replaced, kept, next, replace};
+use crate::authority::{KEY, NEW_AUTHORITY, discard, is_replaced, kept, next, replace};
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet, run};
 use crate::seal::secrets_in;
@@ -78,6 +78,8 @@ pub async fn rotate_certificates(wish: &Wish, renewal: Renewal, report: Report) 
             ));
         }
         lines.push("Every node has a new key and a new certificate, and every service shows it.".to_owned());
+    } else if apply && replaces && !unfinished && !finished.interrupted && finished.recap.changed() == 0 {
+        discard(&folder)?;
     } else if apply {
         lines.push(again(&finished, replaces));
     }

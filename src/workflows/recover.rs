@@ -72,7 +72,11 @@ pub async fn recover(wish: &Wish, from: &str, force: bool) -> Result<Recovered, 
             hint: "--force keeps what is here beside it, with .old- and the time behind its name; nothing was touched".to_owned(),
         });
     }
-    let mut done = plan.carry_out()?;
+    let time = time_of(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs());
+    let mut done = plan.carry_out(&time)?;
+    if let Some(key) = authority::strange_key(wish, &folder)? {
+        done.aside.extend(put_aside(&key, &time)?);
+    }
     done.lacking = lacking(wish, &store, &folder, &found)?;
     done.differences = differences(&known, &found);
     Ok(done)
@@ -140,13 +144,12 @@ impl Plan<'_> {
         }
     }
 
-    fn carry_out(mut self) -> Result<Recovered, WorkflowError> {
-        let time = time_of(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs());
+    fn carry_out(mut self, time: &str) -> Result<Recovered, WorkflowError> {
         // What is sealed stays so; what makes room may have been the only one that told.
         let sealed = self.store.is_sealed().unwrap_or_default();
         for thing in std::mem::take(&mut self.write) {
             let path = self.path(&thing);
-            self.done.aside.extend(put_aside(&path, &time)?);
+            self.done.aside.extend(put_aside(&path, time)?);
             if thing.file {
                 write(&path, format!("{}\n", thing.text.trim_end()).as_bytes())?;
             } else {

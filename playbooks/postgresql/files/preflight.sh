@@ -59,6 +59,7 @@ pem() {  # pem FACT FILE
 }
 pem tls_public /etc/pgfleet/tls/node.pub
 pem tls_certificate /etc/pgfleet/tls/node.crt
+pem tls_authorities /etc/pgfleet/tls/ca.crt
 # etcd reads a copy of the key, which is its own.
 content() { text=; [ -r "$1" ] && read -rd '' text < "$1"; }
 content /etc/pgfleet/tls/node.key; key=$text; content /etc/pgfleet/tls/etcd.key
@@ -222,12 +223,13 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false etcd_user= section=
+scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false etcd_user= section= ours=false passwords=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  case $key in scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
+  case $key in '#') [[ $value == *'(pgfleet).'* ]] && ours=true ;; scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
     etcd3: | restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
     protocol:) [ $section = etcd3: ] && etcd_protocol=$value ;;
     username:) [ $section = etcd3: ] && etcd_user=${value//\"/} ;;
+    password:) [[ $section == restapi: || $section == postgresql: ]] && passwords+=$value ;;
     certfile:) [ $section = restapi: ] && rest_tls=true ;;
     cacert:) case $section in ctl:) rest_trusts=true ;; etcd3:) etcd_known=true ;; esac ;;
   esac
@@ -239,6 +241,11 @@ raw rest_trusts "$rest_trusts"
 fact etcd_protocol "$etcd_protocol"
 raw etcd_known "$etcd_known"
 fact etcd_user "$etcd_user"
+# Which passwords Patroni and the roles of its own have: their sum, which tells nothing of them. The one of its REST API is random.
+mark=
+$ours && read -r mark _ < <(printf %s "$passwords" | sha256sum)
+fact passwords "$mark"
+passwords=
 filled() { local f; for f in "$1"/* "$1"/.[!.]*; do [ -e "$f" ] && [ "${f##*/}" != lost+found ] && return 0; done; return 1; }
 left=()
 if has node; then

@@ -73,6 +73,29 @@ pub(crate) fn recovered_from_a_node(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
+/// State that was put back from a copy of before a rotation would give Patroni passwords that the roles no longer have: it is refused, and a node
+/// gives back those in use.
+pub(crate) fn an_old_copy(rig: &Rig) {
+    let (state, old) = (rig.project().join("state/postgresql"), rig.project().join("old"));
+    assert!(Command::new("cp").arg("-a").args([&state, &old]).status().expect("cp runs").success());
+    let inventory = rig.inventory();
+    rig.pgfleet(&["secrets", "rotate", "rewind", "-i", &inventory]).expect(0);
+    let new = read(&state.join("secrets/rewind"));
+    fs::remove_dir_all(&state).expect("removed");
+    fs::rename(&old, &state).expect("put back");
+    let refused = rig.deploy(&[]).expect(2);
+    assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
+    assert!(
+        refused.out.contains("not those that the cluster uses") && refused.out.contains("pgfleet state recover --from"),
+        "{}",
+        refused.out
+    );
+    recover(rig, "app-server-1.lan", &["--force"]).expect(0);
+    assert_eq!(read(&state.join("secrets/rewind")), new);
+    fs::remove_file(state.join("recovered.yml")).expect("removed");
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
 /// A small disk of its own under a folder, as long as this is kept.
 struct SmallDisk(PathBuf);
 

@@ -1,6 +1,9 @@
 //! TLS: used between the nodes from the first deploy on, switched off, on and required while clients write, renewed without a restart.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -182,6 +185,10 @@ pub(crate) fn rotated(rig: &Rig) {
     assert!(first.iter().all(|(node, row)| row["names"].to_string().contains(node.as_str()) && row["state"] == "good"), "{first:#?}");
     let keys = || HOSTS.map(|(host, _)| rig.said(host, "md5sum < /etc/pgfleet/tls/node.pub"));
     let (authority, key) = (rig.secret("pki/ca.crt"), keys());
+    let old = rig.project().join("old_pki");
+    assert!(
+        Command::new("cp").arg("-a").args([rig.project().join("state/postgresql/pki"), old.clone()]).status().expect("cp runs").success()
+    );
     rotate(rig, &["--authority", "--check"]).expect(0);
     assert_eq!((certificates(rig), keys(), rig.secret("pki/ca.crt")), (first.clone(), key.clone(), authority.clone()));
     begin_load(rig);
@@ -208,5 +215,30 @@ pub(crate) fn rotated(rig: &Rig) {
     assert!(gap < 10.0, "nothing was written for {gap} s");
     end_load(rig);
     assert_eq!(started(rig), before, "no PostgreSQL was restarted");
+    an_old_authority(rig, &old);
     rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// An authority that nobody trusts any more, from an old copy of state, signs nothing: the nodes would no longer know each other.
+fn an_old_authority(rig: &Rig, old: &Path) {
+    let (state, aside) = (rig.project().join("state/postgresql"), rig.project().join("new_pki"));
+    let pki = state.join("pki");
+    let new = rig.secret("pki/ca.crt");
+    fs::rename(&pki, &aside).expect("moved away");
+    fs::rename(old, &pki).expect("put back");
+    let deployed = rig.deploy(&[]).expect(2);
+    assert!(deployed.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", deployed.out);
+    for ran in [deployed, rotate(rig, &["--authority", "--yes"]).expect(2)] {
+        assert!(ran.out.contains("The certificate authority in state is not") && ran.out.contains("pgfleet state recover"), "{}", ran.out);
+        assert!(!pki.join("next.crt").exists());
+    }
+    let inventory = rig.inventory();
+    rig.pgfleet(&["state", "recover", "--from", "builder.lan", "--force", "-i", &inventory]).expect(0);
+    assert_eq!(rig.secret("pki/ca.crt"), new);
+    assert!(!pki.join("ca.key").exists(), "that is another authority's key");
+    let deployed = rig.deploy(&[]).expect(0).expect_unchanged();
+    assert!(deployed.out.contains("ca.key"), "{}", deployed.out);
+    fs::remove_dir_all(&pki).expect("removed");
+    fs::rename(&aside, &pki).expect("moved back");
+    fs::remove_file(state.join("recovered.yml")).expect("removed");
 }
