@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::faults::{self, FAULTS, Fault, Place};
-use crate::members::{LOAD, begin_load, end_load};
+use crate::members::{LOAD, begin_load, end_load, longest_gap};
 use crate::rig::{HOSTS, Ran, Rig, leader, patroni};
 
 /// What is interrupted and asked again.
@@ -95,11 +95,23 @@ const WORKFLOWS: &[Workflow] = &[
         over: never,
         after: deploy,
     },
+    Workflow { name: "logins of etcd off", before: nothing, asked: |_| words(&["deploy", "-e", NO_LOGINS]), over: never, after: deploy },
+    Workflow {
+        name: "logins of etcd on",
+        before: |rig| drop(rig.deploy(&["-e", NO_LOGINS]).expect(0)),
+        asked: |_| words(&["deploy"]),
+        over: never,
+        after: nothing,
+    },
+    Workflow { name: "new certificates", before: nothing, asked: |_| words(&["certs", "rotate"]), over: never, after: nothing },
     Workflow { name: FIRST_DEPLOY, before: bare, asked: |_| words(&["deploy"]), over: never, after: nothing },
 ];
 
 const FIRST_DEPLOY: &str = "first deploy";
 const CHANGING_DEPLOY: &str = "deploy of changed settings";
+
+/// etcd asks nobody who he is.
+const NO_LOGINS: &str = "etcd_users=false";
 
 /// The database that is restored.
 const SWEPT: &str = "swept";
@@ -284,14 +296,16 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     asked_again(rig, workflow, &arguments);
     faults::end(rig, host);
     (workflow.after)(rig);
+    let mut gap = String::new();
     if workflow.serves() {
         rig.status_becomes("the cluster is whole", 180, |code, _| code == Some(0));
+        gap = format!("; no row for at most {:.1} s", longest_gap(rig));
         end_load(rig);
     }
     whole(rig);
     kept_its_secrets(rig, workflow, &before);
     assert!(!workflow.keeps_settings() || settings() == shared, "{}: other settings than before: {:?}", workflow.name, settings());
-    told
+    told + &gap
 }
 
 /// How many steps the workflow has when nothing befalls it.
