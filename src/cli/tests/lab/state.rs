@@ -86,7 +86,7 @@ pub(crate) fn an_old_copy(rig: &Rig) {
     let refused = rig.deploy(&[]).expect(2);
     assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
     assert!(
-        refused.out.contains("not those that the cluster uses") && refused.out.contains("pgfleet state recover --from"),
+        refused.out.contains("not what the cluster uses") && refused.out.contains("pgfleet state recover --from"),
         "{}",
         refused.out
     );
