@@ -86,6 +86,13 @@ impl NodeAnswer {
         Some((serde_json::from_str(record).ok()?, now.trim().parse().ok()?))
     }
 
+    /// For how many seconds the node's Patroni has not heard of etcd, by the node's own clock.
+    #[must_use]
+    pub fn without_etcd(&self) -> Option<u64> {
+        let now = self.probe.as_ref().ok()?.get("time")?.as_u64()?;
+        Some(now.saturating_sub(self.body("patroni")?.get("dcs_last_seen")?.as_u64()?))
+    }
+
     /// The units asked for.
     #[must_use]
     pub fn units(&self) -> BTreeMap<String, Unit> {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use pgfleet_protocol::modules::cluster::Probe;
 use pgfleet_protocol::{Map, Outcome, Secret};
@@ -71,7 +71,8 @@ pub(crate) fn plan(arguments: &Probe, context: &Context) -> Planned {
             Question::Units(..) => units = answer,
         }
     }
-    let outcome = Outcome::unchanged().with("http", http).with("commands", commands).with("units", units);
+    let time = context.system.now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    let outcome = Outcome::unchanged().with("http", http).with("commands", commands).with("units", units).with("time", time);
     Ok(Plan::Done(if sockets.is_empty() { outcome } else { outcome.with("sockets", sockets) }))
 }
 

@@ -42,6 +42,15 @@ fn healthy() -> Vec<NodeAnswer> {
     vec![answer("a", "primary", &members), answer("b", "replica", &members), answer("c", "replica", &members)]
 }
 
+/// The same, with what etcd says of its health.
+fn healthy_with(health: &str) -> Vec<NodeAnswer> {
+    let mut answers = healthy();
+    for probe in answers.iter_mut().filter_map(|answer| answer.probe.as_mut().ok()) {
+        probe["http"]["etcd_health"]["body"] = json!({"health": health}).to_string().into();
+    }
+    answers
+}
+
 #[test]
 fn a_healthy_cluster_has_no_findings() {
     let view = ClusterView::from_answers(&healthy());
@@ -73,6 +82,19 @@ fn without_a_leader_the_way_to_one_is_told() {
         assert!(told(lost, mode).contains("an election takes seconds"));
     }
     assert!(told(&["a", "b"], "quorum").contains("see etcd below"));
+}
+
+#[test]
+fn a_patroni_that_does_not_hear_of_etcd_is_told() {
+    let found = |time: u64, healthy: &str| {
+        let mut answers = healthy_with(healthy);
+        answers[1].probe.as_mut().expect("an answer")["time"] = json!(time);
+        let view = ClusterView::from_answers(&answers);
+        view.findings.iter().any(|finding| finding.text.starts_with("Patroni on b has heard nothing of etcd for 70 s"))
+    };
+    assert!(found(170, "true"));
+    assert!(!found(160, "true") && !found(90, "true"), "it asks now and then, and clocks differ");
+    assert!(!found(170, "false"), "without a quorum nobody hears of etcd");
 }
 
 #[test]

@@ -85,11 +85,7 @@ pub(crate) fn an_old_copy(rig: &Rig) {
     fs::rename(&old, &state).expect("put back");
     let refused = rig.deploy(&[]).expect(2);
     assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
-    assert!(
-        refused.out.contains("not what the cluster uses") && refused.out.contains("pgfleet state recover --from"),
-        "{}",
-        refused.out
-    );
+    assert!(refused.out.contains("not what the cluster uses") && refused.out.contains("pgfleet state recover --from"), "{}", refused.out);
     recover(rig, "app-server-1.lan", &["--force"]).expect(0);
     assert_eq!(read(&state.join("secrets/rewind")), new);
     fs::remove_file(state.join("recovered.yml")).expect("removed");
