@@ -40,7 +40,7 @@ pub(crate) fn rotation(rig: &Rig) {
     let staged = || {
         std::fs::read_dir(rig.project().join("state/postgresql/secrets"))
             .expect("secrets")
-            .any(|entry| entry.expect("an entry").path().extension().is_some())
+            .any(|entry| entry.expect("an entry").path().extension().is_some_and(|extension| extension == "next"))
     };
     const NEW: [&str; 5] = ["superuser", "replication", "patroni_rest", "etcd", "etcd_admin"];
     let before = NEW.map(|name| value(rig, name));
