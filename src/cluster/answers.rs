@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// So many seconds without a word of etcd are worth a warning; Patroni asks every ten, and waits ten for an answer.
+const SILENCE: u64 = 60;
+
 /// The state of a systemd unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
@@ -86,11 +89,12 @@ impl NodeAnswer {
         Some((serde_json::from_str(record).ok()?, now.trim().parse().ok()?))
     }
 
-    /// For how many seconds the node's Patroni has not heard of etcd, by the node's own clock.
+    /// For how many seconds the node's Patroni has not heard of etcd, by the node's own clock, where that is too long.
     #[must_use]
     pub fn without_etcd(&self) -> Option<u64> {
         let now = self.probe.as_ref().ok()?.get("time")?.as_u64()?;
-        Some(now.saturating_sub(self.body("patroni")?.get("dcs_last_seen")?.as_u64()?))
+        let silence = now.saturating_sub(self.body("patroni")?.get("dcs_last_seen")?.as_u64()?);
+        (silence > SILENCE).then_some(silence)
     }
 
     /// The units asked for.

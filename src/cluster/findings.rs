@@ -30,9 +30,6 @@ pub struct Finding {
 /// Lag beyond which a replica is worth a warning, in bytes; Patroni's own default for failover.
 const LAG: u64 = 1_048_576;
 
-/// So many seconds without a word of etcd are worth a warning; Patroni asks every ten, and waits ten for an answer.
-const SILENCE: u64 = 60;
-
 /// Everything found, worst first.
 pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     let mut findings = Findings::default();
@@ -124,8 +121,7 @@ impl Findings {
             return;
         }
         for answer in answers.iter().filter(|answer| answer.is_database && answer.probe.is_ok()) {
-            let is_cut_off = answer.without_etcd().is_some_and(|seconds| seconds > SILENCE);
-            if !is_cut_off && !view.members.iter().any(|member| member.name == answer.node) {
+            if answer.without_etcd().is_none() && !view.members.iter().any(|member| member.name == answer.node) {
                 self.add(Severity::Warning, format!("{} is no member of the cluster", answer.node), Some("'pgfleet deploy' makes it one"));
             }
         }
@@ -164,7 +160,7 @@ impl Findings {
             }
             let answer = answers.iter().find(|answer| answer.node == node.name);
             // Where etcd has no quorum, nobody hears of it.
-            let silence = answer.and_then(NodeAnswer::without_etcd).filter(|seconds| *seconds > SILENCE && view.may_decide().is_ok());
+            let silence = answer.and_then(NodeAnswer::without_etcd).filter(|_| view.may_decide().is_ok());
             if let Some(seconds) = silence {
                 let hint =
                     format!("'pgfleet logs {} --unit patroni' says why; 'pgfleet deploy' puts certificates and logins right", node.name);

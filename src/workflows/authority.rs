@@ -125,7 +125,7 @@ pub(crate) fn next(wish: &Wish, folder: &Path, sealed: bool, cluster: &str, keep
     }
 }
 
-/// The next authority is forgotten: nobody has learnt of it.
+/// The next authority waits no more: it is the one, or nobody has learnt of it.
 pub(crate) fn discard(folder: &Path) -> Result<(), WorkflowError> {
     for path in [NEXT_CERTIFICATE, NEXT_KEY].map(|name| folder.join(FOLDER).join(name)) {
         std::fs::remove_file(&path).map_err(|error| WorkflowError::Failed(format!("{}: {error}", path.display())))?;
@@ -136,17 +136,14 @@ pub(crate) fn discard(folder: &Path) -> Result<(), WorkflowError> {
 /// The next authority becomes the one. Its certificate goes last from where it waited: until then all of this can be done again.
 pub(crate) fn replace(wish: &Wish, folder: &Path, sealed: bool) -> Result<(), WorkflowError> {
     let store = keys_in(wish, folder);
-    let waiting = [NEXT_CERTIFICATE, NEXT_KEY].map(|name| folder.join(FOLDER).join(name));
-    let failed = |error: std::io::Error| WorkflowError::Failed(format!("{}: {error}", waiting[0].display()));
-    let certificate = std::fs::read_to_string(&waiting[0]).map_err(failed)?;
+    let waiting = folder.join(FOLDER).join(NEXT_CERTIFICATE);
+    let failed = |error: std::io::Error| WorkflowError::Failed(format!("{}: {error}", waiting.display()));
+    let certificate = std::fs::read_to_string(&waiting).map_err(failed)?;
     if let Some(key) = store.read_document(NEXT_KEY)? {
         store.store_as(KEY, &key, sealed)?;
     }
     write(&certificate_in(folder), certificate.as_bytes())?;
-    for path in &waiting {
-        std::fs::remove_file(path).map_err(|error| WorkflowError::Failed(format!("{}: {error}", path.display())))?;
-    }
-    Ok(())
+    discard(folder)
 }
 
 fn make(store: &Secrets, name: &str, path: &Path, sealed: bool, cluster: &str, keep: bool) -> Result<(Secret, String), WorkflowError> {

@@ -25,16 +25,14 @@ pub(crate) struct Voter {
 impl Voter {
     /// All that Patroni's configuration names, those on this very node first.
     pub(crate) fn all(config: &str) -> Vec<Self> {
-        let words = |name: String, password: String| Secret::new(format!("{name}:{password}"));
-        let login = || {
-            let login = patroni::setting(config, "etcd3", "username").zip(patroni::setting(config, "etcd3", "password"))?;
-            Some(Login { words: words(login.0, login.1), file: patroni::CONFIG })
-        };
+        let login = patroni::setting(config, "etcd3", "username").zip(patroni::setting(config, "etcd3", "password"));
+        let login = login.map(|(name, password)| Login { words: Secret::new(format!("{name}:{password}")), file: patroni::CONFIG });
+        let trust = etcd::trust_of_a_client(config);
         let own = patroni::setting(config, "restapi", "connect_address").unwrap_or_default();
         let host = |address: &str| address.rsplit_once(':').map(|(host, _)| host.to_owned());
         let mut addresses = patroni::list(config, "etcd3", "hosts");
         addresses.sort_by_key(|address| host(address) != host(&own));
-        addresses.into_iter().map(|address| Self { address, trust: etcd::trust_of_a_client(config), login: login() }).collect()
+        addresses.into_iter().map(|address| Self { address, trust: trust.clone(), login: login.clone() }).collect()
     }
 
     /// Where it answers.

@@ -31,6 +31,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let written = status["optime"].as_u64().max(seen.written()).unwrap_or_default();
     let successor = choose_successor(&seen.view, &standings, written, &Witnesses::read(&sync), wanted.as_deref())?;
     let mut loss = loss(&successor);
+    if sync.is_null() && seen.view.synchronous_mode != "off" {
+        loss += " etcd did not say whom commits waited for: what only nodes have that do not answer is lost.";
+    }
     let leader_is_silent = seen.view.leader().is_none_or(|leader| seen.own(&leader.name).is_null());
     if seen.view.synchronous_mode == "off" && leader_is_silent {
         loss += " Replication is asynchronous: the lost leader may have acknowledged more in its last seconds.";
@@ -117,13 +120,9 @@ async fn kept(work: &Work, seen: &Seen, key: &str) -> Value {
         return Value::Null;
     };
     let key = STANDARD.encode(format!("/service/{}/{key}", voter.cluster));
-    let question = json!({"url": format!("{}/v3/kv/range", voter.etcd_url), "method": "POST", "body": {"key": key}});
-    let answer = work.nodes.call(voter, "probe", json!({"http": {"it": question}, "timeout": 5})).await;
-    let value = || {
-        let body: Value = serde_json::from_str(answer.ok()?.data["http"]["it"]["body"].as_str()?).ok()?;
-        serde_json::from_slice(&STANDARD.decode(body["kvs"][0]["value"].as_str()?).ok()?).ok()
-    };
-    value().unwrap_or_default()
+    let told = work.nodes.etcd(voter, 0, "/v3/kv/range", &json!({"key": key}), Duration::from_secs(5)).await.unwrap_or_default();
+    let value = told["kvs"][0]["value"].as_str().and_then(|text| STANDARD.decode(text).ok());
+    value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default()
 }
 
 fn leads(seen: &Seen, name: &str, before: u64) -> Result<u64, String> {
