@@ -30,6 +30,17 @@ impl Unit {
     }
 }
 
+/// How long a node's certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateLife {
+    /// For twenty days at least, or there is none.
+    Good,
+    /// Not for twenty days any more.
+    EndsSoon,
+    /// No more: nobody who asks for a good one trusts the node.
+    Ended,
+}
+
 /// One node's answers, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeAnswer {
@@ -80,6 +91,16 @@ impl NodeAnswer {
     #[must_use]
     pub fn command(&self, question: &str) -> Option<&str> {
         self.probe.as_ref().ok()?.get("commands")?.get(question)?.get("stdout")?.as_str()
+    }
+
+    /// What openssl says of the life of the node's certificate; a node without one, or without openssl, says nothing.
+    #[must_use]
+    pub fn certificate(&self) -> CertificateLife {
+        match self.command("certificate").unwrap_or_default().matches("will expire").count() {
+            0 => CertificateLife::Good,
+            1 => CertificateLife::EndsSoon,
+            _ => CertificateLife::Ended,
+        }
     }
 
     /// What the run that has the cluster wrote of itself on this node, and the node's time.

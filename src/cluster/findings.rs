@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterView, EtcdMove, NodeAnswer, etcd_move};
+use crate::{CertificateLife, ClusterView, EtcdMove, NodeAnswer, etcd_move};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,16 +33,16 @@ const LAG: u64 = 1_048_576;
 /// Everything found, worst first.
 pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     let mut findings = Findings::default();
+    let ended = findings.certificates(answers);
     if !answers.is_empty() && answers.iter().all(|answer| answer.probe.is_err()) {
         let hint = "are the hosts up, and does a network lead there from here?";
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
     } else {
-        findings.members(view);
+        findings.members(view, ended);
         findings.missing(view, answers);
-        findings.etcd(view);
+        findings.etcd(view, ended);
     }
     findings.nodes(view, answers);
-    findings.certificates(answers);
     findings.switches(view);
     findings.0.sort_by_key(|finding| finding.severity);
     findings.0
@@ -56,8 +56,10 @@ impl Findings {
         self.0.push(Finding { severity, text: text.into(), hint: hint.map(str::to_owned) });
     }
 
-    fn members(&mut self, view: &ClusterView) {
-        if view.members.is_empty() {
+    fn members(&mut self, view: &ClusterView, ended: bool) {
+        if view.members.is_empty() && ended {
+            return self.add(Severity::Critical, "no Patroni can be asked: whether the cluster works is not known", None);
+        } else if view.members.is_empty() {
             let hint = "'pgfleet logs --unit patroni' says why; 'pgfleet start' starts what does not run";
             return self.add(Severity::Critical, "no Patroni answers: the cluster is down, or was never deployed", Some(hint));
         }
@@ -107,13 +109,20 @@ impl Findings {
         }
     }
 
-    /// openssl says so; a node without a certificate, or without openssl, says nothing.
-    fn certificates(&mut self, answers: &[NodeAnswer]) {
-        let ends = |answer: &&NodeAnswer| answer.command("certificate").is_some_and(|said| said.contains("will expire"));
-        for answer in answers.iter().filter(ends) {
-            let hint = "'pgfleet certs' says when; 'pgfleet certs rotate', or a deploy, renews it";
-            self.add(Severity::Warning, format!("the certificate of {} ends within 20 days", answer.node), Some(hint));
+    /// Whether some have ended: then that is why others do not answer, and what is to be done about it.
+    fn certificates(&mut self, answers: &[NodeAnswer]) -> bool {
+        let of = |life| answers.iter().filter(move |answer| answer.certificate() == life).map(|answer| answer.node.as_str());
+        let ended: Vec<_> = of(CertificateLife::Ended).collect();
+        if !ended.is_empty() {
+            let hint = "'pgfleet deploy' signs new ones, and brings up what waits for them";
+            let text = format!("certificates have ended: Patroni, etcd and HAProxy do not trust {} any more", ended.join(", "));
+            self.add(Severity::Critical, text, Some(hint));
         }
+        for node in of(CertificateLife::EndsSoon) {
+            let hint = "'pgfleet certs' says when; 'pgfleet certs rotate', or a deploy, renews it";
+            self.add(Severity::Warning, format!("the certificate of {node} ends within 20 days"), Some(hint));
+        }
+        !ended.is_empty()
     }
 
     fn missing(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {
@@ -127,7 +136,7 @@ impl Findings {
         }
     }
 
-    fn etcd(&mut self, view: &ClusterView) {
+    fn etcd(&mut self, view: &ClusterView, ended: bool) {
         let (healthy, all, needed) = view.quorum();
         if all == 0 || healthy < needed {
             let hint =
@@ -135,7 +144,7 @@ impl Findings {
             self.add(
                 Severity::Critical,
                 format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed"),
-                Some(hint),
+                Some(hint).filter(|_| !ended),
             );
         }
         for member in view.etcd.iter().filter(|member| !member.healthy && !view.is_out_of_reach(&member.name)) {

@@ -20,7 +20,7 @@ mod switchover;
 mod view;
 mod voters;
 
-pub use answers::{NodeAnswer, Unit};
+pub use answers::{CertificateLife, NodeAnswer, Unit};
 pub use connection::{Endpoints, Format, Role, Through, Way, node_for, ways, written};
 pub use doctor::{Check, Examined, Kept, Outcome, doctor, worst};
 pub use drill::{Attempt, DRILLS, Drill, Event, Fault, Gap, Leaders, Reply, Track, Usage, broken, drill_named, two_leaders};

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// Seconds before its end that a certificate is worth a word: twenty days, ten after a deploy would have renewed it.
-const SOON: &str = "1728000";
+/// What openssl says of the certificate's life twenty days from now, ten after a deploy would have renewed it; then of one that is over by
+/// then, what it says of now.
+const CERTIFICATE: &str = "openssl x509 -in \"$0\" -noout -checkend 1728000 || openssl x509 -in \"$0\" -noout -checkend 0";
 
 /// Arguments of the module `probe`, with templates in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +27,10 @@ pub fn questions() -> Questions {
     let address = "{{ postgresql_address | default(ansible_host | default(inventory_hostname)) }}";
     let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
     let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
-    let certificate = ["openssl", "x509", "-in", "/etc/pgfleet/tls/node.crt", "-noout", "-checkend", SOON];
-    questions.commands =
-        json!({"certificate": certificate, "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"]});
+    questions.commands = json!({
+        "certificate": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/node.crt"],
+        "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"],
+    });
     questions
 }
 

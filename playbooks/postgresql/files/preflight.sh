@@ -155,16 +155,18 @@ else check "name resolution" Pass "no other meaning of the cluster's names"; fi
 # Ports: free, or held by the service that shall have them.
 declare -A holder
 while read -r _ _ _ address _ who; do
-  who=${who#*((\"}; holder[${address##*:}]+=" ${address%:*}=${who%%\"*}"
+  who=${who#*((\"} pid=${who#*pid=}; holder[${address##*:}]+=" ${address%:*}=${who%%\"*}=${pid%%,*}"
 done < <(ss -H -ltnp 2>&-)
 busy=()
 port() {  # port NUMBER PROGRAM UNIT
-  local entry at by
+  local entry at by pid
   for entry in ${holder[$1]}; do
-    at=${entry%%=*} by=${entry#*=}
+    at=${entry%%=*} pid=${entry##*=} by=${entry#*=} by=${by%=*}
     # Another loopback address is another socket, and HAProxy's service address is one.
     [[ $at == 127.* && $at != 127.0.0.1 ]] && continue
-    [[ $by == "$2"* && ${active[$3]} == active ]] || busy+=("$1 is held by ${by:-another program}")
+    # An etcd that waits for the other voters runs before its unit is active.
+    content "/proc/$pid/cgroup"
+    [[ $by == "$2"* && (${active[$3]} == active || $text == *"/$3.service"*) ]] || busy+=("$1 is held by ${by:-another program}")
   done
 }
 if has node; then

@@ -232,17 +232,43 @@ fn hosts_that_cannot_be_reached_are_not_called_down() {
     assert_eq!(told, [&["no host of the cluster can be reached"][..], &each].concat());
 }
 
-#[test]
-fn a_certificate_that_ends_soon_is_a_warning() {
-    let mut answers = healthy();
-    for (answer, said) in answers.iter_mut().zip(["Certificate will not expire\n", "Certificate will expire\n", ""]) {
+/// What openssl says of it twenty days from now, and of now where it will be over by then.
+fn with_certificates(answers: &mut [NodeAnswer], said: [&str; 3]) {
+    for (answer, said) in answers.iter_mut().zip(said) {
         if let Ok(probe) = &mut answer.probe {
             probe["commands"] = json!({"certificate": {"rc": 1, "stdout": said, "stderr": ""}});
         }
     }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_a_warning() {
+    let mut answers = healthy();
+    with_certificates(&mut answers, ["Certificate will not expire\n", "Certificate will expire\nCertificate will not expire\n", ""]);
     let view = ClusterView::from_answers(&answers);
     let told: Vec<_> = view.findings.iter().map(|finding| (finding.severity, finding.text.as_str())).collect();
     assert_eq!(told, [(Severity::Warning, "the certificate of b ends within 20 days")]);
+}
+
+#[test]
+fn certificates_that_have_ended_are_the_cause_of_what_does_not_answer() {
+    let mut answers = healthy();
+    with_certificates(&mut answers, ["Certificate will expire\nCertificate will expire\n"; 3]);
+    for answer in &mut answers {
+        let probe = answer.probe.as_mut().expect("it answers");
+        probe["http"].as_object_mut().expect("answers").values_mut().for_each(|said| *said = json!({"error": "certificate expired"}));
+    }
+    let view = ClusterView::from_answers(&answers);
+    let critical: Vec<_> = view.findings.iter().filter(|finding| finding.severity == Severity::Critical).collect();
+    let told: Vec<_> = critical.iter().map(|finding| (finding.text.as_str(), finding.hint.is_some())).collect();
+    assert_eq!(
+        told,
+        [
+            ("certificates have ended: Patroni, etcd and HAProxy do not trust a, b, c any more", true),
+            ("no Patroni can be asked: whether the cluster works is not known", false),
+            ("etcd has no quorum: 0 of 3 voters are healthy, 2 are needed", false),
+        ]
+    );
 }
 
 #[test]

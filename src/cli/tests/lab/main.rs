@@ -78,6 +78,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("what an earlier try left is told apart", secrets::leftovers),
     ("TLS is switched off, on and required under load", tls::comes_and_goes),
     ("new certificates and a new authority under load", tls::rotated),
+    ("certificates that have ended are told, and signed anew", tls::ended),
     ("etcd asks who somebody is, or nobody, under load", logins::etcd_asks_who_somebody_is),
     ("services have few rights, and listen on few addresses", hardening::services_have_few_rights),
     ("a firewall comes and goes under load, and locks nobody out", hardening::firewall_comes_and_goes),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -241,4 +242,37 @@ fn an_old_authority(rig: &Rig, old: &Path) {
     fs::remove_dir_all(&pki).expect("removed");
     fs::rename(&aside, &pki).expect("moved back");
     fs::remove_file(state.join("recovered.yml")).expect("removed");
+}
+
+/// Signs the certificate that a node has once more, with the same names, for a time that is over.
+const SIGN: &str = "set -e; cd \"$0\"; cat > again.csr; sign() { openssl x509 -req -in again.csr -CA ca.crt -CAkey ca.key -copy_extensions copyall \"$@\" 2>&-; }; \
+                    sign -days -1 || sign -not_before 20250101000000Z -not_after 20250102000000Z; rm again.csr";
+
+/// A cluster that nobody looked after until its certificates had ended, and whose voters began anew since: they wait for each other.
+pub(crate) fn ended(rig: &Rig) {
+    begin_load(rig);
+    for (host, _) in HOSTS {
+        let request = "openssl x509 -x509toreq -copy_extensions copyall -in node.crt -key node.key 2>&-";
+        let request = rig.said(host, &format!("cd /etc/pgfleet/tls; {request}"));
+        let pki = rig.project().join("state/postgresql/pki");
+        let mut sign =
+            Command::new("sh").args(["-c", SIGN]).arg(pki).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        sign.stdin.take().expect("its input").write_all(request.as_bytes()).expect("read");
+        let signed = sign.wait_with_output().expect("openssl ends");
+        assert!(signed.status.success(), "openssl signs for {host}");
+        let signed = String::from_utf8(signed.stdout).expect("PEM");
+        assert_eq!(rig.on(host, "cat > /etc/pgfleet/tls/node.crt; systemctl reload patroni", &signed).code, Some(0));
+    }
+    for voter in ["controller.lan", "app-server-1.lan", "app-server-2.lan"] {
+        rig.said(voter, "systemctl restart --no-block etcd");
+    }
+    let (_, view) = rig.status();
+    let worst = view["findings"][0]["text"].to_string();
+    assert!(worst.contains("certificates have ended") && HOSTS.iter().all(|(host, _)| worst.contains(host)), "{view:#}");
+
+    rig.deploy(&[]).expect(0);
+    let good = certificates(rig);
+    assert!(good.values().all(|row| row["state"] == "good"), "{good:#?}");
+    end_load(rig);
+    rig.deploy(&[]).expect(0).expect_unchanged();
 }
