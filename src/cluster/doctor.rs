@@ -314,10 +314,6 @@ impl Checks {
     }
 
     fn etcd(&mut self, node: &str, facts: &Facts) {
-        if facts.lines.contains_key("etcd_alarms") && !facts.text("etcd_alarms").is_empty() {
-            let todo = "free room, 'etcdctl compact' and 'etcdctl defrag', then 'etcdctl alarm disarm'";
-            self.add(node, "etcd alarms", Outcome::Fail, facts.text("etcd_alarms"), todo);
-        }
         let Ok(status) = serde_json::from_str::<Value>(facts.text("etcd_status")) else {
             if facts.lines.contains_key("etcd_status") {
                 self.add(node, "etcd", Outcome::Fail, "it does not tell its status", "'systemctl status etcd' on the node says more");

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CertificateLife, ClusterView, EtcdMove, NodeAnswer, etcd_move};
+use crate::safety::Objection;
+use crate::{CertificateLife, ClusterView, EtcdMember, EtcdMove, NodeAnswer, etcd_move};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,7 +139,10 @@ impl Findings {
 
     fn etcd(&mut self, view: &ClusterView, ended: bool) {
         let (healthy, all, needed) = view.quorum();
-        if all == 0 || healthy < needed {
+        let alarm = view.etcd_alarm();
+        if let Some(Objection { reason, hint }) = &alarm {
+            self.add(Severity::Critical, format!("{reason}: no other node can take over"), Some(hint));
+        } else if all == 0 || healthy < needed {
             let hint =
                 "start etcd on the other voters ('pgfleet start NODE'); until then Patroni keeps the leader only while all nodes answer";
             self.add(
@@ -147,7 +151,8 @@ impl Findings {
                 Some(hint).filter(|_| !ended),
             );
         }
-        for member in view.etcd.iter().filter(|member| !member.healthy && !view.is_out_of_reach(&member.name)) {
+        let is_told = |voter: &EtcdMember| alarm.is_some() && voter.error.as_deref().is_some_and(|error| error.starts_with("ALARM"));
+        for member in view.etcd.iter().filter(|voter| !voter.healthy && !is_told(voter) && !view.is_out_of_reach(&voter.name)) {
             let reason = member.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
             self.add(Severity::Warning, format!("etcd on {} is not healthy{reason}", member.name), None);
         }

@@ -19,6 +19,10 @@ impl Objection {
 
 type Verdict = Result<(), Objection>;
 
+/// How etcd gets room in its database; `compact` wants the number that `endpoint status` calls Revision.
+const ETCD_ROOM: &str = "on a voter as root ('sudo -i'): 'etcdctl endpoint status -w fields' tells the Revision, 'etcdctl compact REVISION', \
+                                    'etcdctl defrag --cluster', 'etcdctl alarm disarm'; or let it have more (ETCD_QUOTA_BACKEND_BYTES)";
+
 /// Why passwords change everywhere or nowhere.
 const PASSWORD_MISSED: &str = "see 'pgfleet status'; a node that misses the change could not come back";
 
@@ -60,8 +64,24 @@ impl ClusterView {
         if all > 0 && healthy >= needed {
             return Ok(());
         }
+        if let Some(alarm) = self.etcd_alarm() {
+            return Err(alarm);
+        }
         let reason = format!("etcd has no quorum: {healthy} of {all} voters are healthy, {needed} are needed{}", self.ill_voters(""));
         Err(Objection::new(reason, "'pgfleet start' starts etcd where it does not run"))
+    }
+
+    /// The alarm that keeps etcd from taking writes, and what ends it.
+    #[must_use]
+    pub(crate) fn etcd_alarm(&self) -> Option<Objection> {
+        let (voter, alarm) = self.etcd.iter().find_map(|voter| Some((&voter.name, voter.alarm.as_deref()?)))?;
+        Some(match alarm {
+            "NOSPACE" => Objection::new(format!("etcd takes no writes: its database on {voter} is full (alarm NOSPACE)"), ETCD_ROOM),
+            _ => Objection::new(
+                format!("etcd takes no writes: {voter} raised the alarm {alarm}"),
+                format!("'pgfleet logs {voter} --unit etcd' says why, and etcd's manual what to do; then 'etcdctl alarm disarm'"),
+            ),
+        })
     }
 
     /// Which voters but this one are not healthy, and why, in brackets; nothing where all are.

@@ -72,8 +72,11 @@ pub struct EtcdMember {
     pub leader: bool,
     /// Its version.
     pub version: Option<String>,
-    /// Why it does not answer.
+    /// Why it does not answer, or is not healthy.
     pub error: Option<String>,
+    /// The alarm that it raised: `NOSPACE`, `CORRUPT`. Until somebody takes that back no voter calls itself healthy.
+    #[serde(default)]
+    pub alarm: Option<String>,
 }
 
 /// One host of the cluster, as pgfleet found it.
@@ -264,10 +267,12 @@ fn etcd(answers: &[NodeAnswer]) -> Vec<EtcdMember> {
     let listed = answers.iter().find_map(|answer| answer.body("etcd_members")?.get("members")?.as_array().cloned());
     let leader = answers.iter().find_map(|answer| text(&answer.body("etcd_status")?, "leader").filter(|leader| leader != "0"));
     let answer_of = |name: &str| answers.iter().find(|answer| answer.node == name);
+    let alarms = alarms(answers);
     let from_listed = |value: &Value| {
         let name = text(value, "name").unwrap_or_default();
         let id = text(value, "ID").unwrap_or_default();
-        etcd_member(&name, answer_of(&name), leader.as_deref() == Some(id.as_str()))
+        let member = etcd_member(&name, answer_of(&name), leader.as_deref() == Some(id.as_str()));
+        EtcdMember { alarm: alarms.get(&id).cloned(), ..member }
     };
     let mut members: Vec<EtcdMember> = match listed {
         Some(list) => list.iter().map(from_listed).collect(),
@@ -277,14 +282,33 @@ fn etcd(answers: &[NodeAnswer]) -> Vec<EtcdMember> {
     members
 }
 
+/// The alarms that stand, by the number of who raised them; every voter tells them all as `memberID:N alarm:KIND`.
+fn alarms(answers: &[NodeAnswer]) -> BTreeMap<String, String> {
+    let told = answers.iter().find_map(|answer| answer.body("etcd_status")?.get("errors")?.as_array().cloned()).unwrap_or_default();
+    let read = |error: &Value| {
+        let (member, kind) = error.as_str()?.trim().strip_prefix("memberID:")?.split_once(" alarm:")?;
+        Some((member.to_owned(), kind.to_owned()))
+    };
+    told.iter().filter_map(read).collect()
+}
+
 fn etcd_member(name: &str, answer: Option<&NodeAnswer>, leader: bool) -> EtcdMember {
     let health = answer.and_then(|answer| answer.body("etcd_health"));
     let healthy =
         health.as_ref().and_then(|health| health.get("health")).is_some_and(|health| health == "true" || health == &Value::Bool(true));
     let version = answer.and_then(|answer| text(&answer.body("etcd_status")?, "version"));
+    let reason = health.as_ref().and_then(|health| text(health, "reason")).filter(|reason| !reason.is_empty());
     let error = match answer {
         None => Some("not a host of the inventory".to_owned()),
-        Some(answer) => answer.probe.as_ref().err().cloned().or_else(|| answer.error("etcd_health")),
+        Some(answer) => answer.probe.as_ref().err().cloned().or_else(|| answer.error("etcd_health")).or_else(|| reason.clone()),
     };
-    EtcdMember { name: name.to_owned(), healthy, leader: leader && healthy, version, error: if healthy { None } else { error } }
+    let answers = healthy || reason.is_some();
+    EtcdMember {
+        name: name.to_owned(),
+        healthy,
+        leader: leader && answers,
+        version,
+        error: if healthy { None } else { error },
+        alarm: None,
+    }
 }

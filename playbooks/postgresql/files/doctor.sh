@@ -24,7 +24,6 @@ if has voter; then
   case $etcd_client in https:*) tls=/etc/pgfleet/tls; export ETCDCTL_CACERT=$tls/ca.crt ETCDCTL_CERT=$tls/node.crt ETCDCTL_KEY=$tls/node.key ;; esac
   etcd() { ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${etcd_client%%,*} timeout 5 etcdctl "$@" 2>&-; }
   d etcd_status "$(etcd endpoint status -w json)"
-  d etcd_alarms "$(etcd alarm list)"
   while IFS='=' read -r key value; do [ "$key" = ETCD_QUOTA_BACKEND_BYTES ] && d etcd_quota "${value//\"/}"; done < /etc/default/etcd
 fi
 if [ -r /etc/pgfleet/tls/node.crt ]; then

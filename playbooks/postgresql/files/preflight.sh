@@ -278,7 +278,7 @@ system=
 [ -r "$PF_DATA_DIR/global/pg_control" ] && read -r system < <(od -An -tu8 -N8 "$PF_DATA_DIR/global/pg_control")
 fact system "$system"
 # Which etcd cluster this is, which PostgreSQL cluster it remembers, and whether it asks who somebody is.
-etcd_cluster= initialize= etcd_waits=false etcd_asks=false etcd_users='[]' etcd_admin=
+etcd_cluster= initialize= etcd_waits=false etcd_asks=false etcd_users='[]' etcd_admin= etcd_alarm=
 [ -r /etc/pgfleet/etcd-admin ] && IFS=: read -r etcd_admin etcd_word < /etc/pgfleet/etcd-admin
 # Gives the voter of this host requests over one connection: tell_etcd TOKEN PATH BODY [PATH BODY ...]. What it says to all of them is in $told.
 tell_etcd() {
@@ -308,6 +308,7 @@ ask_etcd() {
   [[ $told =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
   [[ $told =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
   [[ $told =~ \"users\":(\[[^]]*\]) ]] && etcd_users=${BASH_REMATCH[1]}
+  [[ $told =~ memberID:[0-9]+\ alarm:([A-Z]+) ]] && etcd_alarm=${BASH_REMATCH[1]}
   [[ -n $token || $told == *'user name is empty'* || $told == *'CommonName of client'* ]] && etcd_asks=true
 }
 if has voter && [ "${active[etcd]}" = active ]; then
@@ -315,6 +316,7 @@ if has voter && [ "${active[etcd]}" = active ]; then
   # A run ended between new settings and the restart with them: it speaks in the old way.
   [[ -z $etcd_cluster && " ${stale[*]} " == *'"etcd"'* ]] && etcd_waits=true
 fi
+[ -z "$etcd_alarm" ] || check "etcd" Fail "it takes no writes, its alarm $etcd_alarm stands: 'pgfleet status' says what ends it"
 raw etcd_waits "$etcd_waits"
 raw etcd_asks "$etcd_asks"
 raw etcd_users "$etcd_users"

@@ -68,8 +68,6 @@ fn each_number_has_its_bounds() {
         (vec![("etcd_status", r#"[{"Status": {"dbSize": 2000000000}}]"#)], "etcd database", Some(Fail)),
         (vec![("etcd_status", r#"[{"Status": {"dbSize": 2000000000}}]"#), ("etcd_quota", "8589934592")], "etcd database", Some(Pass)),
         (vec![("etcd_status", "")], "etcd", Some(Fail)),
-        (vec![("etcd_alarms", "memberID:1 alarm:NOSPACE")], "etcd alarms", Some(Fail)),
-        (vec![("etcd_alarms", "")], "etcd alarms", None),
         (vec![("unattended", "yes"), ("package_patroni", "4")], "unattended upgrades", Some(Warn)),
         (vec![("unattended", "yes"), ("package_patroni", "4"), ("held", "patroni")], "unattended upgrades", Some(Pass)),
         (vec![("unattended", "yes"), ("package_postgresql", "17"), ("left_out", "postgresql")], "unattended upgrades", Some(Pass)),

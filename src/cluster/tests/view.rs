@@ -232,6 +232,24 @@ fn hosts_that_cannot_be_reached_are_not_called_down() {
     assert_eq!(told, [&["no host of the cluster can be reached"][..], &each].concat());
 }
 
+#[test]
+fn an_alarm_of_etcd_is_told_with_who_raised_it() {
+    let mut answers = healthy();
+    for answer in &mut answers {
+        let http = &mut answer.probe.as_mut().expect("it answers")["http"];
+        http["etcd_health"] = json!({"status": 503, "body": r#"{"health":"false","reason":"ALARM NOSPACE"}"#});
+        let mut status: Value = serde_json::from_str(http["etcd_status"]["body"].as_str().expect("JSON")).expect("JSON");
+        status["errors"] = json!(["memberID:3 alarm:NOSPACE "]);
+        http["etcd_status"]["body"] = json!(status.to_string());
+    }
+    let view = ClusterView::from_answers(&answers);
+    let told: Vec<_> = view.findings.iter().map(|finding| (finding.severity, finding.text.as_str())).collect();
+    let full = "etcd takes no writes: its database on c is full (alarm NOSPACE)";
+    assert_eq!(told, [(Severity::Critical, format!("{full}: no other node can take over").as_str())]);
+    assert_eq!(view.may_decide().expect_err("no").reason, full);
+    assert!(view.etcd.iter().any(|voter| voter.leader && voter.name == "b"), "who leads is known all the same");
+}
+
 /// What openssl says of it twenty days from now, and of now where it will be over by then.
 fn with_certificates(answers: &mut [NodeAnswer], said: [&str; 3]) {
     for (answer, said) in answers.iter_mut().zip(said) {

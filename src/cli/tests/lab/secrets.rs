@@ -122,6 +122,26 @@ pub(crate) fn doctor(rig: &Rig) {
     let table = rig.on_fleet("doctor", &[]).expect(8).out;
     rig.said("builder.lan", "systemctl start haproxy");
     assert!(table.contains("haproxy on builder.lan is"), "{table}");
+    a_full_etcd(rig);
+}
+
+/// A voter with no room in its database: etcd takes no writes until it has room, and somebody takes the alarm back.
+fn a_full_etcd(rig: &Rig) {
+    let (_, before) = rig.status();
+    let voter = before["etcd"].as_array().and_then(|voters| voters.iter().find(|voter| voter["leader"] == false)).expect("a voter");
+    let voter = voter["name"].as_str().expect("a name");
+    let unit = "/etc/systemd/system/etcd.service.d/zz-room.conf";
+    let (anew, put) = ("systemctl daemon-reload; systemctl restart etcd", format!("{} put /room yes 2>&1 || true", crate::logins::ADMIN));
+    let quota = format!("printf '[Service]\nEnvironment=ETCD_QUOTA_BACKEND_BYTES=20480\n' > {unit}; {anew}");
+    assert!(rig.said(voter, &format!("{quota}; export ETCDCTL_ENDPOINTS=https://127.0.0.1:2379; {put}")).contains("space exceeded"));
+    let (_, view) = rig.status();
+    let worst = view["findings"][0]["text"].to_string();
+    assert!(worst.contains(&format!("its database on {voter} is full (alarm NOSPACE)")), "{view:#}");
+    let refused = rig.deploy(&[]).expect(2);
+    assert!(refused.out.contains("its alarm NOSPACE stands") && refused.out.contains("nothing was changed"), "{}", refused.out);
+    rig.said(voter, &format!("rm {unit}; {anew}; {} alarm disarm", crate::logins::ADMIN));
+    rig.status_becomes("etcd takes writes again", 60, |code, _| code == Some(0));
+    rig.deploy(&[]).expect(0);
 }
 
 /// A cluster whose etcd forgot it is adopted, and data of another cluster is wiped: both only when somebody says so.

@@ -30,6 +30,7 @@ pub(crate) fn view(members: &[(&str, &str, &str)], voters: &[(&str, bool)]) -> C
         leader: false,
         version: None,
         error: None,
+        alarm: None,
     };
     ClusterView {
         members: members.iter().map(member).collect(),
