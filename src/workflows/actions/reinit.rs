@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pgfleet_cluster::shown_bytes;
 use serde_json::{Value, json};
 
 use super::absence::Absence;
@@ -14,6 +15,14 @@ use crate::sql::literal;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long Patroni may take to begin.
 const BEGIN: Duration = Duration::from_secs(60);
+/// So many copies that break off are no accident; each of Patroni's is two of pg_basebackup.
+const BREAKS: usize = 2;
+/// What Patroni says of itself while it copies.
+const COPYING: &str = "creating replica";
+/// The data that lies in the data folder, without tablespaces elsewhere, in bytes.
+const SIZE: &str = "SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global');";
+/// Bytes that are free where the data folder is, and bytes of the data that goes.
+const ROOM: &str = "df --output=avail -B1 \"${0%/*}\" | tail -n 1; [ ! -d \"$0\" ] || du -s -B1 \"$0\" | cut -f 1";
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let name: String = work.argument("node")?.ok_or_else(|| Trouble::failed("which node? give target_node"))?;
@@ -26,7 +35,10 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         let trouble = Trouble::refused(format!("no Patroni answers on {name}"));
         return Err(trouble.hint(format!("start it with 'pgfleet start {name}'; 'pgfleet logs {name}' says why it does not run")));
     }
-    let size = bytes_of(work, leader, "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database;").await.unwrap_or_default();
+    let size = bytes_of(work, leader, SIZE).await.unwrap_or_default();
+    if !forced {
+        has_room(work, node, leader, size).await?;
+    }
     if work.is_check() {
         let text = format!("{name} would throw its data away and copy about {} MB from {}.", size / 1_000_000, leader.name);
         return Ok(Done::changed().with("summary", text));
@@ -50,6 +62,7 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
     let begin = Instant::now();
     let absence = Absence::default();
     let (mut last, mut news, mut begun, mut most) = (String::new(), Instant::now(), false, 0);
+    let (mut was_copying, mut breaks) = (false, 0);
     loop {
         let seen = work.look().await;
         // A leader that is lost meanwhile may have no successor: what was acknowledged may have been on this replica alone beside it.
@@ -66,6 +79,14 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
         most = most.max(progress.streamed);
         if begun && state == "running" && seen.started(&node.name).is_some_and(|now| Some(now) != started) {
             return Ok(most);
+        }
+        breaks += usize::from(was_copying && state == "stopped");
+        was_copying = state == COPYING;
+        if breaks == BREAKS {
+            let trouble = Trouble::unverified(format!("the copy to {} breaks off again and again: {}", node.name, cause(work, node).await));
+            return Err(
+                trouble.hint("Patroni goes on trying by itself: mend the cause, and 'pgfleet status --watch' shows when it streams")
+            );
         }
         if !begun && begin.elapsed() > BEGIN {
             let told = match &answer {
@@ -89,6 +110,31 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
         let what = if progress.phase.is_empty() { state } else { format!("{}{}", progress.phase, eta(&progress, begin.elapsed())) };
         work.teller.progress(&format!("{}: {what}", node.name), progress.streamed, Some(progress.total).filter(|total| *total > 0));
         tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// The data that is there goes first: no copy is begun that cannot end. A node that does not tell is no reason against it.
+async fn has_room(work: &Work, node: &Node, leader: &Node, size: u64) -> Result<(), Trouble> {
+    let asked = work.nodes.run(node, &["sh", "-c", ROOM, &node.data_dir], "", SQL).await;
+    let told: Vec<u64> = asked.map(|told| told.stdout.lines().filter_map(|line| line.trim().parse().ok()).collect()).unwrap_or_default();
+    let Some((free, own)) = told.first().map(|free| (free, told.get(1).copied().unwrap_or_default())) else { return Ok(()) };
+    if free + own >= size {
+        return Ok(());
+    }
+    let [free, own, size] = [*free, own, size].map(shown_bytes);
+    let trouble = Trouble::refused(format!(
+        "{} has no room for {}'s data of {size}: {free} are free, and {own} of its own would go",
+        node.name, leader.name
+    ));
+    Err(trouble.hint("make room; --force begins all the same"))
+}
+
+/// What keeps the node from copying, as it looks from there.
+async fn cause(work: &Work, node: &Node) -> String {
+    let look = json!({"units": ["patroni"], "data_dir": node.data_dir});
+    match work.nodes.call(node, "diagnose", look).await {
+        Ok(outcome) => outcome.message,
+        Err(error) => error.message,
     }
 }
 

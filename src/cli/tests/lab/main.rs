@@ -53,6 +53,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("automatic failover is switched off and on", members::pause_and_history),
     ("shared settings are checked, changed and told", members::shared_settings),
     ("a replica is made anew under load", members::a_replica_made_anew),
+    ("a replica without room is told as that", members::a_disk_that_is_too_small),
     ("nodes restart under load", members::restarts),
     ("a node and the whole cluster stop and start", members::stopped_and_started),
     ("a failover by hand loses nothing", members::failed_over_by_hand),

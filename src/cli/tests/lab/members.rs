@@ -142,6 +142,28 @@ pub(crate) fn a_replica_made_anew(rig: &Rig) {
     healthy(rig);
 }
 
+/// A replica on a disk that is smaller than the data: nothing is thrown away for a copy that cannot end, and who waits for one is told why it
+/// does not come.
+pub(crate) fn a_disk_that_is_too_small(rig: &Rig) {
+    let host = LOAD;
+    let folder = rig.said(host, "cd /var/lib/postgresql; echo $PWD/[0-9]*");
+    let folder = folder.trim();
+    let size = rig.said(host, &format!("du -sm {folder}/coolify_postgres/base | cut -f 1"));
+    let size: u64 = size.trim().parse().expect("MB");
+    let small = format!("mount -t tmpfs -o size={}m,uid=postgres,gid=postgres,mode=755 tmpfs {folder}", size * 2 / 3);
+    rig.said(host, &format!("systemctl stop patroni; {small}; systemctl start patroni"));
+    let is_empty = |said: Value| said["role"] == "uninitialized";
+    rig.awaited("Patroni finds its folder empty", 60, || patroni(host, "/patroni").is_some_and(is_empty));
+    let refused = rig.on_fleet("reinit", &[host, "--yes"]).expect(6);
+    assert!(refused.out.contains("has no room for"), "{}", refused.out);
+    for (ran, code) in [(rig.on_fleet("reinit", &[host, "--yes", "--force"]), 8), (rig.deploy(&[]), 2)] {
+        assert!(ran.code == Some(code) && ran.out.contains("a disk is full"), "{:?} {}", ran.code, ran.out);
+    }
+    rig.said(host, &format!("systemctl stop patroni; umount {folder}; systemctl start patroni"));
+    rig.deploy(&[]).expect(0);
+    healthy(rig);
+}
+
 pub(crate) fn restarts(rig: &Rig) {
     let (leads, replica) = (leads(rig), a_replica(rig));
     let since = |host: &str| patroni(host, "/patroni").expect("Patroni answers")["postmaster_start_time"].clone();
