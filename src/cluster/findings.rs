@@ -130,6 +130,11 @@ impl Findings {
         if view.members.is_empty() {
             return;
         }
+        for member in view.members.iter().filter(|member| !answers.iter().any(|answer| answer.node == member.name)) {
+            let hint = format!("put it back; 'pgfleet scale-in {}' takes it out for good", member.name);
+            let text = format!("{} is a member of the cluster, and in no inventory given: nobody is led to it", member.name);
+            self.add(Severity::Warning, text, Some(&hint));
+        }
         for answer in answers.iter().filter(|answer| answer.is_database && answer.probe.is_ok()) {
             if answer.without_etcd().is_none() && !view.members.iter().any(|member| member.name == answer.node) {
                 self.add(Severity::Warning, format!("{} is no member of the cluster", answer.node), Some("'pgfleet deploy' makes it one"));

@@ -225,9 +225,9 @@ if [ ${silent[0]+x} ]; then join "${silent[@]}"; check "reachability" Fail "no w
 elif [ -n "$PF_PEERS" ]; then check "reachability" Pass "every peer answers on its ports"; fi
 
 # Leftovers of an earlier cluster, and data that is elsewhere.
-scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false etcd_user= section= ours=false passwords=
+scope= bootstrap=null data= asks_for_tls=false rest_tls=false rest_trusts=false etcd_protocol=http etcd_known=false etcd_user= section= ours=false passwords= called=
 [ -r /etc/patroni/config.yml ] && while read -r key value; do
-  case $key in '#') [[ $value == *'(pgfleet).'* ]] && ours=true ;; scope:) scope=${value//\"/} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
+  case $key in '#') [[ $value == *'(pgfleet).'* ]] && ours=true ;; scope:) scope=${value//\"/} ;; name:) called=${called:-${value//\"/}} ;; dcs:) bootstrap=$value ;; data_dir:) data=${value//\"/} ;; sslmode:) asks_for_tls=true ;;
     etcd3: | restapi: | ctl: | bootstrap: | postgresql:) section=$key ;;
     protocol:) [ $section = etcd3: ] && etcd_protocol=$value ;;
     username:) [ $section = etcd3: ] && etcd_user=${value//\"/} ;;
@@ -254,18 +254,20 @@ if has node; then
   [ -n "$scope" ] && [ "$scope" != "$PF_CLUSTER" ] && left+=("/etc/patroni/config.yml belongs to the cluster $scope, not to $PF_CLUSTER")
   [ -z "$scope" ] && filled "$PF_DATA_DIR" && left+=("$PF_DATA_DIR is not empty and no Patroni of ours keeps it")
 fi
+[ "$scope" = "$PF_CLUSTER" ] || called=
 member=false etcd_client= etcd_peer= etcd_trusts=false
 if has voter; then
   [ -d "$PF_ETCD_DIR/member" ] && member=true
   state= initial=
   [ -r /etc/default/etcd ] && while IFS='=' read -r key value; do
-    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_INITIAL_CLUSTER) initial=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;;
+    case $key in ETCD_INITIAL_CLUSTER_STATE) state=${value//\"/} ;; ETCD_INITIAL_CLUSTER) initial=${value//\"/} ;; ETCD_DATA_DIR) dir=${value//\"/} ;; ETCD_NAME) $member && called=${called:-${value//\"/}} ;;
       ETCD_ADVERTISE_CLIENT_URLS) etcd_client=${value//\"/} ;; ETCD_LISTEN_PEER_URLS) etcd_peer=${value//\"/} ;;
       ETCD_PEER_TRUSTED_CA_FILE) etcd_trusts=true ;;
     esac
   done < /etc/default/etcd
   $member && [ "$dir" != "$PF_ETCD_DIR" ] && left+=("$PF_ETCD_DIR holds an etcd member that /etc/default/etcd does not know")
 fi
+[ "${called:-$PF_NAME}" = "$PF_NAME" ] || check "name" Fail "$PF_ADDRESS is the cluster's node $called, and $PF_NAME in the inventory"
 raw etcd_member "$member"
 fact etcd_state "$state"
 # How its settings say that it speaks, http or https: with clients, and with the other voters.
@@ -278,7 +280,7 @@ system=
 [ -r "$PF_DATA_DIR/global/pg_control" ] && read -r system < <(od -An -tu8 -N8 "$PF_DATA_DIR/global/pg_control")
 fact system "$system"
 # Which etcd cluster this is, which PostgreSQL cluster it remembers, and whether it asks who somebody is.
-etcd_cluster= initialize= etcd_waits=false etcd_asks=false etcd_users='[]' etcd_admin= etcd_alarm=
+etcd_cluster= initialize= etcd_waits=false etcd_asks=false etcd_users='[]' etcd_admin= etcd_alarm= members=()
 [ -r /etc/pgfleet/etcd-admin ] && IFS=: read -r etcd_admin etcd_word < /etc/pgfleet/etcd-admin
 # Gives the voter of this host requests over one connection: tell_etcd TOKEN PATH BODY [PATH BODY ...]. What it says to all of them is in $told.
 tell_etcd() {
@@ -304,9 +306,15 @@ ask_etcd() {
     tell_etcd '' /v3/auth/authenticate "{\"name\":\"$etcd_admin\",\"password\":\"$etcd_word\"}"
     [[ $told =~ \"token\":\"([^\"]+)\" ]] && token=${BASH_REMATCH[1]} users=(/v3/auth/user/list '{}')
   fi
-  tell_etcd "$token" /v3/maintenance/status '{}' /v3/kv/range "{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}" "${users[@]}"
+  tell_etcd "$token" /v3/maintenance/status '{}' /v3/kv/range "{\"key\":\"$PF_INITIALIZE_KEY\",\"serializable\":true}" \
+    /v3/kv/range "{$PF_MEMBER_KEYS,\"keys_only\":true,\"serializable\":true}" "${users[@]}"
   [[ $told =~ \"cluster_id\":\"([0-9]+)\" ]] && etcd_cluster=${BASH_REMATCH[1]}
   [[ $told =~ \"value\":\"([^\"]+)\" ]] && initialize=${BASH_REMATCH[1]}
+  local rest=$told
+  while [[ $rest =~ \"key\":\"([^\"]+)\" ]]; do
+    [ "${BASH_REMATCH[1]}" = "$PF_INITIALIZE_KEY" ] || members+=("\"${BASH_REMATCH[1]}\"")
+    rest=${rest#*"${BASH_REMATCH[0]}"}
+  done
   [[ $told =~ \"users\":(\[[^]]*\]) ]] && etcd_users=${BASH_REMATCH[1]}
   [[ $told =~ memberID:[0-9]+\ alarm:([A-Z]+) ]] && etcd_alarm=${BASH_REMATCH[1]}
   [[ -n $token || $told == *'user name is empty'* || $told == *'CommonName of client'* ]] && etcd_asks=true
@@ -317,6 +325,7 @@ if has voter && [ "${active[etcd]}" = active ]; then
   [[ -z $etcd_cluster && " ${stale[*]} " == *'"etcd"'* ]] && etcd_waits=true
 fi
 [ -z "$etcd_alarm" ] || check "etcd" Fail "it takes no writes, its alarm $etcd_alarm stands: 'pgfleet status' says what ends it"
+list members "${members[@]}"
 raw etcd_waits "$etcd_waits"
 raw etcd_asks "$etcd_asks"
 raw etcd_users "$etcd_users"

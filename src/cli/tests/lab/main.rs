@@ -43,6 +43,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("without its secrets a deploy refuses", trouble::refuses_without_secrets),
     ("what was lost of state is fetched from a node", state::recovered_from_a_node),
     ("an old copy of state is refused", state::an_old_copy),
+    ("an inventory that lacks or confuses nodes is refused", state::an_edited_inventory),
     ("a full disk under state costs no secret", state::a_full_disk),
     ("a deploy moves no data and changes no major version", trouble::refuses_another_place_for_the_data),
     ("an unknown host key ends the run", trouble::unknown_host_key),

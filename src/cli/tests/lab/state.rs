@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rig::{HOSTS, Ran, Rig};
+use crate::rig::{HOSTS, Ran, Rig, address};
 
 /// The passwords that nodes know.
 const KNOWN: [&str; 7] = ["superuser", "replication", "rewind", "patroni_rest", "haproxy_stats", "etcd", "etcd_admin"];
@@ -146,5 +146,28 @@ pub(crate) fn a_full_disk(rig: &Rig) {
     other.on_fleet("status", &[]).expect(0);
     drop((other, disk));
     fs::remove_dir_all(folder).expect("cleans up");
+    rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// An inventory that somebody edited: a node is missing, or two have each other's address. Nothing is done to a cluster that is another one.
+pub(crate) fn an_edited_inventory(rig: &Rig) {
+    let own = PathBuf::from(rig.inventory());
+    let edited = own.with_file_name("edited");
+    fs::create_dir_all(&edited).expect("a folder");
+    let hosts = read(&own.join("hosts.yml"));
+    let place = edited.display().to_string();
+    let refused = |text: &str, told: &str| {
+        fs::write(edited.join("hosts.yml"), text).expect("written");
+        let ran = rig.pgfleet(&["deploy", "-i", &place, "-o", "json"]).expect(2);
+        assert!(ran.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", ran.out);
+        assert!(ran.out.contains(told), "{}", ran.out);
+    };
+    let [one, other] = ["app-server-1.lan", "builder.lan"].map(address);
+    refused(&hosts.replace(&one, "here").replace(&other, &one).replace("here", &other), "is the cluster's node builder.lan, and");
+    let without: Vec<&str> = hosts.lines().filter(|line| !line.contains("builder.lan") && !line.contains(&other)).collect();
+    refused(&without.join("\n"), "builder.lan: in the cluster, and in no inventory given");
+    let status = rig.pgfleet(&["status", "-i", &place]).expect(8);
+    assert!(status.out.contains("builder.lan is a member of the cluster, and in no inventory given"), "{}", status.out);
+    fs::remove_dir_all(edited).expect("removed");
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
