@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// What openssl says of the certificate's life twenty days from now, ten after a deploy would have renewed it; then of one that is over by
-/// then, what it says of now.
-const CERTIFICATE: &str = "openssl x509 -in \"$0\" -noout -checkend 1728000 || openssl x509 -in \"$0\" -noout -checkend 0";
+/// What openssl says of the life of a certificate that is in use, twenty days from now, ten after a deploy would have renewed it; then of one
+/// that is over by then, what it says of now.
+const CERTIFICATE: &str = "grep -qs \"$0\" /etc/patroni/config.yml /etc/default/etcd || exit 0; \
+                           openssl x509 -in \"$0\" -noout -checkend 1728000 || openssl x509 -in \"$0\" -noout -checkend 0";
 
 /// Arguments of the module `probe`, with templates in them.
 #[derive(Clone, Debug, PartialEq, Eq)]

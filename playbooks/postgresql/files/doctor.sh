@@ -26,7 +26,7 @@ if has voter; then
   d etcd_status "$(etcd endpoint status -w json)"
   while IFS='=' read -r key value; do [ "$key" = ETCD_QUOTA_BACKEND_BYTES ] && d etcd_quota "${value//\"/}"; done < /etc/default/etcd
 fi
-if [ -r /etc/pgfleet/tls/node.crt ]; then
+if [ -r /etc/pgfleet/tls/node.crt ] && grep -qs /etc/pgfleet/tls/node.crt /etc/patroni/config.yml /etc/default/etcd; then
   IFS='=' read -r _ until < <(openssl x509 -in /etc/pgfleet/tls/node.crt -noout -enddate 2>&-)
   d certificate "$(date -d "$until" +%s 2>&-)"
 fi
