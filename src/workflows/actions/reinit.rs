@@ -21,8 +21,9 @@ const BREAKS: usize = 2;
 const COPYING: &str = "creating replica";
 /// The data that lies in the data folder, without tablespaces elsewhere, in bytes.
 const SIZE: &str = "SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global');";
-/// Bytes that are free where the data folder is, and bytes of the data that goes.
-const ROOM: &str = "df --output=avail -B1 \"${0%/*}\" | tail -n 1; [ ! -d \"$0\" ] || du -s -B1 \"$0\" | cut -f 1";
+/// Bytes that are free where the data folder is, and bytes of the data that goes; nothing where counting them takes too long.
+const ROOM: &str = "used=0; [ ! -d \"$0\" ] || used=$(timeout 8 du -s -B1 \"$0\" | cut -f 1); \
+                    [ -z \"$used\" ] || { df --output=avail -B1 \"${0%/*}\" | tail -n 1; echo \"$used\"; }";
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let name: String = work.argument("node")?.ok_or_else(|| Trouble::failed("which node? give target_node"))?;
@@ -117,11 +118,11 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
 async fn has_room(work: &Work, node: &Node, leader: &Node, size: u64) -> Result<(), Trouble> {
     let asked = work.nodes.run(node, &["sh", "-c", ROOM, &node.data_dir], "", SQL).await;
     let told: Vec<u64> = asked.map(|told| told.stdout.lines().filter_map(|line| line.trim().parse().ok()).collect()).unwrap_or_default();
-    let Some((free, own)) = told.first().map(|free| (free, told.get(1).copied().unwrap_or_default())) else { return Ok(()) };
+    let [free, own] = *told.as_slice() else { return Ok(()) };
     if free + own >= size {
         return Ok(());
     }
-    let [free, own, size] = [*free, own, size].map(shown_bytes);
+    let [free, own, size] = [free, own, size].map(shown_bytes);
     let trouble = Trouble::refused(format!(
         "{} has no room for {}'s data of {size}: {free} are free, and {own} of its own would go",
         node.name, leader.name
