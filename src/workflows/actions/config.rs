@@ -1,4 +1,4 @@
-//! `patroni_config`: the settings that all nodes share. Shown, or changed by one patch and followed until every node has read it.
+//! `patroni_config`: the settings that all nodes share. Shown, judged, or changed by one patch and followed until every node has read it.
 
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     seen.view.may_decide()?;
     let parameters = parameters(work, leader).await?;
     let mut patch = Value::Object(patch);
+    if work.argument("only_judges")?.unwrap_or(false) {
+        let judged = changes(&json!({}), &patch, &parameters);
+        return judged.map(|_| Done::unchanged()).map_err(|wrong| refused(&wrong));
+    }
     for assignment in &assignments {
         patch = joined(&patch, &read_assignment(assignment, &parameters).map_err(|wrong| refused(&[wrong]))?);
     }
@@ -76,7 +80,7 @@ fn refused(wrong: &[Wrong]) -> Trouble {
         let name = name.strip_prefix("postgresql.parameters.").unwrap_or(name);
         Problem::new("").did_you_mean(name, wrong.known.iter().map(String::as_str)).hint
     });
-    trouble.hint(near.unwrap_or_else(|| "nothing was changed; 'pgfleet config show' shows what is set".to_owned()))
+    trouble.hint(near.unwrap_or_else(|| "no setting was changed; 'pgfleet config show' shows what is set".to_owned()))
 }
 
 fn difference(change: &Change) -> Vec<String> {

@@ -84,7 +84,7 @@ async fn copy(work: &Work, node: &Node, leader: &Node, started: Option<String>) 
         breaks += usize::from(was_copying && state == "stopped");
         was_copying = state == COPYING;
         if breaks == BREAKS {
-            let trouble = Trouble::unverified(format!("the copy to {} breaks off again and again: {}", node.name, cause(work, node).await));
+            let trouble = Trouble::unverified(format!("the copy to {} breaks off again and again: {}", node.name, work.cause(node).await));
             return Err(
                 trouble.hint("Patroni goes on trying by itself: mend the cause, and 'pgfleet status --watch' shows when it streams")
             );
@@ -128,15 +128,6 @@ async fn has_room(work: &Work, node: &Node, leader: &Node, size: u64) -> Result<
         node.name, leader.name
     ));
     Err(trouble.hint("make room; --force begins all the same"))
-}
-
-/// What keeps the node from copying, as it looks from there.
-async fn cause(work: &Work, node: &Node) -> String {
-    let look = json!({"units": ["patroni"], "data_dir": node.data_dir});
-    match work.nodes.call(node, "diagnose", look).await {
-        Ok(outcome) => outcome.message,
-        Err(error) => error.message,
-    }
 }
 
 #[derive(Default)]

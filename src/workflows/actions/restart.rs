@@ -1,7 +1,7 @@
 //! `patroni_restart`: PostgreSQL restarts on one node after the other. The leader's turn comes after it has handed over, which is
 //! another task: this one then says `hand_over`, and is called once more.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgfleet_cluster::{RestartPlan, RestartWish, plan_restart};
 use pgfleet_protocol::Items;
@@ -12,6 +12,8 @@ use super::{Done, Trouble, Work};
 
 /// A PostgreSQL with much to recover takes its time.
 const LIMIT: Duration = Duration::from_secs(600);
+/// Patroni tries a PostgreSQL again that does not start; after so long it does not do so by itself.
+const STARTS: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let node: Option<String> = work.argument("node")?;
@@ -117,7 +119,7 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
     let asked = work.nodes.patroni(node, "POST", "/restart", &body, LIMIT);
     tokio::pin!(asked);
     let mut answer = None;
-    let (begin, absence) = (std::time::Instant::now(), Absence::default());
+    let (begin, absence, mut failed) = (Instant::now(), Absence::default(), None::<Instant>);
     loop {
         // An answer may be lost or late: what counts is that PostgreSQL was started anew.
         tokio::select! {
@@ -138,6 +140,13 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
         }
         if let Some(reason) = absence.lost(&seen, &[name]) {
             return Err(Trouble::unverified(format!("PostgreSQL on {name} was to restart: {reason}")));
+        }
+        if failed.is_none() && seen.own(name).get("state") == Some(&Value::from("start failed")) {
+            failed = Some(Instant::now());
+        }
+        if failed.is_some_and(|since| since.elapsed() > STARTS) {
+            let trouble = Trouble::unverified(format!("PostgreSQL on {name} does not start any more: {}", work.cause(node).await));
+            return Err(trouble.hint("set back what was changed ('pgfleet config'), or mend the cause: Patroni starts it by itself then"));
         }
         if begin.elapsed() > LIMIT {
             return Err(Trouble::unverified(format!("PostgreSQL on {name} has not started again within {} s", LIMIT.as_secs())));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgfleet_engine::{Action, Ending, Stop, TaskResult, Teller};
 use pgfleet_protocol::{Argument, Map, Mode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::nodes::{Node, Nodes};
 
@@ -151,6 +151,15 @@ impl Work {
             let trouble = Trouble::refused(format!("'{name}' is no node of the cluster"));
             trouble.hint(format!("its nodes are {}", names.join(", ")))
         })
+    }
+
+    /// Why PostgreSQL does not run on a node, as it looks from there.
+    pub(crate) async fn cause(&self, node: &Node) -> String {
+        let look = json!({"units": ["patroni"], "data_dir": node.data_dir});
+        match self.nodes.call(node, "diagnose", look).await {
+            Ok(outcome) => outcome.message,
+            Err(error) => error.message,
+        }
     }
 
     /// Does a step and tells how long it took.

@@ -96,6 +96,8 @@ pub(crate) fn status_agrees(rig: &Rig) {
 /// A setting that counts at once is one PATCH; one that needs a restart waits until it is asked for.
 pub(crate) fn one_setting(rig: &Rig) {
     let set = |parameters: &str| format!("{{\"postgresql_parameters\": {parameters}}}");
+    let refused = rig.deploy(&["-e", &set(r#"{"wrok_mem": "9MB", "shared_buffers": "9 apples"}"#)]).expect(6);
+    assert!(refused.out.contains("no parameter 'wrok_mem'") && refused.out.contains("shared_buffers"), "{}", refused.out);
     let settings = set(r#"{"work_mem": "9MB", "max_connections": 120}"#);
     let ran = rig.deploy(&["-e", &settings]).expect(0);
     let changed: i64 = ran.recap("changed").iter().map(|(_, changed)| changed).sum();
@@ -114,6 +116,13 @@ pub(crate) fn one_setting(rig: &Rig) {
         assert_eq!(rig.said(host, "sudo -u postgres psql -X -A -t -c 'SHOW max_connections'"), "120");
     }
     rig.deploy(&["-e", &settings]).expect(0).expect_unchanged();
+    // More memory than there is: the first replica does not start, that is told, and no other node goes after it.
+    rig.deploy(&["-e", &set(r#"{"work_mem": "9MB", "max_connections": 120, "shared_buffers": "8000GB"}"#)]).expect(0);
+    let stopped = rig.on_fleet("restart", &["--rolling", "--pending"]).expect(8);
+    assert!(stopped.out.contains("does not start any more: there is not enough memory"), "{}", stopped.out);
+    let inventory = rig.inventory();
+    rig.pgfleet(&["config", "set", "shared_buffers=null", "-i", &inventory]).expect(0);
+    rig.status_becomes("the replica starts by itself", 60, |code, _| code == Some(0));
     // Lowered again, in one go: replicas would not start before their leader has the lower value.
     let lower = set(r#"{"max_connections": 100, "work_mem": null}"#);
     rig.deploy(&["-e", &lower, "-e", "postgresql_restart=true"]).expect(0);
