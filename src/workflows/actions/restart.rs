@@ -12,8 +12,6 @@ use super::{Done, Trouble, Work};
 
 /// A PostgreSQL with much to recover takes its time.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Patroni tries a PostgreSQL again that does not start; after so long it does not do so by itself.
-const STARTS: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let node: Option<String> = work.argument("node")?;
@@ -119,7 +117,7 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
     let asked = work.nodes.patroni(node, "POST", "/restart", &body, LIMIT);
     tokio::pin!(asked);
     let mut answer = None;
-    let (begin, absence, mut failed) = (Instant::now(), Absence::default(), None::<Instant>);
+    let (begin, absence) = (Instant::now(), Absence::default());
     loop {
         // An answer may be lost or late: what counts is that PostgreSQL was started anew.
         tokio::select! {
@@ -141,12 +139,8 @@ pub(super) async fn restart(work: &Work, name: &str, pending: bool) -> Result<()
         if let Some(reason) = absence.lost(&seen, &[name]) {
             return Err(Trouble::unverified(format!("PostgreSQL on {name} was to restart: {reason}")));
         }
-        if failed.is_none() && seen.own(name).get("state") == Some(&Value::from("start failed")) {
-            failed = Some(Instant::now());
-        }
-        if failed.is_some_and(|since| since.elapsed() > STARTS) {
-            let trouble = Trouble::unverified(format!("PostgreSQL on {name} does not start any more: {}", work.cause(node).await));
-            return Err(trouble.hint("set back what was changed ('pgfleet config'), or mend the cause: Patroni starts it by itself then"));
+        if absence.hopeless(&seen, &[name]).is_some() {
+            return Err(work.not_starting(name).await);
         }
         if begin.elapsed() > LIMIT {
             return Err(Trouble::unverified(format!("PostgreSQL on {name} has not started again within {} s", LIMIT.as_secs())));
