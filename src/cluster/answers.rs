@@ -93,7 +93,8 @@ impl NodeAnswer {
         self.probe.as_ref().ok()?.get("commands")?.get(question)?.get("stdout")?.as_str()
     }
 
-    /// What openssl says of the life of the node's certificate; a node without one, or without openssl, says nothing.
+    /// What openssl says of the life of the node's certificate: that it will expire, twice where it has. A node without one, or without openssl,
+    /// says nothing.
     #[must_use]
     pub fn certificate(&self) -> CertificateLife {
         match self.command("certificate").unwrap_or_default().matches("will expire").count() {

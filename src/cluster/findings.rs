@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::safety::Objection;
-use crate::{CertificateLife, ClusterView, EtcdMember, EtcdMove, NodeAnswer, etcd_move};
+use crate::{CertificateLife, ClusterView, EtcdMember, EtcdMove, NodeAnswer, Objection, etcd_move};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,7 +33,9 @@ const LAG: u64 = 1_048_576;
 /// Everything found, worst first.
 pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     let mut findings = Findings::default();
-    let ended = findings.certificates(answers);
+    findings.certificates(answers);
+    // Then that is why others do not answer, and what is to be done about it.
+    let ended = answers.iter().any(|answer| answer.certificate() == CertificateLife::Ended);
     if !answers.is_empty() && answers.iter().all(|answer| answer.probe.is_err()) {
         let hint = "are the hosts up, and does a network lead there from here?";
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
@@ -110,8 +111,7 @@ impl Findings {
         }
     }
 
-    /// Whether some have ended: then that is why others do not answer, and what is to be done about it.
-    fn certificates(&mut self, answers: &[NodeAnswer]) -> bool {
+    fn certificates(&mut self, answers: &[NodeAnswer]) {
         let of = |life| answers.iter().filter(move |answer| answer.certificate() == life).map(|answer| answer.node.as_str());
         let ended: Vec<_> = of(CertificateLife::Ended).collect();
         if !ended.is_empty() {
@@ -123,7 +123,6 @@ impl Findings {
             let hint = "'pgfleet certs' says when; 'pgfleet certs rotate', or a deploy, renews it";
             self.add(Severity::Warning, format!("the certificate of {node} ends within 20 days"), Some(hint));
         }
-        !ended.is_empty()
     }
 
     fn missing(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {

@@ -21,7 +21,7 @@ type Verdict = Result<(), Objection>;
 
 /// How etcd gets room in its database; `compact` wants the number that `endpoint status` calls Revision.
 const ETCD_ROOM: &str = "on a voter as root ('sudo -i'): 'etcdctl endpoint status -w fields' tells the Revision, 'etcdctl compact REVISION', \
-                                    'etcdctl defrag --cluster', 'etcdctl alarm disarm'; or let it have more (ETCD_QUOTA_BACKEND_BYTES)";
+                         'etcdctl defrag --cluster', 'etcdctl alarm disarm'; or let it have more (ETCD_QUOTA_BACKEND_BYTES)";
 
 /// Why passwords change everywhere or nowhere.
 const PASSWORD_MISSED: &str = "see 'pgfleet status'; a node that misses the change could not come back";

@@ -164,9 +164,10 @@ port() {  # port NUMBER PROGRAM UNIT
     at=${entry%%=*} pid=${entry##*=} by=${entry#*=} by=${by%=*}
     # Another loopback address is another socket, and HAProxy's service address is one.
     [[ $at == 127.* && $at != 127.0.0.1 ]] && continue
+    [[ $by == "$2"* && ${active[$3]} == active ]] && continue
     # An etcd that waits for the other voters runs before its unit is active.
     content "/proc/$pid/cgroup"
-    [[ $by == "$2"* && (${active[$3]} == active || $text == *"/$3.service"*) ]] || busy+=("$1 is held by ${by:-another program}")
+    [[ $by == "$2"* && $text == *"/$3.service"* ]] || busy+=("$1 is held by ${by:-another program}")
   done
 }
 if has node; then

@@ -22,8 +22,8 @@ const COPYING: &str = "creating replica";
 /// The data that lies in the data folder, without tablespaces elsewhere, in bytes.
 const SIZE: &str = "SELECT pg_tablespace_size('pg_default') + pg_tablespace_size('pg_global');";
 /// Bytes that are free where the data folder is, and bytes of the data that goes; nothing where counting them takes too long.
-const ROOM: &str = "used=0; [ ! -d \"$0\" ] || used=$(timeout 8 du -s -B1 \"$0\" | cut -f 1); \
-                    [ -z \"$used\" ] || { df --output=avail -B1 \"${0%/*}\" | tail -n 1; echo \"$used\"; }";
+const ROOM: &str = "at=$0; used=0; if [ -d \"$at\" ]; then used=$(timeout 8 du -s -B1 \"$at\" | cut -f 1); else at=${at%/*}; fi; \
+                    [ -z \"$used\" ] || { df --output=avail -B1 \"$at\" | tail -n 1; echo \"$used\"; }";
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let name: String = work.argument("node")?.ok_or_else(|| Trouble::failed("which node? give target_node"))?;
