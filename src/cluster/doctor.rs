@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::sizes::shown_bytes;
+use crate::switchover::ARCHIVED;
 use crate::{ClusterView, Severity};
 
 /// How a check ended, the worst last.
@@ -341,10 +342,15 @@ impl Checks {
         self.slots(node, sql);
         if sql["archiving"] == true {
             let failed = sql["archive_failed"] == true;
-            let seen =
-                if failed { format!("cannot archive {}", sql["archive_failure"].as_str().unwrap_or("WAL")) } else { "works".to_owned() };
-            let result = if failed { Outcome::Fail } else { Outcome::Pass };
-            self.add(node, "archiver", result, seen, "look at archive_command's words in PostgreSQL's log");
+            let waits = number("archive_waits");
+            let (result, seen) = if failed {
+                (Outcome::Fail, format!("cannot archive {}", sql["archive_failure"].as_str().unwrap_or("WAL")))
+            } else if waits > ARCHIVED {
+                (Outcome::Warn, format!("a file has waited for {waits:.0} s"))
+            } else {
+                (Outcome::Pass, "works".to_owned())
+            };
+            self.add(node, "archiver", result, seen, "look at archive_command's words in PostgreSQL's log; does it hang?");
         }
         let pending: Vec<&str> = sql["pending"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !pending.is_empty() {

@@ -130,8 +130,12 @@ pub fn read_assignment(text: &str, parameters: &[Parameter]) -> Result<Value, Wr
     let Some((key, value)) = text.split_once('=') else {
         return Err(Wrong::new(format!("'{text}' is no setting: write key=value, or key=null to take it away")));
     };
-    let (key, value) = (key.trim(), value.trim());
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    let (key, text) = (key.trim(), value.trim());
+    let name = key.strip_prefix("postgresql.parameters.").unwrap_or(key);
+    let is_text = parameters.iter().any(|parameter| parameter.name.eq_ignore_ascii_case(name) && parameter.vartype == "string");
+    // `archive_command=false` is the command of that name.
+    let is_itself = |value: &Value| !is_text || value.is_string() || value.is_null();
+    let value = serde_json::from_str(text).ok().filter(is_itself).unwrap_or_else(|| Value::from(text));
     let first = key.split('.').next().unwrap_or_default();
     let path: Vec<&str> = if let Some(name) = key.strip_prefix("postgresql.parameters.") {
         vec!["postgresql", "parameters", name]
@@ -287,10 +291,16 @@ fn change(path: &[String], before: Value, after: Value, parameters: &[Parameter]
     }
 }
 
+/// Whether a parameter may be one that nodes share.
+///
+/// # Errors
+/// Patroni sets it by itself.
+pub fn may_be_shared(name: &str) -> Result<(), Wrong> {
+    if PATRONIS_OWN.contains(&name) { Err(Wrong::new(format!("{name}: Patroni sets it by itself, on each node"))) } else { Ok(()) }
+}
+
 fn parameter(name: &str, before: &Value, after: &Value, parameters: &[Parameter]) -> Result<Takes, Wrong> {
-    if PATRONIS_OWN.contains(&name) {
-        return Err(Wrong::new(format!("{name}: Patroni sets it by itself, on each node")));
-    }
+    may_be_shared(name)?;
     let Some(known) = parameters.iter().find(|parameter| parameter.name.eq_ignore_ascii_case(name)) else {
         // An extension's setting is known only where the extension is loaded.
         if name.contains('.') || after.is_null() {
@@ -338,9 +348,9 @@ impl Parameter {
         let text = plain(value);
         match self.vartype.as_str() {
             "bool" => truth(&text).is_some() && truth(&text) == truth(setting),
-            "integer" | "real" => match (self.number(&text), setting.parse::<f64>()) {
+            "integer" | "real" => match (self.number(&text), self.number(setting)) {
                 // PostgreSQL rounds to whole units.
-                (Some(wanted), Ok(found)) => (wanted - found).abs() < if self.vartype == "integer" { 1.0 } else { 1e-9 },
+                (Some(wanted), Some(found)) => (wanted - found).abs() < if self.vartype == "integer" { 1.0 } else { 1e-9 },
                 _ => false,
             },
             "enum" => text.eq_ignore_ascii_case(setting) || truth(&text).is_some() && truth(&text) == truth(setting),
@@ -378,6 +388,9 @@ impl Parameter {
     /// A number with or without a unit, in the parameter's own unit.
     fn number(&self, text: &str) -> Option<f64> {
         let text = text.trim();
+        if let Some(number) = whole(text).filter(|_| self.vartype == "integer") {
+            return Some(number);
+        }
         let end = text.find(|sign: char| sign.is_ascii_alphabetic() && !matches!(sign, 'e' | 'E' | 'x' | 'X')).unwrap_or(text.len());
         let (digits, unit) = (text[..end].trim(), text[end..].trim());
         let number: f64 = digits.parse().ok()?;
@@ -386,6 +399,16 @@ impl Parameter {
         }
         Some(number * size_of(unit)? / size_of(&self.unit)?)
     }
+}
+
+/// A whole number in C's other ways of writing: `0640` in base 8, `0x1F` in base 16.
+fn whole(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('0')?;
+    let number = match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => u32::from_str_radix(digits, 8),
+    };
+    number.ok().map(f64::from)
 }
 
 /// How much a unit is: bytes for memory, microseconds for time. `8kB` is a unit too.

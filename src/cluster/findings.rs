@@ -84,6 +84,12 @@ impl Findings {
                 self.add(Severity::Warning, format!("{} copies the leader's data", member.name), Some(hint));
             } else if leaders.is_empty() && member.state == "running" {
                 // There is nobody that it could stream from.
+            } else if member.state == "stopping" {
+                let hint = format!(
+                    "it follows the leader by itself then; if it does not end, 'pgfleet logs {} --unit patroni' says why",
+                    member.name
+                );
+                self.add(Severity::Warning, format!("{} is stopping", member.name), Some(&hint));
             } else if !member.is_well() {
                 let copy = if view.working_leader().is_ok_and(|leader| !view.is_out_of_reach(&leader.name)) {
                     format!("; 'pgfleet reinit {}' copies it anew", member.name)

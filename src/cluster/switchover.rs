@@ -30,7 +30,23 @@ pub struct LeaderFacts {
     pub prepared: u64,
     /// The file whose archiving failed last, where nothing was archived since.
     pub archive_failure: Option<String>,
+    /// What waits to be archived.
+    pub archive_backlog: Option<Backlog>,
 }
+
+/// Files of the log that wait to be archived.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// How many.
+    pub files: u64,
+    /// The first of them.
+    pub first: String,
+    /// How many seconds it has waited.
+    pub seconds: f64,
+}
+
+/// Seconds. An `archive_command` that takes longer for one file hangs, or is too slow.
+pub(crate) const ARCHIVED: f64 = 60.0;
 
 impl LeaderFacts {
     /// The query that gives them: one row, one column, JSON.
@@ -44,7 +60,10 @@ SELECT json_build_object(
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
   'prepared', (SELECT count(*) FROM pg_prepared_xacts),
   'archive_failure', (SELECT last_failed_wal FROM pg_stat_archiver
-      WHERE last_failed_time > coalesce(last_archived_time, '-infinity') AND current_setting('archive_mode') <> 'off'));";
+      WHERE last_failed_time > coalesce(last_archived_time, '-infinity') AND current_setting('archive_mode') <> 'off'),
+  'archive_backlog', (SELECT json_build_object('files', count(*), 'first', left(min(name), -6),
+      'seconds', extract(epoch FROM clock_timestamp() - min(modification))::float8)
+      FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready' AND current_setting('archive_mode') <> 'off' HAVING count(*) > 0));";
 }
 
 /// What is borne without a person's word for it.
@@ -170,6 +189,12 @@ fn interrupted_work(facts: &LeaderFacts, limits: &SwitchoverLimits) -> Vec<Objec
         reasons.push(Objection::new(
             format!("the leader cannot archive its log: {file} failed, and a shutdown would wait for it"),
             "mend archive_command first; pg_stat_archiver on the leader has the details; --force goes on all the same",
+        ));
+    } else if let Some(Backlog { files, first, seconds }) = facts.archive_backlog.as_ref().filter(|backlog| backlog.seconds > ARCHIVED) {
+        let text = format!("the leader has not archived {first} for {seconds:.0} s ({files} wait), and a shutdown would wait for it");
+        reasons.push(Objection::new(
+            text,
+            "does archive_command hang? Mend it first, or wait until it is through; --force goes on all the same",
         ));
     }
     reasons

@@ -39,7 +39,7 @@ pub(crate) const CONTROLLER: &[ModuleSpec] = &[
     engine_spec!("cluster_vacant", "Makes sure that no host holds data of a cluster; empties those that do only when told so.", free None, ["wipe"]),
     engine_spec!("etcd_move_leader", "Lets etcd be led from another host than the database.", free None, []),
     engine_spec!("patroni_checkpoint", "Writes out what is in memory, on one node after the other.", free None, ["nodes" !true]),
-    engine_spec!("patroni_config", "Shows, judges or changes the settings that all nodes share.", free None, ["set", "patch", "only_judges", "owned"]),
+    engine_spec!("patroni_config", "Shows, judges or changes the settings that all nodes share.", free None, ["set", "patch", "only_judges", "judged_on", "owned"]),
     engine_spec!("patroni_failover", "Lets a node take over without the leader's help.", free None, ["candidate", "force", "agreed"]),
     engine_spec!("patroni_history", "Tells which node led since when, and why that changed.", free None, []),
     engine_spec!("patroni_may_switch_over", "Looks whether another node may lead now, and which.", free None, ["candidate", "maximum_lag", "maximum_transaction", "force"]),

@@ -46,6 +46,8 @@ SELECT json_build_object(
   'archiving', current_setting('archive_mode') <> 'off',
   'archive_failed', (SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) FROM pg_stat_archiver),
   'archive_failure', (SELECT last_failed_wal FROM pg_stat_archiver),
+  'archive_waits', (SELECT extract(epoch FROM clock_timestamp() - min(modification))::bigint FROM pg_ls_archive_statusdir()
+    WHERE name LIKE '%.ready' AND NOT pg_is_in_recovery()),
   'pending', (SELECT coalesce(json_agg(name), '[]') FROM pg_settings WHERE pending_restart),
   'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
   'max_connections', current_setting('max_connections')::int,

@@ -54,6 +54,8 @@ fn each_number_has_its_bounds() {
     check("frozen", "600000000", "transaction ids", Some(Warn));
     check("pending", r#"["max_connections"]"#, "pending restart", Some(Warn));
     check("archiving", "true", "archiver", Some(Pass));
+    let hangs = SQL.replace(r#""archiving": false"#, r#""archiving": true, "archive_waits": 61"#);
+    assert_eq!(judged(&[("sql", &hangs.replace('\n', " "))], "archiver").map(|(result, _)| result), Some(Warn));
     check("checksum_failures", "2", "checksums", Some(Fail));
     assert_eq!(judged(&[("sql", "psql: error: no such socket")], "PostgreSQL").map(|(result, _)| result), Some(Fail));
     for (lines, name, expect) in [

@@ -25,6 +25,7 @@ fn known() -> Vec<Parameter> {
         parameter("shared_buffers", "16384", "8kB", "postmaster", "integer"),
         parameter("wal_level", "replica", "", "postmaster", "enum"),
         parameter("autovacuum", "on", "", "sighup", "bool"),
+        parameter("archive_command", "(disabled)", "", "sighup", "string"),
         parameter("block_size", "8192", "", "internal", "integer"),
     ]
 }
@@ -55,6 +56,8 @@ fn each_change_says_what_it_takes() {
     check("work_mem=9MB", Ok(("postgresql.parameters.work_mem", json!("9MB"), Takes::Reload)));
     check("postgresql.parameters.work_mem=8192", Ok(("postgresql.parameters.work_mem", json!(8192), Takes::Reload)));
     check("autovacuum=off", Ok(("postgresql.parameters.autovacuum", json!("off"), Takes::Reload)));
+    check("archive_command=false", Ok(("postgresql.parameters.archive_command", json!("false"), Takes::Reload)));
+    check("archive_command=\"cp %p /a\"", Ok(("postgresql.parameters.archive_command", json!("cp %p /a"), Takes::Reload)));
     check("max_connections=120", Ok(("postgresql.parameters.max_connections", json!(120), Takes::RestartReplicasFirst)));
     check("max_connections=80", Ok(("postgresql.parameters.max_connections", json!(80), Takes::RestartLeaderFirst)));
     check("shared_buffers=64MB", Ok(("postgresql.parameters.shared_buffers", json!("64MB"), Takes::Restart)));
@@ -97,6 +100,10 @@ fn values_are_compared_in_the_parameters_unit() {
         (4, json!(true), "on", true),
         (4, json!("no"), "on", false),
         (3, json!("Replica"), "replica", true),
+        (1, json!("0640"), "416", true),
+        (1, json!("0x10"), "0020", true),
+        (1, json!("0"), "0", true),
+        (1, json!("089"), "89", true),
     ] {
         assert_eq!(known[parameter].is(&value, setting), is, "{value} and {setting}");
     }

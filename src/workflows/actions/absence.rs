@@ -14,6 +14,9 @@ const OUT_OF_REACH: Duration = Duration::from_secs(30);
 /// Patroni tries a PostgreSQL again that does not start; after so long it does not do so by itself.
 const STARTS: Duration = Duration::from_secs(30);
 
+/// A PostgreSQL that has written out its memory before ends within seconds.
+const ENDS: Duration = Duration::from_secs(60);
+
 /// Since when something has been amiss with nodes, look after look.
 #[derive(Default)]
 struct Since(Mutex<BTreeMap<String, Instant>>);
@@ -37,11 +40,12 @@ impl Since {
     }
 }
 
-/// Since when hosts have been out of reach, and PostgreSQLs have not started.
+/// Since when hosts have been out of reach, and PostgreSQLs have not started or not ended.
 #[derive(Default)]
 pub(crate) struct Absence {
     out_of_reach: Since,
     not_starting: Since,
+    not_ending: Since,
 }
 
 impl Absence {
@@ -58,6 +62,12 @@ impl Absence {
             _ => None,
         });
         self.not_starting.longer(STARTS, Instant::now(), told)
+    }
+
+    /// True once this node's PostgreSQL has been stopping for too long.
+    pub(crate) fn is_not_ending(&self, seen: &Seen, name: &str) -> bool {
+        let state = seen.own(name).get("state").and_then(Value::as_str).map(|state| (name, (state == "stopping").then_some(name)));
+        self.not_ending.longer(ENDS, Instant::now(), state.into_iter()).is_some()
     }
 }
 

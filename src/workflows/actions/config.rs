@@ -2,22 +2,21 @@
 
 use std::time::Duration;
 
-use pgfleet_cluster::{Change, Parameter, Takes, Wrong, changes, joined, merged, plain, read_assignment};
+use pgfleet_cluster::{Change, Parameter, Takes, Wrong, changes, joined, may_be_shared, merged, plain, read_assignment};
 use pgfleet_protocol::Items;
 use pgfleet_template::Problem;
 use serde_json::{Map, Value, json};
 
-use super::seen::{SQL, Seen};
+use super::parameters::{late, parameters, readings, takes};
+use super::seen::Seen;
 use super::{Done, Trouble, Work};
-use crate::nodes::Node;
-use crate::sql::literal;
-
-/// What PostgreSQL says of its parameters.
-const PARAMETERS: &str = "SELECT name, setting, coalesce(unit, '') AS unit, context, vartype, min_val, max_val, enumvals FROM pg_settings";
 
 pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let assignments: Items = work.argument("set")?.unwrap_or_default();
     let patch: Map<String, Value> = work.argument("patch")?.unwrap_or_default();
+    if let Some(node) = work.argument::<String>("judged_on")? {
+        return judge_unborn(work, &node, &patch).await;
+    }
     let seen = work.look_at_members().await?;
     let before = seen.config().ok_or_else(|| Trouble::failed("no Patroni tells the settings that nodes share"))?;
     if assignments.is_empty() && patch.is_empty() {
@@ -28,8 +27,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     let parameters = parameters(work, leader).await?;
     let mut patch = Value::Object(patch);
     if work.argument("only_judges")?.unwrap_or(false) {
-        let judged = changes(&json!({}), &patch, &parameters);
-        return judged.map(|_| Done::unchanged()).map_err(|wrong| refused(&wrong));
+        let judged = changes(&json!({}), &patch, &parameters).map_err(|wrong| refused(&wrong))?;
+        takes(work, leader, &values(&judged), &parameters).await?;
+        return Ok(Done::unchanged());
     }
     for assignment in &assignments {
         patch = joined(&patch, &read_assignment(assignment, &parameters).map_err(|wrong| refused(&[wrong]))?);
@@ -39,6 +39,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     if changes.is_empty() {
         return Ok(Done::unchanged().with("summary", "All of it is so already."));
     }
+    takes(work, leader, &values(&changes), &parameters).await?;
     let owned: Map<String, Value> = work.argument("owned")?.unwrap_or_default();
     let difference: Vec<String> = changes.iter().flat_map(difference).collect();
     let mut notes = notes(&changes);
@@ -51,24 +52,21 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
     Ok(done(notes))
 }
 
-async fn parameters(work: &Work, node: &Node) -> Result<Vec<Parameter>, Trouble> {
-    let rows = work.nodes.rows(node, "postgres", PARAMETERS, SQL).await?;
-    let text = |row: &pgfleet_protocol::Map, name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
-    let words = |row: &pgfleet_protocol::Map| {
-        let words = row.get("enumvals").and_then(Value::as_array).cloned().unwrap_or_default();
-        words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
-    };
-    let parameter = |row: &pgfleet_protocol::Map| Parameter {
-        name: text(row, "name").unwrap_or_default(),
-        setting: text(row, "setting").unwrap_or_default(),
-        unit: text(row, "unit").unwrap_or_default(),
-        context: text(row, "context").unwrap_or_default(),
-        vartype: text(row, "vartype").unwrap_or_default(),
-        min: text(row, "min_val"),
-        max: text(row, "max_val"),
-        words: words(row),
-    };
-    Ok(rows.iter().map(parameter).collect())
+/// The new values of PostgreSQL's parameters.
+fn values(changes: &[Change]) -> Vec<(&str, &Value)> {
+    changes.iter().filter_map(|change| Some((change.parameter.as_deref()?, &change.after))).collect()
+}
+
+/// Judges what a cluster is to begin with, by the programs of the node that will lead it.
+async fn judge_unborn(work: &Work, node: &str, patch: &Map<String, Value>) -> Result<Done, Trouble> {
+    let parameters = patch.get("postgresql").and_then(|shared| shared["parameters"].as_object()).cloned().unwrap_or_default();
+    let own: Vec<Wrong> = parameters.keys().filter_map(|name| may_be_shared(name).err()).collect();
+    if !own.is_empty() {
+        return Err(refused(&own));
+    }
+    let values: Vec<(&str, &Value)> = parameters.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    takes(work, work.node(node)?, &values, &[]).await?;
+    Ok(Done::unchanged())
 }
 
 /// All that is wrong, with the names that were perhaps meant.
@@ -172,8 +170,7 @@ async fn apply(work: &Work, seen: &Seen, patch: &Value, after: &Value, changes: 
     })?;
     let what = "every node has read the change";
     let names: Vec<&str> = changes.iter().filter_map(|change| change.parameter.as_deref()).collect();
-    let quoted: Vec<String> = names.iter().map(|name| literal(name)).collect();
-    let query = format!("SELECT coalesce(json_object_agg(name, setting), '{{}}') FROM pg_settings WHERE name IN ({});", quoted.join(", "));
+    let query = readings(&names);
     let read = work.until(what, limit, async || {
         if names.is_empty() {
             return Ok(());
@@ -187,21 +184,4 @@ async fn apply(work: &Work, seen: &Seen, patch: &Value, after: &Value, changes: 
     let read = read.await.map_err(|trouble| trouble.hint(hint));
     work.teller.say(&format!("{what}{} ({:.1} s)", if read.is_ok() { "" } else { ": failed" }, begin.elapsed().as_secs_f64()));
     read
-}
-
-/// What a node has not read yet.
-fn late(seen: &Seen, name: &str, told: &str, changes: &[Change], known: &[Parameter]) -> Option<String> {
-    let told: Value = serde_json::from_str(told).unwrap_or_else(|_| json!({}));
-    let is_pending = seen.own(name).get("pending_restart").and_then(Value::as_bool).unwrap_or(false);
-    let is_late = |change: &&Change| {
-        let Some(parameter) = change.parameter.as_deref().and_then(|name| known.iter().find(|known| known.name.eq_ignore_ascii_case(name)))
-        else {
-            return false;
-        };
-        // What is taken away goes back to whatever is set elsewhere.
-        let Some(setting) = told[&parameter.name].as_str().filter(|_| !change.after.is_null()) else { return false };
-        !parameter.is(&change.after, setting) && (change.takes == Takes::Reload || !is_pending)
-    };
-    let late: Vec<&str> = changes.iter().filter(is_late).filter_map(|change| change.parameter.as_deref()).collect();
-    if late.is_empty() { None } else { Some(format!("{name}: not yet {}", late.join(", "))) }
 }

@@ -16,6 +16,7 @@ mod leave;
 mod leftovers;
 mod logs;
 mod may_switch_over;
+mod parameters;
 mod pause;
 mod prove;
 mod reinit;

@@ -57,7 +57,8 @@ async fn now(work: &Work, leader: &Node, candidate: &Node) -> Result<Done, Troub
     let handed = match handed {
         Ok(handed) => handed,
         Err(trouble) => {
-            writes.clear(work, leader).await;
+            let leads = work.nodes.view().await.0.leader().and_then(|now| work.nodes.find(&now.name));
+            writes.clear(work, leads.unwrap_or(leader)).await;
             return Err(trouble);
         }
     };
@@ -175,6 +176,9 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
         if let Some(reason) = absence.lost(&seen, &[&leader.name]) {
             return Ok(Err(out_of_reach(candidate, &reason)));
         }
+        if absence.is_not_ending(&seen, &leader.name) {
+            return Ok(Err(not_ending(candidate, leader, &work.cause(leader).await)));
+        }
         if let Some(reason) = [candidate, leader].into_iter().find_map(|node| seen.unreachable(&node.name)) {
             return Err(reason.to_owned());
         }
@@ -203,6 +207,12 @@ async fn settled(work: &Work, leader: &Node, candidate: &Node, timeline: u64) ->
 fn out_of_reach(candidate: &Node, reason: &str) -> Trouble {
     Trouble::unverified(format!("{} leads now; the node that led before is out of reach: {reason}", candidate.name))
         .hint("the cluster works without it; when its host is back, it follows by itself, see 'pgfleet status --watch'")
+}
+
+fn not_ending(candidate: &Node, leader: &Node, cause: &str) -> Trouble {
+    let (candidate, leader) = (&candidate.name, &leader.name);
+    Trouble::unverified(format!("{candidate} leads now; {leader}, which led before, has not stopped within a minute: {cause}"))
+        .hint(format!("the cluster works without it, and it follows by itself once it has stopped: end on {leader} what it waits for"))
 }
 
 /// The new leader's host is gone, before the others had all of its timeline.

@@ -11,6 +11,9 @@ use crate::nodes::Node;
 /// Long enough for a checkpoint of a large memory; systemd itself gives up after that.
 const LIMIT: Duration = Duration::from_secs(330);
 
+/// A PostgreSQL that takes longer to end waits for something that a person may want to hear of.
+const SLOW: Duration = Duration::from_secs(30);
+
 /// What a unit is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -62,7 +65,19 @@ impl Work {
             .await
             .map_err(|trouble| trouble.hint(format!("'pgfleet logs --unit {unit}' says why")))
         };
-        self.step(&what, done).await
+        let step = self.step(&what, done);
+        tokio::pin!(step);
+        tokio::select! {
+            ended = &mut step => return ended,
+            () = tokio::time::sleep(SLOW), if order == Order::Stop && unit == "patroni" => {}
+        }
+        let causes = async {
+            let seen = self.look().await;
+            for node in nodes.iter().filter(|node| order.lacks(&seen, &node.name, unit).is_some()) {
+                self.teller.say(&format!("{} is still stopping: {}", node.name, self.cause(node).await));
+            }
+        };
+        tokio::join!(step, causes).0
     }
 
     /// Gives the order alone.

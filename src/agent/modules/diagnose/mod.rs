@@ -201,6 +201,7 @@ impl Look<'_> {
                 self.cause(14, format!("{folder} has mode {mode:04o}, with which PostgreSQL does not start: chmod 0700 {folder}"));
             }
         }
+        self.at_end(data);
         let Some(log) = self.newest_log(&data.join("log")) else { return Vec::new() };
         let tail = Program::new(["tail", "-n", "100", "--", &log.to_string_lossy()]).timeout(Duration::from_secs(5));
         let text = self.context.run(tail).map(|finished| finished.stdout_text()).unwrap_or_default();
@@ -208,6 +209,26 @@ impl Look<'_> {
         self.causes.extend(symptoms::find("PostgreSQL", &lines));
         self.report(&format!("{}:", log.display()));
         self.last_words(lines.into_iter())
+    }
+
+    /// A PostgreSQL that ends waits until the last of its log is archived.
+    fn at_end(&mut self, data: &Path) {
+        let system = self.context.system;
+        let Ok(lock) = system.read_text(&data.join("postmaster.pid")) else { return };
+        if lock.lines().nth(7).is_none_or(|state| state.trim() != "stopping") {
+            return;
+        }
+        let postmaster = lock.lines().next().unwrap_or_default().trim();
+        let children = system.read_text(Path::new(&format!("/proc/{postmaster}/task/{postmaster}/children"))).unwrap_or_default();
+        let title = |pid: &str| system.read_text(Path::new(&format!("/proc/{pid}/cmdline"))).ok();
+        let file = children.split_whitespace().filter_map(title).find_map(|title| {
+            let (_, file) = title.split_once("archiver archiving ")?;
+            Some(file.trim_end_matches(['\0', ' ']).to_owned())
+        });
+        match file {
+            Some(file) => self.cause(8, format!("PostgreSQL is stopping, and waits for its archive_command, which has {file} in hand")),
+            None => self.cause(UNIT + 3, "PostgreSQL is stopping".to_owned()),
+        }
     }
 
     fn newest_log(&self, folder: &Path) -> Option<PathBuf> {

@@ -106,6 +106,13 @@ pub(crate) fn shared_settings(rig: &Rig) {
     let refused = config(&["set", "wrok_mem=9MB"]).expect(6);
     assert!(refused.out.contains("'work_mem'"), "{}", refused.out);
     config(&["set", "work_mem=9 apples"]).expect(6);
+    for (setting, words) in [
+        ("DateStyle=junk", "invalid value for parameter \"DateStyle\""),
+        ("shared_preload_libraries=pg_nowhere", "no library 'pg_nowhere'"),
+    ] {
+        let refused = config(&["set", setting]).expect(6);
+        assert!(refused.out.contains(words), "{}", refused.out);
+    }
     let show = || config(&["show"]).expect(0).out;
     let before = show();
     config(&["set", "work_mem=9MB", "max_connections=120", "--check"]).expect(0);
@@ -116,6 +123,11 @@ pub(crate) fn shared_settings(rig: &Rig) {
         assert_eq!(rig.said(host, "sudo -u postgres psql -X -A -t -c 'SHOW work_mem' -c 'SHOW max_connections'"), "9MB\n100");
     }
     config(&["set", "work_mem=9MB", "-o", "json"]).expect(0).expect_unchanged();
+    // PostgreSQL shows some of them otherwise than they were set, or not at all.
+    let unlike = ["DateStyle=iso, dmy", "tcp_keepalives_idle=61", "log_file_mode=0640", "archive_mode=on", "archive_command=false"];
+    config(&[&["set"], unlike.as_slice()].concat()).expect(0);
+    let back: Vec<String> = unlike.iter().map(|set| format!("{}=null", set.split('=').next().unwrap_or_default())).collect();
+    config(&[&["set"], back.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat()).expect(0);
     // What a person does in an editor is a patch too.
     let edited = rig
         .pgfleet_with(&["config", "edit", "--yes", "-i", &inventory], &[("EDITOR", "sed -i -e /work_mem/d -e s/120/100/"), ("VISUAL", "")]);

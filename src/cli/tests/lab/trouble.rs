@@ -11,7 +11,17 @@ pub(crate) fn interrupted_by_a_person(rig: &Rig) {
     assert!(!ran.out.contains("\"name\":\"Configure Patroni\""), "no task began after it: {}", ran.out);
 }
 
+/// What PostgreSQL would not begin with is refused before it begins.
 pub(crate) fn interrupted_by_a_crash(rig: &Rig) {
+    for (parameters, words) in [
+        (r#"{"DateStyle": "junk", "wrok_mem": "9MB"}"#, "unrecognized configuration parameter \"wrok_mem\""),
+        (r#"{"DateStyle": "junk"}"#, "invalid value for parameter \"DateStyle\": \"junk\""),
+        (r#"{"shared_preload_libraries": "pg_nowhere"}"#, "builder.lan has no library 'pg_nowhere'"),
+    ] {
+        let refused = rig.deploy(&["-e", &format!("{{\"postgresql_parameters\": {parameters}}}")]).expect(6);
+        assert!(refused.out.contains(&words.replace('"', "\\\"")), "{}", refused.out);
+    }
+    assert_eq!(rig.said("controller.lan", "find /var/lib/postgresql -mindepth 2"), "");
     let ran = rig.deploy_interrupted("Run Patroni on the other nodes", "-KILL");
     assert_eq!(ran.code, None, "{}", ran.out);
     rig.deploy(&[]).expect(0);

@@ -1,6 +1,6 @@
 //! Whether another node may lead, and which.
 
-use pgfleet_cluster::{ClusterView, LeaderFacts, Scheduled, Standby, SwitchoverLimits, may_switch_over};
+use pgfleet_cluster::{Backlog, ClusterView, LeaderFacts, Scheduled, Standby, SwitchoverLimits, may_switch_over};
 
 use crate::views::{VOTERS, view};
 
@@ -36,7 +36,7 @@ fn the_best_replica_is_chosen() {
 #[test]
 fn what_is_unsafe_is_refused() {
     type Change = fn(&mut ClusterView, &mut LeaderFacts);
-    let cases: [(Option<&str>, Change, &str); 12] = [
+    let cases: [(Option<&str>, Change, &str); 13] = [
         (Some("a"), |_, _| {}, "leads already"),
         (Some("x"), |_, _| {}, "no member"),
         (Some("b"), |_, facts| facts.standbys[0].replay_lag = 5000, "5000 bytes to replay"),
@@ -48,6 +48,7 @@ fn what_is_unsafe_is_refused() {
         (Some("b"), |view, _| view.etcd.iter_mut().take(2).for_each(|voter| voter.healthy = false), "quorum: 1 of 3"),
         (Some("b"), |view, _| view.members[0].role = "replica".to_owned(), "no leader"),
         (Some("b"), |_, facts| facts.oldest_transaction = 61.0, "open for 61 s"),
+        (Some("b"), |_, facts| facts.archive_backlog = Some(backlog(61.0)), "has not archived 0002 for 61 s (3 wait)"),
         (None, |_, facts| facts.standbys.clear(), "no member can take over"),
     ];
     for (wanted, change, expect) in cases {
@@ -58,6 +59,15 @@ fn what_is_unsafe_is_refused() {
         view.scheduled_switchover = Some(Scheduled { at: "then".to_owned(), from: None, to: None });
     };
     assert!(candidate(None, &LIMITS, scheduled).contains("scheduled for then"));
+}
+
+fn backlog(seconds: f64) -> Backlog {
+    Backlog { files: 3, first: "0002".to_owned(), seconds }
+}
+
+#[test]
+fn what_is_archived_in_time_is_no_reason() {
+    assert_eq!(candidate(None, &LIMITS, |_, facts| facts.archive_backlog = Some(backlog(59.0))), "c");
 }
 
 #[test]
