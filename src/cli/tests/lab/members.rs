@@ -124,7 +124,7 @@ pub(crate) fn shared_settings(rig: &Rig) {
     }
     config(&["set", "work_mem=9MB", "-o", "json"]).expect(0).expect_unchanged();
     // PostgreSQL shows some of them otherwise than they were set, or not at all.
-    let unlike = ["DateStyle=iso, dmy", "tcp_keepalives_idle=61", "log_file_mode=0640", "archive_mode=on", "archive_command=false"];
+    let unlike = ["DateStyle=iso, dmy", "tcp_keepalives_idle=61", "log_file_mode=0640", "archive_command=false"];
     config(&[&["set"], unlike.as_slice()].concat()).expect(0);
     let back: Vec<String> = unlike.iter().map(|set| format!("{}=null", set.split('=').next().unwrap_or_default())).collect();
     config(&[&["set"], back.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat()).expect(0);

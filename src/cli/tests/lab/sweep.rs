@@ -104,6 +104,13 @@ const WORKFLOWS: &[Workflow] = &[
         after: nothing,
     },
     Workflow { name: "new certificates", before: nothing, asked: |_| words(&["certs", "rotate"]), over: never, after: nothing },
+    Workflow {
+        name: "new authority",
+        before: nothing,
+        asked: |_| words(&["certs", "rotate", "--authority", "--yes"]),
+        over: never,
+        after: nothing,
+    },
     Workflow { name: FIRST_DEPLOY, before: bare, asked: |_| words(&["deploy"]), over: never, after: nothing },
 ];
 
