@@ -37,7 +37,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     // Then that is why others do not answer, and what is to be done about it.
     let ended = answers.iter().any(|answer| answer.certificate() == CertificateLife::Ended);
     if !answers.is_empty() && answers.iter().all(|answer| answer.probe.is_err()) {
-        let hint = "are the hosts up, and does a network lead there from here?";
+        let hint = "below it says why, host by host: is it down, is there no way to it from here, or does it not let this machine in?";
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
     } else {
         findings.members(view, ended);
