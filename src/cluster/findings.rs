@@ -41,6 +41,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
     } else {
         findings.members(view, ended);
+        findings.commits(view);
         findings.missing(view, answers);
         findings.etcd(view, ended);
     }
@@ -207,6 +208,26 @@ impl Findings {
                 self.add(Severity::Warning, format!("{name} on {} is {state}", node.name), Some(&hint));
             }
         }
+    }
+
+    /// What becomes of commits where no replica is left that could acknowledge them.
+    fn commits(&mut self, view: &ClusterView) {
+        let Some(leader) = view.leader().filter(|leader| leader.state == "running" && view.synchronous_mode != "off") else { return };
+        if view.members.iter().any(|member| !member.is_leader() && member.is_well() && !member.has_tag("nosync")) {
+            return;
+        }
+        let (text, hint) = if view.synchronous_mode_strict {
+            (
+                "commits wait: no replica is there to acknowledge them".to_owned(),
+                "bring one back; 'pgfleet config set synchronous_mode_strict=false' lets the leader go on alone",
+            )
+        } else {
+            (
+                format!("what is committed now is on {} alone: no replica is there to acknowledge it", leader.name),
+                "bring one back; 'pgfleet config set synchronous_mode_strict=true' lets commits wait instead",
+            )
+        };
+        self.add(Severity::Warning, text, Some(hint));
     }
 
     fn switches(&mut self, view: &ClusterView) {

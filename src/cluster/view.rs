@@ -129,6 +129,9 @@ pub struct ClusterView {
     pub scheduled_switchover: Option<Scheduled>,
     /// `off`, `on` or `quorum`.
     pub synchronous_mode: String,
+    /// Commits wait where no replica can acknowledge them.
+    #[serde(default)]
+    pub synchronous_mode_strict: bool,
     /// etcd's voters.
     pub etcd: Vec<EtcdMember>,
     /// The hosts.
@@ -156,6 +159,7 @@ impl ClusterView {
             paused: cluster.get("pause").and_then(Value::as_bool).unwrap_or(false),
             scheduled_switchover: cluster.get("scheduled_switchover").and_then(scheduled),
             synchronous_mode: synchronous_mode(&config),
+            synchronous_mode_strict: config.get("synchronous_mode_strict").and_then(Value::as_bool).unwrap_or(false),
             etcd: etcd(answers),
             nodes: answers.iter().map(node).collect(),
             lease: lease(answers),

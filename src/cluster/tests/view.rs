@@ -85,6 +85,25 @@ fn without_a_leader_the_way_to_one_is_told() {
 }
 
 #[test]
+fn commits_without_a_replica_are_told() {
+    let told = |state: &str, config: Value| {
+        let members = [member("a", "leader", "running", Value::Null), member("b", "replica", state, Value::Null)];
+        let mut answers = ["a", "b"].map(|node| answer(node, if node == "a" { "primary" } else { "replica" }, &members));
+        for answer in &mut answers {
+            answer.probe.as_mut().expect("an answer")["http"]["config"]["body"] = config.to_string().into();
+        }
+        let words = ["committed now is on a alone", "commits wait"];
+        let view = ClusterView::from_answers(&answers);
+        words.into_iter().find(|words| view.findings.iter().any(|finding| finding.text.contains(words))).unwrap_or("nothing")
+    };
+    let strict = json!({"synchronous_mode": "quorum", "synchronous_mode_strict": true});
+    assert_eq!(told("stopped", json!({"synchronous_mode": "quorum"})), "committed now is on a alone");
+    assert_eq!(told("stopped", strict), "commits wait");
+    assert_eq!(told("stopped", json!({})), "nothing");
+    assert_eq!(told("streaming", json!({"synchronous_mode": true})), "nothing");
+}
+
+#[test]
 fn a_patroni_that_does_not_hear_of_etcd_is_told() {
     let found = |time: u64, healthy: &str| {
         let mut answers = healthy_with(healthy);
