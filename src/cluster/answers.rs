@@ -104,6 +104,13 @@ impl NodeAnswer {
         }
     }
 
+    /// How many commits wait for a replica, and for how many seconds the oldest has, where that is too long.
+    #[must_use]
+    pub fn waiting_commits(&self) -> Option<(u64, u64)> {
+        let (count, seconds) = self.command("commits")?.trim().split_once(' ')?;
+        Some((count.parse().ok()?, seconds.parse().ok()?))
+    }
+
     /// What the run that has the cluster wrote of itself on this node, and the node's time.
     #[must_use]
     pub fn lease(&self) -> Option<(Value, u64)> {

@@ -41,7 +41,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
     } else {
         findings.members(view, ended);
-        findings.commits(view);
+        findings.commits(view, answers);
         findings.missing(view, answers);
         findings.etcd(view, ended);
     }
@@ -210,8 +210,13 @@ impl Findings {
         }
     }
 
-    /// What becomes of commits where no replica is left that could acknowledge them.
-    fn commits(&mut self, view: &ClusterView) {
+    /// Commits that nobody acknowledges, and what becomes of them where no replica is left that could.
+    fn commits(&mut self, view: &ClusterView, answers: &[NodeAnswer]) {
+        for (answer, (count, seconds)) in answers.iter().filter_map(|answer| Some((answer, answer.waiting_commits()?))) {
+            let hint = "do replicas get what is written there? See 'pgfleet doctor', and the way between the nodes' PostgreSQL ports";
+            let text = format!("commits wait for a replica on {}: {count}, the oldest for {seconds} s", answer.node);
+            self.add(Severity::Critical, text, Some(hint));
+        }
         let Some(leader) = view.leader().filter(|leader| leader.state == "running" && view.synchronous_mode != "off") else { return };
         if view.members.iter().any(|member| !member.is_leader() && member.is_well() && !member.has_tag("nosync")) {
             return;

@@ -22,6 +22,13 @@ pub struct Questions {
 /// is one that nobody holds any more.
 const LEASE: &str = "[ -r \"$0\" ] && ! flock -n -s \"$0\" true && cat \"$0\" && echo && date +%s || true";
 
+/// How many commits of a PostgreSQL that takes writes have waited for a replica for five seconds, and how long the oldest has; nothing where none has.
+const COMMITS: &str = r#"d=$(sed -n 's/^  data_dir: "\(.*\)"$/\1/p' /etc/patroni/config.yml 2> /dev/null)
+[ -n "$d" ] && [ -r "$d/postmaster.pid" ] && [ ! -e "$d/standby.signal" ] || exit 0
+timeout 3 runuser -u postgres -- env PGCONNECT_TIMEOUT=2 psql -X -q -A -t -F ' ' -p "$(sed -n 4p "$d/postmaster.pid")" -d postgres -c "
+  SELECT count(*), max(extract(epoch FROM clock_timestamp() - query_start))::bigint FROM pg_stat_activity
+  WHERE wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '5 s' HAVING count(*) > 0""#;
+
 /// Everything in one round trip: Patroni's and etcd's own words, and the state of the units.
 #[must_use]
 pub fn questions() -> Questions {
@@ -29,6 +36,7 @@ pub fn questions() -> Questions {
     let patroni = format!("patroni://{address}:{{{{ patroni_rest_port | default(8008) }}}}");
     let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
     questions.commands = json!({
+        "commits": ["sh", "-c", COMMITS],
         "certificate": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/node.crt"],
         "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"],
     });

@@ -104,6 +104,18 @@ fn commits_without_a_replica_are_told() {
 }
 
 #[test]
+fn commits_that_wait_are_told() {
+    let told = |said: &str| {
+        let mut answers = healthy();
+        answers[0].probe.as_mut().expect("an answer")["commands"] = json!({"commits": {"rc": 0, "stdout": said, "stderr": ""}});
+        let view = ClusterView::from_answers(&answers);
+        view.findings.iter().find(|finding| finding.text.contains("commits wait")).map(|finding| finding.text.clone())
+    };
+    assert_eq!(told("2 61\n").as_deref(), Some("commits wait for a replica on a: 2, the oldest for 61 s"));
+    assert_eq!(told(""), None);
+}
+
+#[test]
 fn a_patroni_that_does_not_hear_of_etcd_is_told() {
     let found = |time: u64, healthy: &str| {
         let mut answers = healthy_with(healthy);
