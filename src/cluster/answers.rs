@@ -30,12 +30,12 @@ impl Unit {
     }
 }
 
-/// How long a node's certificate is good.
+/// How long a node's certificate, or the authority's, is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateLife {
-    /// For twenty days at least, or there is none.
+    /// For twenty days at least (the authority: ninety), or there is none.
     Good,
-    /// Not for twenty days any more.
+    /// Not for so long any more.
     EndsSoon,
     /// No more: nobody who asks for a good one trusts the node.
     Ended,
@@ -97,7 +97,17 @@ impl NodeAnswer {
     /// says nothing.
     #[must_use]
     pub fn certificate(&self) -> CertificateLife {
-        match self.command("certificate").unwrap_or_default().matches("will expire").count() {
+        self.life("certificate")
+    }
+
+    /// The same of the authority that the node trusts.
+    #[must_use]
+    pub fn authority(&self) -> CertificateLife {
+        self.life("authority")
+    }
+
+    fn life(&self, question: &str) -> CertificateLife {
+        match self.command(question).unwrap_or_default().matches("will expire").count() {
             0 => CertificateLife::Good,
             1 => CertificateLife::EndsSoon,
             _ => CertificateLife::Ended,

@@ -35,7 +35,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
     let mut findings = Findings::default();
     findings.certificates(answers);
     // Then that is why others do not answer, and what is to be done about it.
-    let ended = answers.iter().any(|answer| answer.certificate() == CertificateLife::Ended);
+    let ended = answers.iter().any(|answer| [answer.certificate(), answer.authority()].contains(&CertificateLife::Ended));
     if !answers.is_empty() && answers.iter().all(|answer| answer.probe.is_err()) {
         let hint = "below it says why, host by host: is it down, is there no way to it from here, or does it not let this machine in?";
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
@@ -119,6 +119,14 @@ impl Findings {
     }
 
     fn certificates(&mut self, answers: &[NodeAnswer]) {
+        let is_so = |life| answers.iter().any(|answer| answer.authority() == life);
+        if is_so(CertificateLife::Ended) {
+            let hint = "sign its certificate anew and bring it to all hosts by hand: docs/reliability.md says how";
+            self.add(Severity::Critical, "the certificate authority has ended: nobody in the cluster trusts anybody any more", Some(hint));
+        } else if is_so(CertificateLife::EndsSoon) {
+            let hint = "'pgfleet certs rotate --authority' makes a new one, as long as this one is good";
+            self.add(Severity::Warning, "the certificate authority ends within 90 days", Some(hint));
+        }
         let of = |life| answers.iter().filter(move |answer| answer.certificate() == life).map(|answer| answer.node.as_str());
         let ended: Vec<_> = of(CertificateLife::Ended).collect();
         if !ended.is_empty() {

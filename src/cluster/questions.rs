@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-/// What openssl says of the life of a certificate that is in use, twenty days from now, ten after a deploy would have renewed it; then of one
-/// that is over by then, what it says of now.
+/// What openssl says of the life of a certificate that is in use, so many seconds from now; then of one that is over by then, what it says of now.
 const CERTIFICATE: &str = "grep -qs \"$0\" /etc/patroni/config.yml /etc/default/etcd || exit 0; \
-                           openssl x509 -in \"$0\" -noout -checkend 1728000 || openssl x509 -in \"$0\" -noout -checkend 0";
+                           openssl x509 -in \"$0\" -noout -checkend $1 || openssl x509 -in \"$0\" -noout -checkend 0";
+/// Twenty days, in seconds: ten after a deploy would have renewed it.
+const NODES: &str = "1728000";
+/// Ninety days, in seconds: nobody renews it by the way.
+const AUTHORITYS: &str = "7776000";
 
 /// Arguments of the module `probe`, with templates in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,8 @@ pub fn questions() -> Questions {
     let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
     questions.commands = json!({
         "commits": ["sh", "-c", COMMITS],
-        "certificate": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/node.crt"],
+        "certificate": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/node.crt", NODES],
+        "authority": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/ca.crt", AUTHORITYS],
         "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"],
     });
     questions

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pgfleet_pki::{Authority, PkiError};
+use pgfleet_pki::{Authority, PkiError, describe};
 use pgfleet_protocol::Secret;
 use pgfleet_state::{Secrets, write};
 use pgfleet_template::{Raw, Value, Vars};
@@ -36,6 +36,19 @@ pub(crate) fn certificate_in(folder: &Path) -> PathBuf {
 /// Whether nothing of it is there.
 pub(crate) fn is_missing(folder: &Path) -> bool {
     !certificate_in(folder).exists() && !folder.join(FOLDER).join(KEY).exists()
+}
+
+/// Refuses where the authority has ended: voters of etcd trust nobody any more, so that nothing can be changed one node after the other.
+pub(crate) fn not_ended(folder: &Path) -> Result<(), WorkflowError> {
+    let path = certificate_in(folder);
+    let until = std::fs::read_to_string(&path).ok().and_then(|certificate| describe(&certificate).ok()).map(|told| told.until);
+    if until.is_none_or(|until| until > SystemTime::now()) {
+        return Ok(());
+    }
+    Err(WorkflowError::Refused {
+        reason: format!("the certificate authority has ended ({})", path.display()),
+        hint: "docs/reliability.md, 'A certificate authority that has ended', says how to sign it anew; nothing was touched".to_owned(),
+    })
 }
 
 /// Gives the playbook the authority. A new one is kept only when `keep` says so: a check leaves nothing. Tells what a person should know.

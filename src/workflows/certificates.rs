@@ -9,7 +9,7 @@ use pgfleet_template::{Raw, Value as Variable, from_json};
 use serde_json::Value;
 
 use crate::WorkflowError;
-use crate::authority::{KEY, NEW_AUTHORITY, discard, is_replaced, kept, next, replace};
+use crate::authority::{KEY, NEW_AUTHORITY, discard, is_replaced, kept, next, not_ended, replace};
 use crate::operate::{Operation, ask, ready};
 use crate::play::{Wish, fleet, run};
 use crate::seal::secrets_in;
@@ -47,6 +47,7 @@ pub async fn rotate_certificates(wish: &Wish, renewal: Renewal, report: Report) 
     let mut ready = ready(wish, &operation)?;
     let folder = ready.folder.clone();
     let (key, certificate) = kept(wish, &folder)?.ok_or_else(none)?;
+    not_ended(&folder)?;
     let unfinished = is_replaced(&folder);
     let replaces = unfinished || renewal == Renewal::Authority;
     let sealed = secrets_in(wish, &folder).is_sealed()?;

@@ -7,7 +7,7 @@ use pgfleet_protocol::Mode;
 use pgfleet_state::Lock;
 use pgfleet_template::{Problem, Raw, Value};
 
-use crate::authority::add_authority;
+use crate::authority::{add_authority, not_ended};
 use crate::credentials::{self, Credentials};
 use crate::declared::declare;
 use crate::groups::{ClusterHosts, add_optional_groups};
@@ -66,6 +66,10 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     let mut additions = additions(credentials);
     additions.vars.extend(restore);
     let cluster = prepared.global_text("postgresql_cluster_name")?.unwrap_or_default();
+    let tls = prepared.global_text("postgresql_tls")?.unwrap_or_default().to_lowercase();
+    if !["off", "false"].contains(&tls.as_str()) {
+        not_ended(&folder)?;
+    }
     if let Some(message) = add_authority(wish, &folder, &store, &cluster, keep, &mut additions)? {
         report(&Event::Warning { message });
     }

@@ -291,6 +291,21 @@ fn with_certificates(answers: &mut [NodeAnswer], said: [&str; 3]) {
 }
 
 #[test]
+fn the_end_of_the_authority_is_told() {
+    let told = |said: &str| {
+        let mut answers = healthy();
+        answers[1].probe.as_mut().expect("an answer")["commands"] = json!({"authority": {"rc": 1, "stdout": said, "stderr": ""}});
+        let view = ClusterView::from_answers(&answers);
+        view.findings.iter().map(|finding| (finding.severity, finding.text.clone())).next()
+    };
+    let soon = told("Certificate will expire\nCertificate will not expire\n").expect("a finding");
+    assert_eq!(soon, (Severity::Warning, "the certificate authority ends within 90 days".to_owned()));
+    let (severity, text) = told("Certificate will expire\nCertificate will expire\n").expect("a finding");
+    assert!(severity == Severity::Critical && text.contains("has ended"), "{text}");
+    assert_eq!(told("Certificate will not expire\n"), None);
+}
+
+#[test]
 fn a_certificate_that_ends_soon_is_a_warning() {
     let mut answers = healthy();
     with_certificates(&mut answers, ["Certificate will not expire\n", "Certificate will expire\nCertificate will not expire\n", ""]);

@@ -42,7 +42,11 @@ fn look(work: &Work) -> Result<Done, Trouble> {
     });
     let rows: Vec<Value> = rows.collect();
     let own = describe(&authority).map_or(Value::Null, |told| {
-        let state = if told.until <= now + renew { "ends soon" } else { "good" };
+        let state = match told.until {
+            until if until <= now => "ended",
+            until if until <= now + renew => "ends soon",
+            _ => "good",
+        };
         row("authority", &told, now, state)
     });
     Ok(Done::unchanged().with("authority", own).with("nodes", rows))
