@@ -72,6 +72,8 @@ pub(crate) fn there_and_back(rig: &Rig) {
         let (code, view) = rig.status();
         assert_eq!(code, Some(0), "{view:#}");
         assert_ne!(from, to);
+        // Whoever leads, what PostgreSQL does not take is not shared.
+        rig.deploy(&["-e", r#"{"postgresql_parameters": {"wrok_mem": "9MB"}}"#]).expect(6);
     }
     // Nothing is left of the client.
     let left = rig.said(&before, "sudo -u postgres psql -X -A -t -c \"SELECT count(*) FROM pg_class WHERE relname = 'write_probe'\"");
