@@ -1,8 +1,8 @@
 //! `patroni_may_switch_over`: whether another node may lead now, and which, judged from one look at the cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pgfleet_cluster::{LeaderFacts, SwitchoverLimits, may_switch_over};
+use pgfleet_cluster::{ClusterView, LeaderFacts, Member, SwitchoverLimits, may_switch_over};
 
 use super::{Done, Trouble, Work};
 
@@ -16,7 +16,7 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         forced: work.argument("force")?.unwrap_or(false),
     };
     let wanted: Option<String> = work.argument("candidate")?;
-    let view = work.look_at_members().await?.view;
+    let view = counted_again(work, wanted.as_deref()).await?;
     let facts = match view.leader() {
         Some(leader) => {
             // One that has just come back may let nobody in yet.
@@ -44,4 +44,21 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         .with("candidate", plan.candidate)
         .with("timeline", plan.timeline)
         .with("lag", plan.lag))
+}
+
+/// A look at the cluster once the node wanted counts for commits: one that has just come back is not in the quorum before Patroni has looked.
+async fn counted_again(work: &Work, wanted: Option<&str>) -> Result<ClusterView, Trouble> {
+    let begin = Instant::now();
+    loop {
+        let view = work.look_at_members().await?.view;
+        let comes = |member: &Member| member.is_well() && member.role == "replica" && !member.has_tag("nosync");
+        let is_late =
+            view.synchronous_mode == "quorum" && view.leader().is_some() && wanted.and_then(|name| view.member(name)).is_some_and(comes);
+        let limit = work.nodes.databases().map(|node| 2 * node.patroni_loop_wait + 5).max().unwrap_or_default();
+        if !is_late || work.stop.is_asked() || begin.elapsed() > Duration::from_secs(limit) {
+            return Ok(view);
+        }
+        work.teller.progress(&format!("{} is not in the quorum yet", wanted.unwrap_or_default()), 0, None);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
