@@ -1,4 +1,4 @@
-//! `patroni_may_switch_over`: whether another node may lead now, and which, judged from one look at the cluster.
+//! `patroni_may_switch_over`: whether another node may lead now, and which, judged from one look at the cluster, once nodes that have just come back count again.
 
 use std::time::{Duration, Instant};
 
@@ -46,19 +46,21 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         .with("lag", plan.lag))
 }
 
-/// A look at the cluster once the node wanted counts for commits: one that has just come back is not in the quorum before Patroni has looked.
+/// A look at the cluster once somebody who may lead counts for commits: who has just come back is in the quorum when Patroni has looked.
 async fn counted_again(work: &Work, wanted: Option<&str>) -> Result<ClusterView, Trouble> {
     let begin = Instant::now();
+    let limit = work.nodes.databases().map(|node| 2 * node.patroni_loop_wait + 5).max().unwrap_or_default();
+    let comes =
+        |member: &Member| member.is_well() && member.role == "replica" && !["nosync", "nofailover"].iter().any(|tag| member.has_tag(tag));
     loop {
         let view = work.look_at_members().await?.view;
-        let comes = |member: &Member| member.is_well() && member.role == "replica" && !member.has_tag("nosync");
-        let is_late =
-            view.synchronous_mode == "quorum" && view.leader().is_some() && wanted.and_then(|name| view.member(name)).is_some_and(comes);
-        let limit = work.nodes.databases().map(|node| 2 * node.patroni_loop_wait + 5).max().unwrap_or_default();
+        let mut candidates = view.members.iter().filter(|member| wanted.is_none_or(|name| name == member.name));
+        let may_come = view.synchronous_mode == "quorum" && !view.paused && view.working_leader().is_ok() && view.may_decide().is_ok();
+        let is_late = may_come && candidates.clone().any(comes) && !candidates.any(|member| member.role == "quorum_standby");
         if !is_late || work.stop.is_asked() || begin.elapsed() > Duration::from_secs(limit) {
             return Ok(view);
         }
-        work.teller.progress(&format!("{} is not in the quorum yet", wanted.unwrap_or_default()), 0, None);
+        work.teller.progress(&format!("waiting until {} is in the quorum", wanted.unwrap_or("a replica")), 0, None);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

@@ -1,5 +1,6 @@
 //! PostgreSQL's parameters: what it says of them, whether it would take a value, and whether a node has read one.
 
+use futures::future::join_all;
 use pgfleet_cluster::{Change, Parameter, Takes, plain};
 use serde_json::{Value, json};
 
@@ -71,14 +72,20 @@ const LOOKS: &str =
 /// # Errors
 /// Refused where one is missing: PostgreSQL would not start there.
 async fn has_libraries(work: &Work, names: &[String]) -> Result<(), Trouble> {
-    let mut missing = Vec::new();
-    for node in work.nodes.databases().filter(|_| !names.is_empty()) {
-        let mut argv = vec!["bash", "-c", LOOKS, "bash", node.bin_dir.as_str()];
-        argv.extend(names.iter().map(String::as_str));
-        // A node that cannot be asked now is not what this is about.
-        let told = work.nodes.run(node, &argv, "", SQL).await.map(|ended| ended.stdout).unwrap_or_default();
-        missing.extend(told.lines().map(|library| format!("{} has no library '{library}'", node.name)));
+    if names.is_empty() {
+        return Ok(());
     }
+    let missing_on = |node: &Node| {
+        let node = node.clone();
+        async move {
+            let mut argv = vec!["bash", "-c", LOOKS, "bash", node.bin_dir.as_str()];
+            argv.extend(names.iter().map(String::as_str));
+            // A node that cannot be asked now is not what this is about.
+            let told = work.nodes.run(&node, &argv, "", SQL).await.map(|ended| ended.stdout).unwrap_or_default();
+            told.lines().map(|library| format!("{} has no library '{library}'", node.name)).collect::<Vec<_>>()
+        }
+    };
+    let missing = join_all(work.nodes.databases().map(missing_on)).await.concat();
     if missing.is_empty() {
         return Ok(());
     }

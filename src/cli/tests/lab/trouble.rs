@@ -11,7 +11,7 @@ pub(crate) fn interrupted_by_a_person(rig: &Rig) {
     assert!(!ran.out.contains("\"name\":\"Configure Patroni\""), "no task began after it: {}", ran.out);
 }
 
-/// What PostgreSQL would not begin with is refused before it begins.
+/// What PostgreSQL would not begin with is refused before it begins; a deploy whose controller dies then is asked again.
 pub(crate) fn interrupted_by_a_crash(rig: &Rig) {
     for (parameters, words) in [
         (r#"{"DateStyle": "junk", "wrok_mem": "9MB"}"#, "unrecognized configuration parameter \"wrok_mem\""),
