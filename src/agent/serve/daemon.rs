@@ -1,4 +1,4 @@
-//! The daemon's life: one thread looks at the node, one fences it where that is asked for, the main one takes clients and waits for the end.
+//! The daemon's life: one thread looks at the node, one each watches its PostgreSQL and fences it where that is asked for, the main one takes clients and waits for the end.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -18,6 +18,7 @@ use super::history::{Bounds, History};
 use super::notify;
 use super::options::Options;
 use super::sample;
+use super::waker::Waker;
 use crate::system::Linux;
 
 /// Stack of the threads that look and of those that answer.
@@ -34,15 +35,25 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
     }
     let listener = listen(&options.socket)?;
     let known = Arc::new(Known::new(History::new(&options.state_dir, Bounds::default())));
-    let fence = options.fence.as_deref().map(|file| Arc::new(Fence::new(file, &options.data_dir, sample::patroni_address(options))));
+    let fence = options.fence.as_deref().zip(options.data_dir.as_deref());
+    let fence = fence.map(|(file, data_dir)| Arc::new(Fence::new(file, data_dir, sample::patroni_address(options))));
     let fencing = fence.clone().map(|fence| start("fence", move |stopped| fence.keep(stopped))).transpose()?;
+    let waking = options.data_dir.as_deref().map(|data_dir| {
+        let waker = Waker {
+            data_dir: data_dir.to_owned(),
+            patroni_config: options.patroni_config.clone(),
+            patroni: sample::patroni_address(options),
+        };
+        start("wake", move |stopped| waker.keep(stopped))
+    });
+    let waking = waking.transpose()?;
     let (looker, its_options) = (known.clone(), options.clone());
     let looking = start("look", move |stopped| look(&looker, &its_options, fence.as_deref(), stopped))?;
     notify::tell("READY=1")?;
     let served = take_clients(&listener, &from_signals, &known);
     // Nobody is left to tell when systemd does not listen.
     let _ = notify::tell("STOPPING=1");
-    drop((fencing, looking));
+    drop((fencing, waking, looking));
     known.close();
     // It may be gone with its folder already.
     let _ = fs::remove_file(&options.socket);

@@ -10,9 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::postmaster;
 use super::sample::utc;
 use crate::http::Url;
 use crate::system::{Linux, System};
@@ -110,7 +110,7 @@ impl Fence {
     }
 
     fn act(&self) {
-        let text = match end_postgres(&self.data_dir) {
+        let text = match postmaster::end(&self.data_dir) {
             Ok(0) => return,
             Ok(count) => format!(
                 "Patroni neither renews the leader's key nor answers at {}: PostgreSQL in {} was ended ({count} processes) before another node may lead",
@@ -180,51 +180,6 @@ fn shortest(text: &[u8]) -> Option<Duration> {
     let text = String::from_utf8_lossy(text);
     let times = text.split("Ctimeout=").skip(1).filter_map(|rest| rest.split_once('\n')?.0.parse().ok());
     times.min().map(Duration::from_secs)
-}
-
-/// Kills a PostgreSQL and all its processes at once: those that are busy would notice late that the first of them is gone. Gives their number.
-fn end_postgres(data_dir: &Path) -> io::Result<usize> {
-    let Some(postmaster) = processes()?.into_iter().find(|process| process.is_postmaster(data_dir)) else { return Ok(0) };
-    // It starts no more processes.
-    kill_process(postmaster.pid, Signal::STOP)?;
-    let children = processes()?.into_iter().filter(|process| process.parent == postmaster.pid.as_raw_nonzero().get());
-    let mut count = 1;
-    for child in children {
-        // It may have ended meanwhile.
-        let _ = kill_process(child.pid, Signal::KILL);
-        count += 1;
-    }
-    kill_process(postmaster.pid, Signal::KILL)?;
-    Ok(count)
-}
-
-struct Process {
-    pid: Pid,
-    parent: i32,
-}
-
-impl Process {
-    fn read(name: &str) -> Option<Self> {
-        let pid = Pid::from_raw(name.parse().ok()?)?;
-        let stat = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
-        // The name in brackets may hold anything.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-        Some(Self { pid, parent })
-    }
-
-    /// `postgres -D FOLDER ...`, as Patroni starts it.
-    fn is_postmaster(&self, data_dir: &Path) -> bool {
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        let mut words = line.split('\0');
-        let is_postgres = words.next().is_some_and(|program| Path::new(program).file_name().is_some_and(|name| name == "postgres"));
-        is_postgres && words.by_ref().any(|word| word == "-D") && words.next().is_some_and(|folder| Path::new(folder) == data_dir)
-    }
-}
-
-fn processes() -> io::Result<Vec<Process>> {
-    let names = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter_map(|name| Process::read(&name)).collect())
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ mod fence;
 mod history;
 mod notify;
 mod options;
+mod postmaster;
 mod sample;
 mod text;
+mod waker;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;

@@ -20,8 +20,8 @@ pub(crate) struct Options {
     pub(crate) units: Vec<String>,
     /// The file that Patroni takes for a watchdog's device.
     pub(crate) fence: Option<PathBuf>,
-    /// PostgreSQL's data, for the fence.
-    pub(crate) data_dir: PathBuf,
+    /// The data of the PostgreSQL that is watched, and fenced.
+    pub(crate) data_dir: Option<PathBuf>,
     /// Between two looks.
     pub(crate) interval: Duration,
     /// How many entries of the history `status` asks for; the current state when 0.
@@ -41,7 +41,7 @@ impl Default for Options {
             etcd: None,
             units: ["patroni", "etcd", "haproxy"].map(str::to_owned).to_vec(),
             fence: None,
-            data_dir: PathBuf::new(),
+            data_dir: None,
             interval: Duration::from_secs(10),
             history: 0,
             is_json: false,
@@ -72,7 +72,7 @@ impl Options {
                 "--etcd" => options.etcd = Some(value),
                 "--units" => options.units = value.split(',').filter(|unit| !unit.is_empty()).map(str::to_owned).collect(),
                 "--fence" => options.fence = Some(value.into()),
-                "--data-dir" => options.data_dir = value.into(),
+                "--data-dir" => options.data_dir = Some(value.into()),
                 "--interval" => {
                     let seconds: Option<f64> = value.parse().ok().filter(|seconds| (0.01..=86400.0).contains(seconds));
                     options.interval =

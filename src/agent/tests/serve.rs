@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_pgfleet-agent");
@@ -201,12 +202,12 @@ fn it_goes_on_after_a_crash() {
     again.signal();
 }
 
-/// A process that looks like a PostgreSQL with a child.
+/// A process that looks like a PostgreSQL named `ours` with a child.
 fn postgres(data_dir: &str) -> Child {
-    let script = "sleep 1000 & echo; wait";
-    let mut child = Command::new("/bin/sh")
+    let script = "(exec -a 'postgres: ours: its child' sleep 1000) & echo; wait";
+    let mut child = Command::new("/bin/bash")
         .arg0("/usr/lib/postgresql/17/bin/postgres")
-        .args(["-c", script, "-D", data_dir])
+        .args(["-c", script, "-D", data_dir, "--cluster_name=ours"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("starts");
@@ -236,9 +237,81 @@ fn it_ends_a_postgresql_whose_patroni_stands_still() {
     // Its child held the other end.
     output.read_to_end(&mut Vec::new()).expect("closed");
     assert!(other.try_wait().expect("asked").is_none(), "another PostgreSQL is left alone");
-    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", other.id())).expect("its child");
-    other.kill().expect("killed");
-    other.wait().expect("ended");
-    let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
-    rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
+    end_with_its_child(other);
+}
+
+fn child_of(postgres: &Child) -> Pid {
+    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", postgres.id())).expect("its child");
+    child.trim().parse().ok().and_then(Pid::from_raw).expect("a pid")
+}
+
+/// A process that has ended may be there still, but has no command line.
+fn lives(pid: Pid) -> bool {
+    fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| !line.is_empty())
+}
+
+fn end_with_its_child(mut postgres: Child) {
+    let child = child_of(&postgres);
+    postgres.kill().expect("killed");
+    postgres.wait().expect("ended");
+    kill_process(child, Signal::KILL).expect("killed");
+}
+
+/// The head and body of the first request that is no `GET`; those are answered.
+fn first_change(listener: &TcpListener) -> String {
+    for stream in listener.incoming() {
+        let mut stream = stream.expect("a connection");
+        let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
+        let (mut request, mut length) = (String::new(), 0);
+        while reader.read_line(&mut request).is_ok_and(|count| count > 2) {
+            let line = request.lines().last().unwrap_or_default().to_ascii_lowercase();
+            length = line.strip_prefix("content-length:").map_or(length, |text| text.trim().parse().expect("a length"));
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a body");
+        // The daemon need not wait for it.
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}");
+        if !request.starts_with("GET ") {
+            return request + &String::from_utf8_lossy(&body);
+        }
+    }
+    unreachable!("a listener listens for ever")
+}
+
+#[test]
+fn what_a_dead_postgresql_leaves_is_ended_and_patroni_looks_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data_dir, config) = (folder.path().join("data"), folder.path().join("config.yml"));
+    fs::write(&config, "restapi:\n  authentication:\n    username: patroni\n    password: \"se\\\"cret\"\n").expect("written");
+    let (data_dir, config) = (data_dir.to_str().expect("text").to_owned(), config.to_str().expect("text").to_owned());
+    let (mut ours, other) = (postgres(&data_dir), postgres("/var/lib/postgresql/other"));
+    let left = child_of(&ours);
+    let mut foreign = Command::new("sleep").arg0("postgres: theirs: its child").arg("1000").spawn().expect("starts");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(first_change(&listener)));
+    let daemon = Daemon::start_with(folder, &address, &["--data-dir", &data_dir, "--patroni-config", &config]);
+    // The daemon has seen it when it holds a handle of it.
+    let handles = format!("/proc/{}/fd", daemon.child.id());
+    let has_handle = || {
+        let mut names = fs::read_dir(&handles).expect("its files").filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        names.any(|name| name.to_string_lossy().contains("pidfd"))
+    };
+    let end = Instant::now() + Duration::from_secs(20);
+    while !has_handle() {
+        assert!(Instant::now() < end, "PostgreSQL was not found");
+        std::thread::yield_now();
+    }
+    ours.kill().expect("killed");
+    ours.wait().expect("ended");
+    let request = told.recv_timeout(Duration::from_secs(10)).expect("Patroni is woken");
+    assert!(request.starts_with("PATCH /config ") && request.ends_with(r#"{"pgfleet_wakes": null}"#), "{request}");
+    assert!(request.contains("Authorization: Basic cGF0cm9uaTpzZSJjcmV0"), "{request}");
+    assert!(!lives(left), "what was left behind is ended");
+    assert!(foreign.try_wait().expect("asked").is_none(), "another cluster's is left alone");
+    assert!(lives(child_of(&other)), "one whose postmaster lives is left alone");
+    foreign.kill().expect("killed");
+    foreign.wait().expect("ended");
+    end_with_its_child(other);
 }

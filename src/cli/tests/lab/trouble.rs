@@ -193,3 +193,21 @@ pub(crate) fn clocks_that_disagree(rig: &Rig) {
     assert!(row.contains("Fail"), "{}", examined.out);
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
+
+/// PostgreSQL does not start beside a process that is busy with a query and has not noticed that its postmaster is gone.
+pub(crate) fn a_query_outlives_its_postgresql(rig: &Rig) {
+    let before = leader(&rig.status().1).expect("a leader");
+    let loops = "sudo -u postgres psql -X -c \"DO 'BEGIN LOOP END LOOP; END'\"";
+    rig.said(&before, &format!("systemd-run --quiet --collect --unit busy {loops}"));
+    let is_busy = || rig.said(&before, "ps -C postgres -o args= | grep -c '[p]ostgres: .* DO$' || true") == "1";
+    rig.awaited("the query runs", 20, is_busy);
+    let began = rig.said(&before, "date -u +%FT%TZ");
+    rig.said(&before, "kill -9 \"$(pgrep -o -x postgres)\"");
+    let started = format!("sudo -u postgres psql -X -A -t -c \"SELECT pg_postmaster_start_time() > '{began}'\" || true");
+    rig.awaited("PostgreSQL is back", 60, || rig.said(&before, &started) == "t");
+    assert!(!is_busy(), "what was left behind is ended");
+    let after = rig.status_becomes("the cluster is whole again", 60, |code, _| code == Some(0));
+    assert_eq!(leader(&after).as_deref(), Some(before.as_str()), "it kept its place: {after:#}");
+    let told = rig.said(&before, "journalctl -u pgfleet-agent --since '-2 min' -o cat --no-pager");
+    assert!(told.contains("so that it can start again") && told.contains("Patroni was woken"), "{told}");
+}
