@@ -8,7 +8,7 @@ PGFLEET     := $(TARGET_DIR)/release/pgfleet
 SUDO        := $(if $(filter 0,$(shell id -u)),,sudo)
 DEV         := -i inventory/dev
 # What the lab and its tests are made of.
-PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server postgresql-client sudo debian-archive-keyring python3 python3-venv
+PACKAGES    := mmdebstrap systemd-container nftables iproute2 openssh-client openssh-server postgresql-client sudo debian-archive-keyring python3 python3-venv libfaketime
 
 BENCH       := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME"
 

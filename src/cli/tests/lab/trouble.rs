@@ -1,6 +1,7 @@
 //! What goes wrong on real hosts, and what the program makes of it.
 
 use std::fs;
+use std::process::Command;
 
 use crate::rig::{HOSTS, Rig, address, leader, members_as};
 
@@ -191,6 +192,17 @@ pub(crate) fn clocks_that_disagree(rig: &Rig) {
     assert!(refused.out.contains("s apart: builder.lan is ") && refused.out.contains(" s ahead"), "{}", refused.out);
     let row = examined.out.lines().find(|line| line.contains("builder.lan") && line.contains("clock")).unwrap_or_default();
     assert!(row.contains("Fail"), "{}", examined.out);
+    // The controller's own clock dates the certificates.
+    let library = Command::new("sh").args(["-c", "ls /usr/lib/*/faketime/libfaketime.so.1"]).output().expect("runs");
+    let library = String::from_utf8(library.stdout).expect("text");
+    let ahead = [("LD_PRELOAD", library.trim()), ("FAKETIME", "+3d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let inventory = rig.inventory();
+    for command in [&["deploy"][..], &["certs", "rotate"], &["certs", "rotate", "--authority", "--yes"]] {
+        let refused = rig.pgfleet_with(&[command, &["-o", "json", "-i", &inventory]].concat(), &ahead);
+        assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.out);
+        assert!(refused.out.contains("controller's clock is 72.0 hours ahead of"), "{}", refused.out);
+        assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
+    }
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
