@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::rig::{HOSTS, Rig, address, leader, members_as};
 
 /// Ctrl-C once: the running task ends, what was done is told, and the exit code says so.
@@ -204,6 +206,32 @@ pub(crate) fn clocks_that_disagree(rig: &Rig) {
         assert!(refused.recap("changed").iter().all(|(_, changed)| *changed == 0), "{}", refused.out);
     }
     rig.deploy(&[]).expect(0).expect_unchanged();
+}
+
+/// Patroni and etcd find every node well while no replica hears of the leader's commits: PostgreSQL's port alone is cut off.
+pub(crate) fn commits_that_wait(rig: &Rig) {
+    let before = leader(&rig.status().1).expect("a leader");
+    let replicas: Vec<String> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != before).map(address).collect();
+    rig.said(&before, "sudo -u postgres psql -X -q -d application -c 'CREATE TABLE waited (number int)'");
+    let cut = format!(
+        "nft -f - <<'END'\ntable inet waited {{\n chain input {{ type filter hook input priority 0; ip saddr {{ {0} }} tcp dport 5432 drop; }}\n \
+         chain output {{ type filter hook output priority 0; ip daddr {{ {0} }} tcp sport 5432 drop; }}\n}}\nEND",
+        replicas.join(", ")
+    );
+    rig.said(&before, &cut);
+    let insert = "sudo -u postgres psql -X -q -d application -c 'INSERT INTO waited VALUES (1)'";
+    rig.said(&before, &format!("systemd-run --quiet --remain-after-exit --unit waited {insert}"));
+    let told = format!("commits wait for a replica on {before}");
+    let has_told = |view: &Value| {
+        view["findings"].as_array().into_iter().flatten().any(|finding| finding["text"].as_str().is_some_and(|text| text.contains(&told)))
+    };
+    let view = rig.status_becomes("commits that wait are told", 30, |_, view| has_told(view));
+    assert_eq!(leader(&view).as_deref(), Some(before.as_str()), "{view:#}");
+    assert_eq!(rig.said(&before, "systemctl show -P SubState waited"), "running", "nothing is acknowledged");
+    rig.said(&before, "nft delete table inet waited");
+    rig.awaited("the commit is acknowledged", 60, || rig.said(&before, "systemctl show -P SubState waited") == "exited");
+    rig.status_becomes("all is well again", 60, |code, view| code == Some(0) && !has_told(view));
+    rig.said(&before, "systemctl stop waited; sudo -u postgres psql -X -q -d application -c 'DROP TABLE waited'");
 }
 
 /// PostgreSQL does not start beside a process that is busy with a query and has not noticed that its postmaster is gone.
