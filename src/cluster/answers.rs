@@ -121,6 +121,22 @@ impl NodeAnswer {
         Some((count.parse().ok()?, seconds.parse().ok()?))
     }
 
+    /// Why the node's Patroni says nothing, though it runs.
+    #[must_use]
+    pub fn silent_patroni(&self) -> Option<String> {
+        self.error("patroni").filter(|_| self.is_database && self.is_active("patroni"))
+    }
+
+    /// True when the node's HAProxy runs, and leads nobody to a PostgreSQL that takes writes.
+    #[must_use]
+    pub fn leads_nowhere(&self) -> bool {
+        self.command("way").is_some_and(|said| said.trim() == "nowhere") && self.is_active("haproxy")
+    }
+
+    fn is_active(&self, unit: &str) -> bool {
+        self.units().get(unit).is_some_and(Unit::is_active)
+    }
+
     /// What the run that has the cluster wrote of itself on this node, and the node's time.
     #[must_use]
     pub fn lease(&self) -> Option<(Value, u64)> {

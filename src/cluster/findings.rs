@@ -40,7 +40,7 @@ pub(crate) fn find(view: &ClusterView, answers: &[NodeAnswer]) -> Vec<Finding> {
         let hint = "below it says why, host by host: is it down, is there no way to it from here, or does it not let this machine in?";
         findings.add(Severity::Critical, "no host of the cluster can be reached", Some(hint));
     } else {
-        findings.members(view, ended);
+        findings.members(view, answers, ended);
         findings.commits(view, answers);
         findings.missing(view, answers);
         findings.etcd(view, ended);
@@ -59,7 +59,7 @@ impl Findings {
         self.0.push(Finding { severity, text: text.into(), hint: hint.map(str::to_owned) });
     }
 
-    fn members(&mut self, view: &ClusterView, ended: bool) {
+    fn members(&mut self, view: &ClusterView, answers: &[NodeAnswer], ended: bool) {
         if view.members.is_empty() && ended {
             return self.add(Severity::Critical, "no Patroni can be asked: whether the cluster works is not known", None);
         } else if view.members.is_empty() {
@@ -91,6 +91,8 @@ impl Findings {
                     member.name
                 );
                 self.add(Severity::Warning, format!("{} is stopping", member.name), Some(&hint));
+            } else if answers.iter().any(|answer| answer.node == member.name && answer.silent_patroni().is_some()) {
+                // What the others know of it may be old; that it says nothing is told below.
             } else if !member.is_well() {
                 let copy = if view.working_leader().is_ok_and(|leader| !view.is_out_of_reach(&leader.name)) {
                     format!("; 'pgfleet reinit {}' copies it anew", member.name)
@@ -150,7 +152,10 @@ impl Findings {
             self.add(Severity::Warning, text, Some(&hint));
         }
         for answer in answers.iter().filter(|answer| answer.is_database && answer.probe.is_ok()) {
-            if answer.without_etcd().is_none() && !view.members.iter().any(|member| member.name == answer.node) {
+            if answer.without_etcd().is_none()
+                && answer.silent_patroni().is_none()
+                && !view.members.iter().any(|member| member.name == answer.node)
+            {
                 self.add(Severity::Warning, format!("{} is no member of the cluster", answer.node), Some("'pgfleet deploy' makes it one"));
             }
         }
@@ -199,6 +204,24 @@ impl Findings {
                     format!("'pgfleet logs {} --unit patroni' says why; 'pgfleet deploy' puts certificates and logins right", node.name);
                 let text = format!("Patroni on {} has heard nothing of etcd for {seconds} s: it could not take over", node.name);
                 self.add(Severity::Warning, text, Some(&hint));
+            }
+            if let Some(reason) = answer.and_then(NodeAnswer::silent_patroni) {
+                let hint = format!(
+                    "'pgfleet logs {} --unit patroni' says why; one that stands still ends by 'systemctl kill --kill-whom=main -s KILL patroni' there, and is started anew",
+                    node.name
+                );
+                self.add(Severity::Warning, format!("Patroni on {} does not answer: {reason}", node.name), Some(&hint));
+            }
+            if view.working_leader().is_ok() && answer.is_some_and(NodeAnswer::leads_nowhere) {
+                let hint = format!(
+                    "'pgfleet connection --test' says what is there; 'pgfleet logs {} --unit haproxy' which nodes it finds",
+                    node.name
+                );
+                self.add(
+                    Severity::Warning,
+                    format!("HAProxy on {} leads to no leader: who connects there cannot write", node.name),
+                    Some(&hint),
+                );
             }
             let leader = view.leader().map(|leader| leader.name.as_str());
             if leader.is_some_and(|leader| leader != node.name) && answer.is_some_and(NodeAnswer::is_primary) {

@@ -32,6 +32,15 @@ timeout 3 runuser -u postgres -- env PGCONNECT_TIMEOUT=2 psql -X -q -A -t -F ' '
   SELECT count(*), max(extract(epoch FROM clock_timestamp() - query_start))::bigint FROM pg_stat_activity
   WHERE wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '5 s' HAVING count(*) > 0""#;
 
+/// Whether who connects to the node's HAProxy comes to a PostgreSQL that takes writes: it asks whether TLS is spoken, which any answers with one letter,
+/// and tries for some seconds, since HAProxy follows a new leader as late as that.
+const WAY: &str = r#"[ -S /run/haproxy/admin.sock ] || exit 0
+while [ $SECONDS -lt 4 ]; do
+  { exec 3<> "/dev/tcp/$0/$1" && printf '\0\0\0\10\4\322\026\057' >&3 && IFS= read -r -t 1 -N 1 -u 3 said; } 2> /dev/null
+  case $said in [SN]) exit;; esac
+  exec 3>&-; sleep 0.5
+done; echo nowhere"#;
+
 /// Everything in one round trip: Patroni's and etcd's own words, and the state of the units.
 #[must_use]
 pub fn questions() -> Questions {
@@ -40,6 +49,7 @@ pub fn questions() -> Questions {
     let mut questions = questions_at(&patroni, &format!("etcd://{address}:{{{{ etcd_client_port | default(2379) }}}}"));
     questions.commands = json!({
         "commits": ["sh", "-c", COMMITS],
+        "way": ["bash", "-c", WAY, address, "{{ haproxy_leader_port | default(5000) }}"],
         "certificate": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/node.crt", NODES],
         "authority": ["sh", "-c", CERTIFICATE, "/etc/pgfleet/tls/ca.crt", AUTHORITYS],
         "lease": ["sh", "-c", LEASE, "/run/pgfleet-{{ postgresql_cluster_name }}.lease"],

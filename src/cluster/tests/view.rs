@@ -103,6 +103,36 @@ fn commits_without_a_replica_are_told() {
     assert_eq!(told("streaming", json!({"synchronous_mode": true})), "nothing");
 }
 
+/// What a status says when b's answer to one question is another.
+fn told_of_b(section: &str, question: &str, said: Value) -> Vec<String> {
+    let mut answers = healthy();
+    answers[1].probe.as_mut().expect("an answer")[section][question] = said;
+    ClusterView::from_answers(&answers).findings.into_iter().map(|finding| finding.text).collect()
+}
+
+#[test]
+fn a_patroni_that_stands_still_is_told_as_that() {
+    let told = told_of_b("http", "patroni", json!({"error": "no answer in time"}));
+    assert_eq!(told, ["Patroni on b does not answer: no answer in time"]);
+    // What the others know of it may be old: it is no reason to copy it anew.
+    let mut answers = healthy();
+    answers[1].probe.as_mut().expect("an answer")["http"]["patroni"] = json!({"error": "no answer in time"});
+    for answer in &mut answers {
+        let cluster = &mut answer.probe.as_mut().expect("an answer")["http"]["cluster"]["body"];
+        *cluster = cluster.as_str().expect("text").replacen("streaming", "running", 1).into();
+    }
+    let view = ClusterView::from_answers(&answers);
+    let of_b: Vec<_> = view.findings.iter().filter(|finding| finding.text.contains('b')).collect();
+    assert!(of_b.iter().all(|finding| !finding.hint.as_deref().unwrap_or_default().contains("reinit")), "{of_b:#?}");
+}
+
+#[test]
+fn a_haproxy_that_finds_no_leader_is_told() {
+    let said = |stdout: &str| json!({"rc": 0, "stdout": stdout, "stderr": ""});
+    assert_eq!(told_of_b("commands", "way", said("nowhere\n")), ["HAProxy on b leads to no leader: who connects there cannot write"]);
+    assert_eq!(told_of_b("commands", "way", said("")), [""; 0]);
+}
+
 #[test]
 fn commits_that_wait_are_told() {
     let told = |said: &str| {

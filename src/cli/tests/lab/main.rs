@@ -84,6 +84,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("etcd asks who somebody is, or nobody, under load", logins::etcd_asks_who_somebody_is),
     ("services have few rights, and listen on few addresses", hardening::services_have_few_rights),
     ("a firewall comes and goes under load, and locks nobody out", hardening::firewall_comes_and_goes),
+    ("services that stand still are told", trouble::services_that_stand_still),
     ("commits that wait for a replica are told", trouble::commits_that_wait),
     ("a query that outlives its PostgreSQL keeps it from nothing", trouble::a_query_outlives_its_postgresql),
     ("a crashed leader is replaced, and comes back", trouble::leader_crashes),
