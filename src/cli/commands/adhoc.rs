@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::args::{ExecArgs, TaskArgs};
 use crate::exit::Exit;
-use crate::interrupt::{signalled, until_done};
+use crate::interrupt::{Asked, Signals, until_done};
 use crate::report::Reporting;
 use crate::{screen, settings};
 
@@ -51,6 +51,7 @@ pub(crate) async fn stream(project: Project, args: ExecArgs) -> Result<Exit, Wor
     let command = args.command.join(" ");
     let work = exec(&wish, &args.pattern, &command, hear, asked, report);
     tokio::pin!(work);
+    let mut signals = Signals::listen().map_err(|error| WorkflowError::Failed(format!("no signals to listen for: {error}")))?;
     let mut interrupted = false;
     loop {
         tokio::select! {
@@ -58,13 +59,14 @@ pub(crate) async fn stream(project: Project, args: ExecArgs) -> Result<Exit, Wor
                 let exit = Exit::of_run(&finished?, false);
                 return Ok(if interrupted { Exit::Interrupted } else { exit });
             }
-            _ = signalled() => {
-                if interrupted {
+            asked = signals.next() => {
+                if !interrupted {
+                    interrupted = true;
+                    screen::note("\ninterrupted: the commands are asked to end; once more ends this now");
+                    ask.send_replace(true);
+                } else if asked == Asked::ToEnd {
                     return Ok(Exit::Interrupted);
                 }
-                interrupted = true;
-                screen::note("\ninterrupted: the commands are asked to end; once more ends this now");
-                ask.send_replace(true);
             }
         }
     }
