@@ -82,25 +82,24 @@ struct Lines {
     names: bool,
     width: usize,
     order: Vec<String>,
-    open: BTreeMap<(String, bool), Vec<u8>>,
+    open: BTreeMap<(String, Output), Vec<u8>>,
 }
 
 impl Lines {
     fn hear(&mut self, host: &str, output: Output, bytes: &[u8]) {
-        let is_error = output == Output::Error;
-        let open = self.open.entry((host.to_owned(), is_error)).or_default();
+        let open = self.open.entry((host.to_owned(), output)).or_default();
         open.extend_from_slice(bytes);
         let Some(end) = open.iter().rposition(|byte| *byte == b'\n') else { return };
         let rest = open.split_off(end + 1);
         let whole = std::mem::replace(open, rest);
-        for line in String::from_utf8_lossy(&whole).lines() {
-            self.show(host, is_error, line);
+        for line in whole[..end].split(|byte| *byte == b'\n') {
+            self.show(host, output, line);
         }
     }
 
-    fn show(&mut self, host: &str, is_error: bool, line: &str) {
-        let text = if self.names { format!("{} | {line}", self.name(host)) } else { line.to_owned() };
-        if is_error { screen::note(&text) } else { screen::line(&text) }
+    fn show(&mut self, host: &str, output: Output, line: &[u8]) {
+        let head = if self.names { format!("{} | ", self.name(host)) } else { String::new() };
+        screen::printed(output, &head, line);
     }
 
     fn name(&mut self, host: &str) -> String {
@@ -120,15 +119,17 @@ impl Lines {
                 self.order.clone_from(hosts);
             }
             Event::HostDone { host, result, .. } => {
-                for is_error in [false, true] {
-                    if let Some(rest) = self.open.remove(&(host.clone(), is_error)).filter(|rest| !rest.is_empty()) {
-                        self.show(host, is_error, &String::from_utf8_lossy(&rest));
+                for output in [Output::Standard, Output::Error] {
+                    if let Some(rest) = self.open.remove(&(host.clone(), output)).filter(|rest| !rest.is_empty()) {
+                        self.show(host, output, &rest);
                     }
                 }
                 let code = result.data.get("rc").and_then(Value::as_i64);
                 match (result.ending, code) {
-                    (Ending::Failed, Some(code)) => self.show(host, true, &format!("exit code {code}")),
-                    (Ending::Failed | Ending::Unreachable, _) => self.show(host, true, result.message().unwrap_or("it was lost")),
+                    (Ending::Failed, Some(code)) => self.show(host, Output::Error, format!("exit code {code}").as_bytes()),
+                    (Ending::Failed | Ending::Unreachable, _) => {
+                        self.show(host, Output::Error, result.message().unwrap_or("it was lost").as_bytes())
+                    }
                     _ => {}
                 }
             }

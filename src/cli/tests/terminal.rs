@@ -1,10 +1,14 @@
-//! The real program with its agent on this machine: what Ctrl-C, signals and the end of the terminal do. `script` lends the terminal.
+//! The real program with its agent on this machine: what a terminal sees of what hosts say, and what Ctrl-C, signals and the end of the
+//! terminal do. `script` lends the terminal.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+/// The clipboard, an empty screen, and a line over another.
+const NASTY: &str = r"a\033]52;c;aGk=\007\033[2Jb\rc\n";
 
 /// A project whose only host is this machine.
 struct Here(tempfile::TempDir);
@@ -210,4 +214,47 @@ fn journals(folder: &Path) -> String {
     entries
         .map(|entry| if entry.path().is_dir() { journals(&entry.path()) } else { fs::read_to_string(entry.path()).unwrap_or_default() })
         .collect()
+}
+
+#[test]
+fn hosts_do_not_speak_to_the_terminal() {
+    let Some(here) = Here::new() else { return };
+    here.write(
+        "nasty.yml",
+        &format!(
+            "- hosts: all
+  gather_facts: false
+  tasks:
+    - {{name: t, shell: 'printf \"{NASTY}\"; printf \"{NASTY}\" >&2; exit 3', ignore_errors: true, register: found}}
+    - debug: {{msg: '{{{{ found.stdout }}}}'}}
+    - debug: {{var: found}}
+    - debug: {{msg: [{{name: '{{{{ found.stdout }}}}'}}]}}
+    - name: '{{{{ found.stdout }}}}'
+      copy: {{content: '{{{{ found.stdout }}}}', dest: {}/nasty}}
+      loop: ['{{{{ found.stdout }}}}']
+",
+            here.path("").display()
+        ),
+    );
+    for arguments in [
+        ["playbook", "nasty.yml", "-i", "hosts.yml", "--diff", "-o", "lines"].as_slice(),
+        &["playbook", "nasty.yml", "-i", "hosts.yml", "--diff", "-v", "--check"],
+        &["playbook", "nasty.yml", "-i", "hosts.yml", "--diff", "-v"],
+        &["run", "all", "-m", "shell", "-a", "\"cat nasty; cat nasty >&2; false\"", "-i", "hosts.yml"],
+        &["exec", "all", "-i", "hosts.yml", "--", "\"cat nasty; cat nasty >&2\""],
+    ] {
+        // A file without a line of its own differs from what the playbook writes.
+        fs::write(here.path("nasty"), b"a\x1b]52;c;aGk=\x07\x1b[2Jb\rc\nold\n").expect("written");
+        let output = here.on_terminal(arguments).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("]52;c;aGk=\u{fffd}\u{fffd}[2Jb\u{fffd}c"), "{arguments:?}: {said:?}");
+        for sign in ["\x1b]", "\x1b[2J", "\x07", "b\rc"] {
+            assert!(!said.contains(sign), "{arguments:?} has {sign:?}: {said:?}");
+        }
+        assert!(said.contains("\x1b[3"), "{arguments:?} is without colours: {said:?}");
+    }
+    // Whoever keeps it gets it as it was.
+    fs::write(here.path("bytes"), b"a\x1b]52;c;aGk=\x07\xff\tb\r\n\r\n\x1b[2Jc\n").expect("written");
+    let output = here.command(&["exec", "all", "-i", "hosts.yml", "--no-names", "--", "cat bytes"]).output().expect("runs");
+    assert_eq!(output.stdout, fs::read(here.path("bytes")).expect("reads"), "{}", String::from_utf8_lossy(&output.stderr));
 }
