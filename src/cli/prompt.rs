@@ -5,6 +5,8 @@ use std::io;
 use console::Term;
 use pgfleet_protocol::Secret;
 
+use crate::screen::harmless;
+
 /// True when there is a person to ask.
 pub(crate) fn is_possible() -> bool {
     Term::stderr().is_term() && io::IsTerminal::is_terminal(&io::stdin())
@@ -16,7 +18,7 @@ pub(crate) fn secret(question: &str) -> io::Result<Secret> {
         return Err(io::Error::new(io::ErrorKind::NotConnected, "no terminal"));
     }
     let terminal = Term::stderr();
-    terminal.write_str(question)?;
+    terminal.write_str(&harmless(question))?;
     terminal.read_secure_line().map(Secret::new)
 }
 
@@ -26,7 +28,7 @@ pub(crate) fn line(question: &str) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::NotConnected, "no terminal"));
     }
     let terminal = Term::stderr();
-    terminal.write_str(question)?;
+    terminal.write_str(&harmless(question))?;
     terminal.read_line()
 }
 

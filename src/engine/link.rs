@@ -186,3 +186,46 @@ impl Link {
         Unreachable::new(format!("{}: {reason}", self.host))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pgfleet_protocol::{Decoder, Frame, FromAgent, ToAgent, VERSION, encode};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::Link;
+
+    /// What comes of an agent that begins so. It is a fake: none of another version can be had here.
+    async fn greeted(begins: Vec<u8>) -> Result<(), String> {
+        let (ours, mut theirs) = duplex(1024);
+        let (reader, writer) = tokio::io::split(ours);
+        let fake_agent = async {
+            theirs.write_all(&begins).await.expect("says");
+            let mut decoder = Decoder::default();
+            theirs.read_buf(decoder.buffer()).await.expect("hears");
+            let hello = decoder.next_frame::<ToAgent>().expect("a frame");
+            assert!(matches!(hello, Some(Frame::Message(ToAgent::Hello { version: VERSION }))), "{hello:?}");
+            // Here it hangs up.
+            drop(theirs);
+        };
+        let (link, ()) = futures::join!(Link::open("n1", reader, writer), fake_agent);
+        link.map(|_| ()).map_err(|unreachable| unreachable.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_agent_of_another_version_is_refused() {
+        let hello = |version| encode(&FromAgent::Hello { version }).expect("a frame");
+        for version in [0, VERSION + 1] {
+            let refused = greeted(hello(version)).await;
+            assert_eq!(refused, Err(format!("n1: the agent speaks protocol {version}, this program {VERSION}")));
+        }
+        assert_eq!(greeted(hello(VERSION)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_greet_is_no_agent() {
+        let other = encode(&FromAgent::Want { id: 1 }).expect("a frame");
+        assert_eq!(greeted(other).await, Err("n1: the agent began with something else than a greeting".to_owned()));
+        assert_eq!(greeted(Vec::new()).await, Err("n1: the connection ended before the answer came".to_owned()));
+        assert!(greeted(b"Welcome to n1\n".to_vec()).await.is_err());
+    }
+}

@@ -59,11 +59,17 @@ fn add(text: &mut String, line: &str) {
     }
 }
 
-/// Starts the command with the user's shell rules: `exec COMMAND`, in `sh`.
+/// The command with the user's shell rules: `exec COMMAND`, in `sh`. Ctrl-C and the end of a terminal reach all of its processes; the way
+/// to the host must outlive them, since what goes on there is ended in order.
+fn line(command: &str) -> String {
+    format!("trap '' INT HUP; exec {command}")
+}
+
+/// Starts the command.
 pub(crate) fn start(target: &Target, command: &str) -> Result<(Proxy, Words), SshError> {
     let failed = |source| SshError::ProxyCommand { host: target.name.clone(), command: command.to_owned(), source };
     let mut child = Command::new("/bin/sh")
-        .args(["-c", &format!("exec {command}")])
+        .args(["-c", &line(command)])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -93,5 +99,18 @@ impl AsyncWrite for Proxy {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stdin).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn the_way_outlives_the_key_and_the_terminal() {
+        let run = |line: &str| std::process::Command::new("/bin/sh").args(["-c", line]).output().expect("runs").stdout;
+        let command = "sh -c 'kill -INT $$; kill -HUP $$; echo goes on'";
+        assert_eq!(run(&line(command)), b"goes on\n");
+        assert_eq!(run(command), b"", "without it, it would end");
     }
 }

@@ -39,7 +39,7 @@ pub struct AdHoc {
 }
 
 /// One of a command's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
     /// Its results.
     Standard,

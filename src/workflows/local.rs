@@ -88,12 +88,16 @@ pub(crate) async fn start_here(agent: &AgentBinary, wanted: Option<&Become>) -> 
     let folder = if user.is_some() { public_folder()? } else { private_folder() };
     let program = unpacked(agent, &folder)?;
     let mut command = as_user(user, program.as_os_str()).await?;
+    // Ctrl-C and the end of a terminal reach all processes of a group: what the agent does now, it shall do to its end.
+    command.process_group(0);
     command.arg("exec").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()
 }
 
 /// Runs a command line on the controller to its end.
 pub(crate) async fn run_here(line: &str, wanted: Option<&Become>) -> io::Result<Output> {
     let mut command = as_user(wanted.filter(|wanted| !is_me(&wanted.user)), OsStr::new("/bin/sh")).await?;
+    // As with the agent.
+    command.process_group(0);
     command.args(["-c", line]).stdin(Stdio::null()).kill_on_drop(true).output().await
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::args::{ExecArgs, TaskArgs};
 use crate::exit::Exit;
-use crate::interrupt::{signalled, until_done};
+use crate::interrupt::{Asked, Signals, until_done};
 use crate::report::Reporting;
 use crate::{screen, settings};
 
@@ -51,6 +51,7 @@ pub(crate) async fn stream(project: Project, args: ExecArgs) -> Result<Exit, Wor
     let command = args.command.join(" ");
     let work = exec(&wish, &args.pattern, &command, hear, asked, report);
     tokio::pin!(work);
+    let mut signals = Signals::listen().map_err(|error| WorkflowError::Failed(format!("no signals to listen for: {error}")))?;
     let mut interrupted = false;
     loop {
         tokio::select! {
@@ -58,13 +59,14 @@ pub(crate) async fn stream(project: Project, args: ExecArgs) -> Result<Exit, Wor
                 let exit = Exit::of_run(&finished?, false);
                 return Ok(if interrupted { Exit::Interrupted } else { exit });
             }
-            _ = signalled() => {
-                if interrupted {
+            asked = signals.next() => {
+                if !interrupted {
+                    interrupted = true;
+                    screen::note("\ninterrupted: the commands are asked to end; once more ends this now");
+                    ask.send_replace(true);
+                } else if asked == Asked::ToEnd {
                     return Ok(Exit::Interrupted);
                 }
-                interrupted = true;
-                screen::note("\ninterrupted: the commands are asked to end; once more ends this now");
-                ask.send_replace(true);
             }
         }
     }
@@ -80,25 +82,24 @@ struct Lines {
     names: bool,
     width: usize,
     order: Vec<String>,
-    open: BTreeMap<(String, bool), Vec<u8>>,
+    open: BTreeMap<(String, Output), Vec<u8>>,
 }
 
 impl Lines {
     fn hear(&mut self, host: &str, output: Output, bytes: &[u8]) {
-        let is_error = output == Output::Error;
-        let open = self.open.entry((host.to_owned(), is_error)).or_default();
+        let open = self.open.entry((host.to_owned(), output)).or_default();
         open.extend_from_slice(bytes);
         let Some(end) = open.iter().rposition(|byte| *byte == b'\n') else { return };
         let rest = open.split_off(end + 1);
         let whole = std::mem::replace(open, rest);
-        for line in String::from_utf8_lossy(&whole).lines() {
-            self.show(host, is_error, line);
+        for line in whole[..end].split(|byte| *byte == b'\n') {
+            self.show(host, output, line);
         }
     }
 
-    fn show(&mut self, host: &str, is_error: bool, line: &str) {
-        let text = if self.names { format!("{} | {line}", self.name(host)) } else { line.to_owned() };
-        if is_error { screen::note(&text) } else { screen::line(&text) }
+    fn show(&mut self, host: &str, output: Output, line: &[u8]) {
+        let head = if self.names { format!("{} | ", self.name(host)) } else { String::new() };
+        screen::printed(output, &head, line);
     }
 
     fn name(&mut self, host: &str) -> String {
@@ -118,15 +119,17 @@ impl Lines {
                 self.order.clone_from(hosts);
             }
             Event::HostDone { host, result, .. } => {
-                for is_error in [false, true] {
-                    if let Some(rest) = self.open.remove(&(host.clone(), is_error)).filter(|rest| !rest.is_empty()) {
-                        self.show(host, is_error, &String::from_utf8_lossy(&rest));
+                for output in [Output::Standard, Output::Error] {
+                    if let Some(rest) = self.open.remove(&(host.clone(), output)).filter(|rest| !rest.is_empty()) {
+                        self.show(host, output, &rest);
                     }
                 }
                 let code = result.data.get("rc").and_then(Value::as_i64);
                 match (result.ending, code) {
-                    (Ending::Failed, Some(code)) => self.show(host, true, &format!("exit code {code}")),
-                    (Ending::Failed | Ending::Unreachable, _) => self.show(host, true, result.message().unwrap_or("it was lost")),
+                    (Ending::Failed, Some(code)) => self.show(host, Output::Error, format!("exit code {code}").as_bytes()),
+                    (Ending::Failed | Ending::Unreachable, _) => {
+                        self.show(host, Output::Error, result.message().unwrap_or("it was lost").as_bytes())
+                    }
                     _ => {}
                 }
             }

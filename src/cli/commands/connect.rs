@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::connection::role_of;
 use crate::args::ConnectArgs;
 use crate::exit::Exit;
-use crate::interrupt::until_done;
+use crate::interrupt::{Signals, until_done};
 use crate::terminal::{self, Raw};
 use crate::{screen, settings};
 
@@ -45,8 +45,14 @@ pub(crate) async fn run(project: Project, args: ConnectArgs) -> Result<Exit, Wor
         status
     };
     let status = match terminal {
-        // Every key is psql's, Ctrl-C too.
-        Some(_) => ended.await,
+        // Every key is psql's, Ctrl-C too; without a terminal, nobody types any more.
+        Some(_) => match Signals::listen() {
+            Ok(mut signals) => tokio::select! {
+                status = ended => status,
+                _ = signals.next_but_interrupt() => return Ok(Exit::Interrupted),
+            },
+            Err(_) => ended.await,
+        },
         None => match until_done(ended, &stop).await {
             Some(status) => status,
             None => return Ok(Exit::Interrupted),

@@ -63,7 +63,7 @@ impl Lines {
         let head = style.apply_to(format!("{:<16} {:<10}", word("node"), word("unit")));
         let time = Style::new().dim().apply_to(time(line["at"].as_u64().unwrap_or_default()));
         for part in word("text").lines() {
-            screen::line(&format!("{time} {head} {}", screen::plain(part)));
+            screen::line(&format!("{time} {head} {part}"));
         }
     }
 }

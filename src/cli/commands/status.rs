@@ -29,7 +29,7 @@ pub(crate) async fn run(project: Project, args: StatusArgs) -> Result<Exit, Work
         let shown = show(&view, args.output)?;
         let view = view.view;
         if args.watch.is_some() && console::Term::stdout().is_term() {
-            screen::text("\x1b[2J\x1b[H");
+            screen::clear();
         }
         screen::text(&shown);
         let Some(seconds) = args.watch else { return Ok(if view.is_healthy() { Exit::Done } else { Exit::NotHealthy }) };
@@ -137,7 +137,7 @@ fn tables(shown: &Shown, wide: bool) -> String {
             lines.push(format!("  {hint}"));
         }
     }
-    lines.join("\n") + "\n"
+    screen::coloured(&lines.join("\n")).into_owned() + "\n"
 }
 
 fn headline(view: &ClusterView) -> String {
@@ -210,4 +210,30 @@ fn good(text: &str) -> String {
 
 fn bad(text: &str) -> String {
     Style::new().red().bold().apply_to(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use pgfleet_cluster::{ClusterView, EtcdMember};
+    use serde_json::json;
+
+    use super::{Shown, tables};
+
+    /// Names are what nodes say of themselves.
+    #[test]
+    fn names_do_not_speak_to_the_terminal() {
+        let nasty = "a\x1b]52;c;aGk=\x07\x1b[2Jb\rc";
+        let mut view = ClusterView::from_answers(&[]);
+        view.name = nasty.to_owned();
+        let member = json!({"name": nasty, "host": nasty, "port": 5432, "role": nasty, "state": nasty, "timeline": 1, "lag": 0,
+                            "pending_restart": false, "scheduled_restart": nasty, "tags": {nasty: nasty}, "patroni": nasty});
+        view.members.push(serde_json::from_value(member).expect("a member"));
+        let voter =
+            EtcdMember { name: nasty.to_owned(), healthy: false, leader: true, version: None, error: Some(nasty.to_owned()), alarm: None };
+        view.etcd.push(voter);
+        let shown = tables(&Shown { view, last_backup: None }, true);
+        let expect = nasty.replace(['\x1b', '\x07', '\r'], "\u{fffd}");
+        assert_eq!(shown.matches(&expect).count(), 11, "{shown:?}");
+        assert!(!shown.contains(['\x07', '\r']) && !shown.contains("\x1b[2J") && !shown.contains("\x1b]"), "{shown:?}");
+    }
 }

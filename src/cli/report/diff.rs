@@ -3,6 +3,8 @@
 use console::Style;
 use pgfleet_protocol::Diff;
 
+use crate::screen::harmless;
+
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
 
@@ -11,7 +13,7 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
     let (before, after): (Vec<&str>, Vec<&str>) = (diff.before.lines().collect(), diff.after.lines().collect());
     let red = Style::new().red();
     let green = Style::new().green();
-    let header = |name: &str, otherwise: &str| if name.is_empty() { otherwise.to_owned() } else { name.to_owned() };
+    let header = |name: &str, otherwise: &str| if name.is_empty() { otherwise.to_owned() } else { harmless(name) };
     let mut shown = vec![
         red.apply_to(format!("--- before: {}", header(&diff.before_header, "-"))).to_string(),
         green.apply_to(format!("+++ after: {}", header(&diff.after_header, "-"))).to_string(),
@@ -30,10 +32,10 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
             .apply_to(format!("@@ -{},{} +{},{} @@", head.start + 1, context + removed.len(), head.start + 1, context + added.len()))
             .to_string(),
     );
-    shown.extend(before[head].iter().map(|line| format!(" {line}")));
-    shown.extend(removed.iter().map(|line| red.apply_to(format!("-{line}")).to_string()));
-    shown.extend(added.iter().map(|line| green.apply_to(format!("+{line}")).to_string()));
-    shown.extend(before[tail].iter().map(|line| format!(" {line}")));
+    shown.extend(before[head].iter().map(|line| format!(" {}", harmless(line))));
+    shown.extend(removed.iter().map(|line| red.apply_to(format!("-{}", harmless(line))).to_string()));
+    shown.extend(added.iter().map(|line| green.apply_to(format!("+{}", harmless(line))).to_string()));
+    shown.extend(before[tail].iter().map(|line| format!(" {}", harmless(line))));
     shown
 }
 
@@ -55,5 +57,19 @@ mod tests {
             super::lines(&diff),
             ["--- before: /etc/x", "+++ after: x.j2", "@@ -2,7 +2,7 @@", " 2", " 3", " 4", "-5", "+five", " 6", " 7", " 8"]
         );
+    }
+
+    #[test]
+    fn files_do_not_speak_to_the_terminal() {
+        console::set_colors_enabled(false);
+        let diff = Diff {
+            before_header: "/etc/\x1b[2J".to_owned(),
+            before: "same\x07\n\tx\x1b]52;c;aGk=\x07\n".to_owned(),
+            after: "same\x07\n\tb\rc\n".to_owned(),
+            ..Diff::default()
+        };
+        let expect = ["--- before: /etc/?[2J", "+++ after: -", "@@ -1,2 +1,2 @@", " same?", "-\tx?]52;c;aGk=?", "+\tb?c"]
+            .map(|line| line.replace('?', "\u{fffd}"));
+        assert_eq!(super::lines(&diff), expect);
     }
 }

@@ -36,7 +36,7 @@ impl Lines {
             _ => format!("{word}: [{host}]"),
         };
         if let Some(item) = item {
-            line = format!("{line} => (item={item})");
+            line = format!("{line} => (item={})", screen::harmless(item));
         }
         if self.verbosity > 0
             && !result.is_bad()
@@ -100,6 +100,8 @@ impl Reporter for Lines {
 }
 
 fn headline(text: &str) {
+    // Names may have what a host said in them.
+    let text = screen::harmless(text);
     let stars = "*".repeat(WIDTH.saturating_sub(text.chars().count() + 1).max(3));
     screen::line(&format!("\n{text} {stars}"));
 }

@@ -10,6 +10,7 @@ use pgfleet_playbook::{Kind, lookup_module};
 
 use super::place::Places;
 use super::{Reporter, diff, words};
+use crate::screen;
 
 /// A live screen.
 pub(super) struct Live {
@@ -42,7 +43,12 @@ impl Live {
     }
 
     fn line(&self, text: &str) {
-        self.bar.suspend(|| crate::screen::line(text));
+        self.bar.suspend(|| screen::line(text));
+    }
+
+    /// What stands beside the clock.
+    fn message(&self, text: &str) {
+        self.bar.set_message(screen::coloured(text).into_owned());
     }
 
     /// Tells what the last task did.
@@ -84,7 +90,7 @@ impl Live {
     fn result(&mut self, host: &str, item: Option<&str>, result: &TaskResult, ignored: bool) {
         let verbosity = self.verbosity;
         let Some(task) = &mut self.task else { return };
-        let what = item.map_or_else(|| host.to_owned(), |item| format!("{host} ({item})"));
+        let what = item.map_or_else(|| host.to_owned(), |item| format!("{host} ({})", screen::harmless(item)));
         let style = words::style(result.ending, ignored);
         for difference in &result.diff {
             task.details.push(style.apply_to(&what).to_string());
@@ -123,7 +129,7 @@ impl Live {
             _ if done > 0 => format!("  {}", HumanBytes(done)),
             _ => String::new(),
         };
-        self.bar.set_message(format!("{}  {}", task.name, Style::new().dim().apply_to(format!("{}{amount}", crate::screen::plain(what)))));
+        self.message(&format!("{}  {}", task.name, Style::new().dim().apply_to(format!("{}{amount}", screen::plain(what)))));
     }
 
     fn show_busy(&self) {
@@ -134,7 +140,7 @@ impl Live {
             1..=4 => format!("  {}", task.busy.join(", ")),
             count => format!("  {count} hosts"),
         };
-        self.bar.set_message(format!("{}{}", task.name, Style::new().dim().apply_to(busy)));
+        self.message(&format!("{}{}", task.name, Style::new().dim().apply_to(busy)));
     }
 }
 
@@ -153,6 +159,7 @@ impl Reporter for Live {
                 self.places.enter(place);
                 self.settle();
                 let name = if *handler { format!("{name} (handler)") } else { name.clone() };
+                let name = screen::harmless(&name);
                 self.task = Some(Task {
                     name,
                     module: module.clone(),
@@ -192,7 +199,7 @@ impl Reporter for Live {
             }
             Event::Retrying { host, left, .. } => {
                 if let Some(task) = &self.task {
-                    self.bar.set_message(format!("{}  {host} tries again, {left} tries left", task.name));
+                    self.message(&format!("{}  {host} tries again, {left} tries left", task.name));
                 }
             }
             Event::DuplicateKey { .. } | Event::Warning { .. } => {
@@ -219,7 +226,7 @@ impl Reporter for Live {
             Event::PlayEmpty { name } => self.line(&format!("\n{}  no hosts", Style::new().bold().apply_to(name))),
             Event::Said { text, .. } => {
                 if let Some(task) = &mut self.task {
-                    task.details.push(crate::screen::plain(text));
+                    task.details.push(screen::plain(text));
                 }
             }
             Event::Progress { what, done, total, .. } => self.show_progress(what, *done, *total),

@@ -1,4 +1,4 @@
-//! Results in words, for both ways of showing a run.
+//! Results in words, for both ways of showing a run. What hosts said is harmless in them, wherever they are shown.
 
 use console::{Color, Style};
 use pgfleet_engine::{Counts, Ending, Recap, TaskResult};
@@ -48,7 +48,7 @@ pub(super) fn failure(result: &TaskResult, places: &Places) -> Vec<String> {
     }
     for (name, title) in [("cmd", "command"), ("rc", "exit code"), ("stderr", "stderr"), ("stdout", "stdout"), ("assertion", "assertion")] {
         let Some(value) = result.data.get(name).filter(|value| !value.is_null() && *value != &Value::from("")) else { continue };
-        let text = plain(value);
+        let text = screen::harmless(&plain(value));
         let kept: Vec<&str> = text.trim_end().lines().collect();
         let kept = &kept[kept.len().saturating_sub(20)..];
         match kept {
@@ -66,7 +66,7 @@ pub(super) fn failure(result: &TaskResult, places: &Places) -> Vec<String> {
         lines.extend(places.lines(result));
     }
     if let Some(hint) = &result.hint {
-        lines.push(format!("hint: {hint}"));
+        lines.push(format!("hint: {}", screen::plain(hint)));
     }
     lines
 }
@@ -79,7 +79,7 @@ pub(super) fn details(result: &TaskResult) -> Option<String> {
         .filter(|(name, _)| !SILENT.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    if shown.is_empty() { None } else { wide::to_text(&shown, Layout::Line).ok() }
+    if shown.is_empty() { None } else { wide::to_text(&shown, Layout::Line).ok().map(|text| screen::harmless(&text)) }
 }
 
 /// What a debug task shows: its message or its variable. Lists of lines stay lines, lists of rows become tables.
@@ -87,9 +87,9 @@ pub(super) fn said(result: &TaskResult) -> Vec<String> {
     let own = result.data.iter().filter(|(name, _)| !SILENT.contains(&name.as_str()) || *name == "msg");
     own.flat_map(|(name, value)| match (name.as_str(), value) {
         ("msg", Value::Array(items)) if items.iter().all(Value::is_object) && !items.is_empty() => rows(items),
-        ("msg", Value::Array(items)) => items.iter().map(plain).collect(),
-        ("msg", value) => plain(value).lines().map(str::to_owned).collect(),
-        (name, value) => format!("{name}: {}", pretty(value)).lines().map(str::to_owned).collect(),
+        ("msg", Value::Array(items)) => items.iter().map(|item| screen::harmless(&plain(item))).collect(),
+        ("msg", value) => screen::harmless(&plain(value)).lines().map(str::to_owned).collect(),
+        (name, value) => screen::harmless(&format!("{name}: {}", pretty(value))).lines().map(str::to_owned).collect(),
     })
     .collect()
 }
@@ -104,7 +104,7 @@ fn rows(items: &[Value]) -> Vec<String> {
         });
     let mut table = Table::new(&header);
     for item in items {
-        table.row(header.iter().map(|name| item.get(*name).map(plain).unwrap_or_default()).collect());
+        table.row(header.iter().map(|name| item.get(*name).map(|value| screen::harmless(&plain(value))).unwrap_or_default()).collect());
     }
     table.lines()
 }
@@ -152,4 +152,52 @@ pub(super) fn recap_line(host: &str, counts: &Counts, width: usize) -> String {
         cell("rescued", counts.rescued, Color::Yellow),
         cell("ignored", counts.ignored, Color::Blue)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pgfleet_engine::{Ending, TaskResult};
+    use pgfleet_template::Disk;
+    use serde_json::json;
+
+    use super::{details, failure, said};
+    use crate::report::place::Places;
+
+    /// The clipboard, an empty screen, a line over another, and colours.
+    const NASTY: &str = "a\x1b]52;c;aGk=\x07\x1b[2Jb\rc\x1b[31m";
+    const SHOWN: &str = "a?]52;c;aGk=??[2Jb?c?[31m";
+
+    fn marked(lines: Vec<String>) -> Vec<String> {
+        lines.iter().map(|line| line.replace('\u{fffd}', "?")).collect()
+    }
+
+    #[test]
+    fn what_hosts_say_is_harmless() {
+        let mut failed = TaskResult::failed(NASTY).with("diagnosis", json!([NASTY])).with("cmd", json!(["x", NASTY])).with("rc", 1);
+        failed = failed.with("stderr", format!("{NASTY}\r\n\tmore\n")).with("stdout", NASTY).with("assertion", NASTY);
+        failed.hint = Some(NASTY.to_owned());
+        let expect = [
+            SHOWN.to_owned(),
+            format!("  {SHOWN}"),
+            format!("command: x {SHOWN}"),
+            "exit code: 1".to_owned(),
+            "stderr:".to_owned(),
+            format!("  {SHOWN}"),
+            "  \tmore".to_owned(),
+            format!("stdout: {SHOWN}"),
+            format!("assertion: {SHOWN}"),
+            format!("hint: {SHOWN}"),
+        ];
+        assert_eq!(marked(failure(&failed, &Places::new(Arc::new(Disk)))), expect);
+        let ok = |name: &str, value: serde_json::Value| TaskResult::new(Ending::Ok).with(name, value);
+        assert_eq!(marked(said(&ok("msg", json!(NASTY)))), [SHOWN]);
+        assert_eq!(marked(said(&ok("msg", json!(["x", NASTY])))), ["x", SHOWN]);
+        assert_eq!(marked(said(&ok("found", json!(NASTY)))), [format!("found: {SHOWN}")]);
+        let rows = marked(said(&ok("msg", json!([{"name": NASTY}, {"name": "two\nlines"}]))));
+        assert_eq!(rows[1..], [SHOWN, "two lines"]);
+        // What JSON leaves as it is.
+        assert_eq!(details(&ok("x", json!("\u{9b}2J\u{7f}"))).as_deref(), Some("{\"x\":\"\u{fffd}2J\u{fffd}\"}"));
+    }
 }

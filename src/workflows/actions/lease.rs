@@ -40,6 +40,9 @@ pub(crate) async fn run(work: &Work) -> Result<Done, Trouble> {
         nodes = answers.iter().map(|(node, _)| *node).collect();
         let Some((node, other)) = answers.iter().find(|(_, outcome)| outcome.is_failed()) else {
             answers.iter().for_each(|(node, _)| keep(work, node, &wanted, seconds));
+            if let Some(warning) = warning(answers.len(), work.nodes.all().len()) {
+                work.teller.say(&warning);
+            }
             return Ok(Done::unchanged());
         };
         let Some(theirs) = other.data.get("holder") else {
@@ -69,6 +72,15 @@ async fn ask(work: &Work, node: &Node, wanted: &Value) -> Option<Outcome> {
 
 fn text<'a>(holder: &'a Value, name: &str) -> &'a str {
     holder.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What a person should know who has no majority of the hosts: most of a cluster may be gone, and it must be repairable then.
+fn warning(had: usize, all: usize) -> Option<String> {
+    (had < all && had * 2 <= all).then(|| {
+        format!(
+            "only {had} of {all} hosts were reached: a run of another controller, which reaches the others alone, would not be kept away"
+        )
+    })
 }
 
 fn refusal(holder: &Value, age: Option<u64>, seconds: u64) -> Trouble {
@@ -112,4 +124,19 @@ fn keep(work: &Work, node: &Node, wanted: &Value, seconds: u64) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning;
+
+    #[test]
+    fn who_has_no_majority_is_told() {
+        for (had, all, is_told) in
+            [(1, 1, false), (3, 3, false), (2, 3, false), (3, 4, false), (1, 2, true), (2, 4, true), (1, 3, true), (0, 3, true)]
+        {
+            assert_eq!(warning(had, all).is_some(), is_told, "{had} of {all}");
+        }
+        assert!(warning(2, 4).is_some_and(|text| text.starts_with("only 2 of 4 hosts were reached")));
+    }
 }
