@@ -31,7 +31,7 @@ pub(crate) fn check_settings(prepared: &mut Prepared) -> Result<Vec<String>, Vec
     };
     let layers = prepared.inventory.layers(&first, None).map_err(|problem| vec![problem])?;
     let warnings = misspelt(prepared, &layers);
-    let scope = settings_of(prepared, layers);
+    let scope = settings_of(prepared, layers, groups(prepared));
     let mut problems: Vec<Problem> =
         KINDS.iter().filter_map(|(name, kind)| kind.wrong(name, &value(&scope, name)?)).map(|message| problem(&message)).collect();
     problems.extend(harmful(prepared, &problems)?);
@@ -68,7 +68,7 @@ fn harmful(prepared: &Prepared, known: &[Problem]) -> Result<Vec<Problem>, Vec<P
     if hosts.nodes.is_empty() {
         return Ok(Vec::new());
     }
-    let members = hosts.all();
+    let (members, groups) = (hosts.all(), groups(prepared));
     let clients: Vec<String> = prepared.inventory.members(CLIENTS).into_iter().map(ToString::to_string).collect();
     let mut told: Vec<String> = known.iter().map(|problem| problem.message.clone()).collect();
     let mut problems = Vec::new();
@@ -80,7 +80,7 @@ fn harmful(prepared: &Prepared, known: &[Problem]) -> Result<Vec<Problem>, Vec<P
             problems.push(Problem::new(message).with_hint("give it another name in the inventory, and its address as ansible_host"));
         }
         let layers = prepared.inventory.layers(&host.name, None).map_err(|problem| vec![problem])?;
-        let scope = settings_of(prepared, layers).with("inventory_hostname", Value::from(name.as_str()));
+        let scope = settings_of(prepared, layers, groups.clone()).with("inventory_hostname", Value::from(name.as_str()));
         let address = Kind::Text(&ADDRESS);
         for (name, kind) in KINDS.iter().map(|(name, kind)| (*name, kind)).chain([("ansible_host", &address)]) {
             let Some(value) = value(&scope, name) else { continue };
@@ -97,11 +97,16 @@ fn harmful(prepared: &Prepared, known: &[Problem]) -> Result<Vec<Problem>, Vec<P
 }
 
 /// The variables of a host with these layers, as far as they are known before anything connects.
-fn settings_of(prepared: &Prepared, layers: Vec<Arc<Vars>>) -> Scope {
+fn settings_of(prepared: &Prepared, layers: Vec<Arc<Vars>>, groups: Value) -> Scope {
     let extra = Arc::new(prepared.extra.clone());
-    let nodes = ClusterHosts::of(&prepared.inventory).nodes;
     let scope = Scope::new(&prepared.language, vec![PathBuf::from(".")]).over(prepared.defaults.clone()).over_all(layers).over(extra);
-    scope.with("groups", mapping([("postgresql", Value::from(nodes))]))
+    scope.with("groups", groups)
+}
+
+/// The hosts of all groups.
+fn groups(prepared: &Prepared) -> Value {
+    let names = |group: &str| prepared.inventory.members(group).into_iter().map(ToString::to_string).collect::<Vec<_>>();
+    mapping(prepared.inventory.groups().map(|group| (group.name.as_str(), Value::from(names(group.name.as_str())))))
 }
 
 /// A value that needs facts or other hosts is known later, and checked by whom it concerns.

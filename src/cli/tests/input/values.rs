@@ -51,6 +51,11 @@ fn every_host_and_every_workflow_is_looked_at() {
     }
     project.write("host_vars/pg2.yml", "preflight_disk_mb: a[$(touch /tmp/x)]\n");
     project.refuses(&["doctor", "-i", "hosts.yml"]).problems(1).tells(&["pg2: preflight_disk_mb is ", "must be a whole number"]);
+    let of_groups = "postgresql_allowed_networks: [\"{{ groups['web'] | first }} trust #\"]\n";
+    project.write("host_vars/pg2.yml", of_groups);
+    project
+        .refuses(&["deploy", "-i", "hosts.yml"])
+        .tells(&["pg2: postgresql_allowed_networks is [\"web1 trust #\"], and must be a list of texts"]);
     project.write("host_vars/pg2.yml", "postgresql_role: replica\n");
     // Bounds are for a deploy to judge: nothing comes of them elsewhere.
     project.write("group_vars/postgresql.yml", "patroni_ttl: 1\n");
