@@ -17,51 +17,65 @@ const USER_KEYS: [&str; 5] = ["name", "password", "roles", "grants", "state"];
 const DATABASE_KEYS: [&str; 4] = ["name", "owner", "extensions", "state"];
 const PRIVILEGES: [&str; 3] = ["connect", "create", "temporary"];
 
-/// Adds what is declared to the variables of a deploy. Passwords that are missing are made, and kept when `keep` says so.
-///
-/// # Errors
-/// What is wrong with a declaration; a database that shall go, and is not named a second time.
-pub(crate) fn declare(prepared: &Prepared, store: &Secrets, keep: bool, additions: &mut Additions) -> Result<(), WorkflowError> {
-    let own = |name: &str| prepared.global_text(name).map(Option::unwrap_or_default);
-    let reserved: Vec<String> = RESERVED
-        .iter()
-        .map(|name| Ok((*name).to_owned()))
-        .chain(["postgresql_app_user", "postgresql_readonly_user", "postgresql_backup_user"].map(own))
-        .collect::<Result<_, WorkflowError>>()?;
-    let (app_user, app_database) = (own("postgresql_app_user")?, own("postgresql_database")?);
-    let mut problems = Vec::new();
-    let mut users = Vec::new();
-    for entry in list(prepared, "postgresql_users")? {
-        match user(&entry, &reserved) {
-            Ok(user) => users.push((user, entry)),
-            Err(problem) => problems.push(problem),
+/// What the variables declare, found right.
+pub(crate) struct Declared {
+    /// Each with its entry, which may have a password.
+    users: Vec<(Value, Value)>,
+    databases: Vec<Value>,
+}
+
+impl Declared {
+    /// Reads what is declared.
+    ///
+    /// # Errors
+    /// What is wrong with a declaration; a database that shall go, and is not named a second time.
+    pub(crate) fn read(prepared: &Prepared) -> Result<Self, WorkflowError> {
+        let own = |name: &str| prepared.global_text(name).map(Option::unwrap_or_default);
+        let reserved: Vec<String> = RESERVED
+            .iter()
+            .map(|name| Ok((*name).to_owned()))
+            .chain(["postgresql_app_user", "postgresql_readonly_user", "postgresql_backup_user"].map(own))
+            .collect::<Result<_, WorkflowError>>()?;
+        let (app_user, app_database) = (own("postgresql_app_user")?, own("postgresql_database")?);
+        let mut problems = Vec::new();
+        let mut users = Vec::new();
+        for entry in list(prepared, "postgresql_users")? {
+            match user(&entry, &reserved) {
+                Ok(user) => users.push((user, entry)),
+                Err(problem) => problems.push(problem),
+            }
         }
-    }
-    let mut databases = Vec::new();
-    for entry in list(prepared, "postgresql_databases")? {
-        match database(&entry, &app_user, &app_database) {
-            Ok(database) => databases.push(database),
-            Err(problem) => problems.push(problem),
+        let mut databases = Vec::new();
+        for entry in list(prepared, "postgresql_databases")? {
+            match database(&entry, &app_user, &app_database) {
+                Ok(database) => databases.push(database),
+                Err(problem) => problems.push(problem),
+            }
         }
-    }
-    if !problems.is_empty() {
-        return Err(problems.into());
-    }
-    refuse_to_drop(&databases, &list(prepared, "postgresql_drop_databases")?)?;
-    let mut declared = Vec::new();
-    for (mut user, entry) in users {
-        if user["absent"] == false {
-            let name = user["name"].as_str().unwrap_or_default().to_owned();
-            let (password, verifier) = password(&name, entry.get("password").and_then(Value::as_str), store, keep)?;
-            user["verifier"] = Value::from(verifier.reveal());
-            additions.secrets.extend(password.into_iter().chain([verifier]));
+        if !problems.is_empty() {
+            return Err(problems.into());
         }
-        declared.push(user);
+        refuse_to_drop(&databases, &list(prepared, "postgresql_drop_databases")?)?;
+        Ok(Self { users, databases })
     }
-    for (name, value) in [("declared_users", Value::from(declared)), ("declared_databases", Value::from(databases))] {
-        additions.vars.insert(name.to_owned(), Raw::from(from_json(&value)));
+
+    /// Adds it to the variables of a deploy. Passwords that are missing are made, and kept when `keep` says so.
+    pub(crate) fn add(self, store: &Secrets, keep: bool, additions: &mut Additions) -> Result<(), WorkflowError> {
+        let mut declared = Vec::new();
+        for (mut user, entry) in self.users {
+            if user["absent"] == false {
+                let name = user["name"].as_str().unwrap_or_default().to_owned();
+                let (password, verifier) = password(&name, entry.get("password").and_then(Value::as_str), store, keep)?;
+                user["verifier"] = Value::from(verifier.reveal());
+                additions.secrets.extend(password.into_iter().chain([verifier]));
+            }
+            declared.push(user);
+        }
+        for (name, value) in [("declared_users", Value::from(declared)), ("declared_databases", Value::from(self.databases))] {
+            additions.vars.insert(name.to_owned(), Raw::from(from_json(&value)));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn list(prepared: &Prepared, name: &str) -> Result<Vec<Value>, WorkflowError> {
@@ -78,12 +92,16 @@ fn entry<'a>(value: &'a Value, what: &str, keys: &[&str]) -> Result<(&'a Map<Str
     if let Some(unknown) = entry.keys().find(|key| !keys.contains(&key.as_str())) {
         return Err(Problem::new(format!("{what}: nothing reads '{unknown}'")).did_you_mean(unknown, keys.iter().copied()));
     }
-    let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
-    let plain = name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_-.".contains(sign)) && !name.starts_with(['.', '-']);
-    if name.is_empty() || !plain || name.len() > 63 {
+    Ok((entry, plain(entry.get("name").and_then(Value::as_str).unwrap_or_default(), what)?))
+}
+
+/// A name that PostgreSQL, psql and files take for nothing else.
+fn plain<'a>(name: &'a str, what: &str) -> Result<&'a str, Problem> {
+    let is_plain = name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_-.".contains(sign)) && !name.starts_with(['.', '-']);
+    if name.is_empty() || !is_plain || name.len() > 63 {
         return Err(Problem::new(format!("{what}: '{name}' is no name of letters, digits, '_', '-' and '.'")));
     }
-    Ok((entry, name))
+    Ok(name)
 }
 
 fn is_absent(entry: &Map<String, Value>, what: &str) -> Result<bool, Problem> {
@@ -132,12 +150,13 @@ fn database(value: &Value, app_user: &str, app_database: &str) -> Result<Value, 
     if SYSTEM.contains(&name) || (absent && name == app_database) {
         return Err(Problem::new(format!("{what}: this database is one of the cluster's own")));
     }
+    let listed = format!("{what}, extensions");
     let mut extensions = Vec::new();
     for extension in entry.get("extensions").and_then(Value::as_array).into_iter().flatten() {
         let (name, gone) = match extension {
-            Value::String(name) => (name.as_str(), false),
+            Value::String(name) => (plain(name, &listed)?, false),
             other => {
-                let (entry, name) = self::entry(other, &format!("{what}, extensions"), &["name", "state"])?;
+                let (entry, name) = self::entry(other, &listed, &["name", "state"])?;
                 (name, is_absent(entry, &what)?)
             }
         };
@@ -245,6 +264,13 @@ mod tests {
             database(&json!({"name": "shop", "extensions": ["hstore", {"name": "pg_trgm", "state": "absent"}]}), "app_user", "application"),
             "",
         );
+        // psql would run what stands in backquotes.
+        says(
+            database(&json!({"name": "shop", "extensions": ["x' `touch /tmp/pwn` '"]}), "app_user", "application"),
+            "shop, extensions: 'x' `",
+        );
+        says(database(&json!({"name": "shop", "extensions": [{"name": "x`id`"}]}), "app_user", "application"), "no name");
+        says(database(&json!({"name": "shop", "extensions": ["uuid-ossp"]}), "app_user", "application"), "");
         says(database(&json!({"name": "application", "state": "absent"}), "app_user", "application"), "one of the cluster's own");
         let gone = database(&json!({"name": "shop", "state": "absent"}), "app_user", "application").expect("right");
         assert!(refuse_to_drop(std::slice::from_ref(&gone), &[]).is_err());

@@ -9,10 +9,10 @@ use pgfleet_template::{Problem, Raw, Value};
 
 use crate::authority::{add_authority, not_ended};
 use crate::credentials::{self, Credentials};
-use crate::declared::declare;
+use crate::declared::Declared;
 use crate::groups::{ClusterHosts, add_optional_groups};
 use crate::lost::Lost;
-use crate::play::{Additions, Prepared, Wish, prepare_own, run};
+use crate::play::{Additions, Prepared, Wish, prepare_unchecked, run};
 use crate::reach::check_reach;
 use crate::rebuild::restore_variables;
 use crate::seal::{keep_app_password, secrets_in};
@@ -28,7 +28,7 @@ const STATE_FOLDER: &str = "postgresql";
 /// # Errors
 /// Wrong input, a lock that is held, or a cluster whose secrets are not here.
 pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowError> {
-    let mut prepared = prepare_own(wish, PLAYBOOK)?;
+    let mut prepared = prepare_unchecked(wish, PLAYBOOK)?;
     let hosts = ClusterHosts::of(&prepared.inventory);
     if hosts.nodes.is_empty() {
         let problem = Problem::new("no host is in the group 'postgresql'");
@@ -42,6 +42,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     for message in check_settings(&mut prepared)? {
         report(&Event::Warning { message });
     }
+    let declared = Declared::read(&prepared)?;
     let restore = restore_variables(wish, &prepared)?;
     carried_agent().ok_or(WorkflowError::NoAgent)?;
     let _lock = Lock::take(&wish.project.state(), "deploy")?;
@@ -73,7 +74,7 @@ pub async fn deploy(wish: &Wish, report: Report) -> Result<Finished, WorkflowErr
     if let Some(message) = add_authority(wish, &folder, &store, &cluster, keep, &mut additions)? {
         report(&Event::Warning { message });
     }
-    declare(&prepared, &store, keep, &mut additions)?;
+    declared.add(&store, keep, &mut additions)?;
     run(wish, prepared, additions, report).await
 }
 

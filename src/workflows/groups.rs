@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Groups that a cluster is made of.
 const NODES: &str = "postgresql";
 const VOTERS: &str = "etcd";
-const CLIENTS: &str = "postgresql_clients";
+pub(crate) const CLIENTS: &str = "postgresql_clients";
 
 /// The names of a cluster's database nodes and voters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn add_optional_groups(inventory: &mut Inventory) -> Result<(), Probl
     [VOTERS, CLIENTS].into_iter().try_for_each(|group| inventory.add_group(group))
 }
 
-/// A variable as the group `all` has it, rendered; extra variables come first.
+/// A variable as the group `all` has it, rendered; where that says nothing, as the first node has it; extra variables come first, defaults last.
 pub(crate) fn global_variable(
     inventory: &Inventory,
     language: &Arc<Language>,
@@ -55,19 +55,16 @@ pub(crate) fn global_variable(
         Some(host) => inventory.layers(&host.name.clone(), None)?,
         None => Vec::new(),
     };
-    let scope = Scope::new(language, vec![PathBuf::from(".")]).over(defaults.clone()).over_all(layers).over(extra.clone());
+    let is_said = |layers: &[Arc<Vars>]| layers.iter().any(|vars| vars.contains_key(name));
     // The first node may say it too: people keep cluster variables in group_vars/postgresql.
-    match scope.get(name) {
-        Ok(Some(value)) if !value.is_undefined() => return Ok(Some(value)),
-        Ok(_) => {}
-        Err(problem) => return Err(problem),
-    }
     let first = inventory.members(NODES).into_iter().next().cloned();
-    let Some(first) = first else { return Ok(None) };
+    let layers = match first.map(|first| inventory.layers(&first, None)).transpose()? {
+        Some(of_first) if !is_said(&layers) && is_said(&of_first) => of_first,
+        _ => layers,
+    };
     let groups = mapping([(NODES, Value::from(inventory.members(NODES).into_iter().map(ToString::to_string).collect::<Vec<_>>()))]);
-    let scope =
-        Scope::new(language, vec![PathBuf::from(".")]).over_all(inventory.layers(&first, None)?).over(extra.clone()).with("groups", groups);
-    scope.get(name)
+    let scope = Scope::new(language, vec![PathBuf::from(".")]).over(defaults.clone()).over_all(layers).over(extra.clone());
+    Ok(scope.with("groups", groups).get(name)?.filter(|value| !value.is_undefined()))
 }
 
 /// Makes the group `postgresql` from the list `postgresql_nodes` (name, host, ip, role) where there is one.

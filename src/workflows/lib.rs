@@ -15,6 +15,7 @@ mod error;
 mod fact_cache;
 mod fleet;
 mod groups;
+mod kinds;
 mod lint;
 mod listing;
 mod local;

@@ -16,6 +16,7 @@ use crate::fleet::{SshFleet, SshHabits};
 use crate::groups::{add_listed_nodes, global_variable};
 use crate::local::Disk;
 use crate::reach::{check_reach, explained, pattern, vars_files_problems};
+use crate::settings::refuse_harmful;
 use crate::{Project, WorkflowError};
 
 /// What a person asks of a run, whatever the workflow.
@@ -113,6 +114,13 @@ impl Prepared {
 
 /// The same with a playbook of pgfleet's own: the project's copy of it, or else the one that the program carries, wherever the person stands.
 pub(crate) fn prepare_own(wish: &Wish, playbook: &str) -> Result<Prepared, WorkflowError> {
+    let prepared = prepare_unchecked(wish, playbook)?;
+    refuse_harmful(&prepared)?;
+    Ok(prepared)
+}
+
+/// The same for a workflow that checks all settings itself.
+pub(crate) fn prepare_unchecked(wish: &Wish, playbook: &str) -> Result<Prepared, WorkflowError> {
     let root = wish.project.root();
     let is_here = std::env::current_dir().is_ok_and(|here| here == root);
     prepare(wish, &if is_here { PathBuf::from(playbook) } else { root.join(playbook) })
@@ -296,6 +304,9 @@ pub fn check_playbook(wish: &Wish, playbook: &Path) -> Result<(Playbook, Invento
 /// What is wrong before the first task; what fails later is in the recap.
 pub async fn run_playbook(wish: &Wish, playbook: &Path, additions: Additions, report: Report) -> Result<Finished, WorkflowError> {
     let prepared = prepare(wish, playbook)?;
+    if wish.project.is_own(playbook) {
+        refuse_harmful(&prepared)?;
+    }
     run(wish, prepared, additions, report).await
 }
 

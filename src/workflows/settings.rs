@@ -6,65 +6,9 @@ use std::sync::Arc;
 use pgfleet_template::{Problem, Raw, Scope, Value, Vars, closest, from_json, mapping, to_json};
 use serde_json::Value as Json;
 
-use crate::groups::ClusterHosts;
+use crate::groups::{CLIENTS, ClusterHosts};
+use crate::kinds::{ADDRESS, KINDS, Kind, MEMBER, whole};
 use crate::play::Prepared;
-
-/// What a variable must be.
-enum Kind {
-    /// A whole number within these bounds.
-    Whole(i64, i64),
-    /// Yes or no.
-    Flag,
-    /// One of these words; yes and no are words too.
-    Word(&'static [&'static str]),
-    /// A name that becomes part of paths and keys.
-    Name,
-    /// A list of texts.
-    Texts,
-    /// Names with plain values.
-    Mapping,
-}
-
-const PORT: Kind = Kind::Whole(1, 65_535);
-
-/// The bounds of Patroni's and etcd's numbers are their own.
-const KINDS: &[(&str, Kind)] = &[
-    ("postgresql_hostname", Kind::Name),
-    ("postgresql_cluster_name", Kind::Name),
-    ("postgresql_version", Kind::Whole(10, 99)),
-    ("postgresql_port", PORT),
-    ("postgresql_synchronous_mode", Kind::Word(&["quorum", "on", "off", "true", "false"])),
-    ("postgresql_profile", Kind::Word(&["default", "fast"])),
-    ("postgresql_allowed_networks", Kind::Texts),
-    ("postgresql_firewall", Kind::Word(&["nftables", "off", "false"])),
-    ("postgresql_firewall_trial", Kind::Whole(5, 3600)),
-    ("postgresql_drop_databases", Kind::Texts),
-    ("postgresql_hba_rules", Kind::Texts),
-    ("postgresql_parameters", Kind::Mapping),
-    ("postgresql_superuser_remote", Kind::Flag),
-    ("postgresql_leftovers", Kind::Word(&["stop", "adopt", "wipe"])),
-    ("postgresql_restart", Kind::Flag),
-    ("postgresql_tls", Kind::Word(&["required", "on", "off", "true", "false"])),
-    ("postgresql_tls_days", Kind::Whole(1, 36_500)),
-    ("postgresql_tls_renew_days", Kind::Whole(0, 36_500)),
-    ("cluster_lease_seconds", Kind::Whole(1, 86_400)),
-    ("postgresql_replica_timeout", Kind::Whole(1, i64::MAX)),
-    ("patroni_ttl", Kind::Whole(20, i64::MAX)),
-    ("patroni_loop_wait", Kind::Whole(1, i64::MAX)),
-    ("patroni_retry_timeout", Kind::Whole(3, i64::MAX)),
-    ("patroni_failsafe_mode", Kind::Flag),
-    ("maximum_lag_on_failover", Kind::Whole(0, i64::MAX)),
-    ("patroni_rest_port", PORT),
-    ("etcd_client_port", PORT),
-    ("etcd_peer_port", PORT),
-    ("etcd_users", Kind::Flag),
-    ("etcd_heartbeat_interval", Kind::Whole(1, 10_000)),
-    ("etcd_election_timeout", Kind::Whole(5, 50_000)),
-    ("haproxy_leader_port", PORT),
-    ("haproxy_replica_port", PORT),
-    ("haproxy_any_port", PORT),
-    ("haproxy_stats_port", PORT),
-];
 
 /// Variables that mean something to the playbooks, and have no default.
 const OPTIONAL: [&str; 4] = ["postgresql_address", "postgresql_nodes", "postgresql_state_folder", "pgfleet_agent_path"];
@@ -87,18 +31,11 @@ pub(crate) fn check_settings(prepared: &mut Prepared) -> Result<Vec<String>, Vec
     };
     let layers = prepared.inventory.layers(&first, None).map_err(|problem| vec![problem])?;
     let warnings = misspelt(prepared, &layers);
-    let extra = Arc::new(prepared.extra.clone());
-    let groups = mapping([("postgresql", Value::from(nodes))]);
-    let scope = Scope::new(&prepared.language, vec![PathBuf::from(".")]).over(prepared.defaults.clone()).over_all(layers).over(extra);
-    let scope = scope.with("groups", groups);
-    // A value that needs facts or other hosts is known later, and checked by whom it concerns.
-    let value = |name: &str| scope.get(name).ok().flatten().and_then(|value| to_json(&value).ok()).filter(|value| !value.is_null());
-    let mut problems: Vec<Problem> = KINDS
-        .iter()
-        .filter_map(|(name, kind)| wrong(name, kind, &value(name)?))
-        .map(|message| Problem::new(message).with_hint(HINT))
-        .collect();
-    let number = |name: &str| value(name).as_ref().and_then(whole);
+    let scope = settings_of(prepared, layers, groups(prepared));
+    let mut problems: Vec<Problem> =
+        KINDS.iter().filter_map(|(name, kind)| kind.wrong(name, &value(&scope, name)?)).map(|message| problem(&message)).collect();
+    problems.extend(harmful(prepared, &problems)?);
+    let number = |name: &str| value(&scope, name).as_ref().and_then(whole);
     if let (Some(ttl), Some(wait), Some(retry)) = (number("patroni_ttl"), number("patroni_loop_wait"), number("patroni_retry_timeout"))
         && retry.checked_mul(2).and_then(|retry| retry.checked_add(wait)).is_none_or(|least| least > ttl)
     {
@@ -115,6 +52,72 @@ pub(crate) fn check_settings(prepared: &mut Prepared) -> Result<Vec<String>, Vec
     if problems.is_empty() { Ok(warnings) } else { Err(problems) }
 }
 
+/// Refuses what could become more than a value on some host: a line of a configuration, a unit or a script. It is asked for every workflow on
+/// a cluster, since each of them brings such values to hosts.
+///
+/// # Errors
+/// Every such setting, of every host, and every such name.
+pub(crate) fn refuse_harmful(prepared: &Prepared) -> Result<(), Vec<Problem>> {
+    let problems = harmful(prepared, &[])?;
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Problems of values that could become more than that; those of `known` are told already.
+fn harmful(prepared: &Prepared, known: &[Problem]) -> Result<Vec<Problem>, Vec<Problem>> {
+    let hosts = ClusterHosts::of(&prepared.inventory);
+    if hosts.nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (members, groups) = (hosts.all(), groups(prepared));
+    let clients: Vec<String> = prepared.inventory.members(CLIENTS).into_iter().map(ToString::to_string).collect();
+    let mut told: Vec<String> = known.iter().map(|problem| problem.message.clone()).collect();
+    let mut problems = Vec::new();
+    for (at, name) in members.iter().chain(clients.iter().filter(|client| !members.contains(client))).enumerate() {
+        let Some(host) = prepared.inventory.host(name) else { continue };
+        // The address is a client's own name, which may be of any language.
+        let shape = if members.contains(name) { &MEMBER } else { &ADDRESS };
+        if let Some(message) = shape.wrong("a host's name", name) {
+            problems.push(Problem::new(message).with_hint("give it another name in the inventory, and its address as ansible_host"));
+        }
+        let layers = prepared.inventory.layers(&host.name, None).map_err(|problem| vec![problem])?;
+        let scope = settings_of(prepared, layers, groups.clone()).with("inventory_hostname", Value::from(name.as_str()));
+        let address = Kind::Text(&ADDRESS);
+        for (name, kind) in KINDS.iter().map(|(name, kind)| (*name, kind)).chain([("ansible_host", &address)]) {
+            let Some(value) = value(&scope, name) else { continue };
+            let Some(message) = kind.harm(name, &value) else { continue };
+            let said = format!("{name} is {value}, and must be ");
+            if !told.iter().any(|told| told.starts_with(&said)) {
+                let whose = if at == 0 { String::new() } else { format!("{}: ", host.name) };
+                problems.push(problem(&format!("{whose}{message}")));
+                told.push(said);
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// The variables of a host with these layers, as far as they are known before anything connects.
+fn settings_of(prepared: &Prepared, layers: Vec<Arc<Vars>>, groups: Value) -> Scope {
+    let extra = Arc::new(prepared.extra.clone());
+    let scope = Scope::new(&prepared.language, vec![PathBuf::from(".")]).over(prepared.defaults.clone()).over_all(layers).over(extra);
+    scope.with("groups", groups)
+}
+
+/// The hosts of all groups.
+fn groups(prepared: &Prepared) -> Value {
+    let names = |group: &str| prepared.inventory.members(group).into_iter().map(ToString::to_string).collect::<Vec<_>>();
+    mapping(prepared.inventory.groups().map(|group| (group.name.as_str(), Value::from(names(group.name.as_str())))))
+}
+
+/// A value that needs facts or other hosts is known later, and checked by whom it concerns.
+fn value(scope: &Scope, name: &str) -> Option<Json> {
+    scope.get(name).ok().flatten().and_then(|value| to_json(&value).ok()).filter(|value| !value.is_null())
+}
+
+fn problem(message: &str) -> Problem {
+    Problem::new(message).with_hint(HINT)
+}
+
 const HINT: &str = "it is set in the inventory, in group_vars, in host_vars or with -e";
 
 /// Text of the command line as the number or flag that it says.
@@ -122,6 +125,7 @@ fn typed(raw: &Raw, kind: &Kind) -> Option<Raw> {
     let Json::String(text) = to_json(&raw.as_written()).ok()? else { return None };
     let value = match kind {
         Kind::Whole(..) => Json::from(text.trim().parse::<i64>().ok()?),
+        Kind::Number(_) => serde_json::Number::from_f64(text.trim().parse().ok()?).map(Json::Number)?,
         Kind::Flag => Json::from(flag(&text)?),
         _ => return None,
     };
@@ -134,42 +138,6 @@ fn flag(text: &str) -> Option<bool> {
         "false" | "no" | "off" | "0" => Some(false),
         _ => None,
     }
-}
-
-fn whole(value: &Json) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-/// What is wrong with a value.
-fn wrong(name: &str, kind: &Kind, value: &Json) -> Option<String> {
-    let wanted = match kind {
-        Kind::Whole(least, i64::MAX) if whole(value).is_none_or(|number| number < *least) => format!("a whole number from {least} on"),
-        Kind::Whole(least, most) if whole(value).is_none_or(|number| number < *least || number > *most) => {
-            format!("a whole number from {least} to {most}")
-        }
-        // The text 'false' would count as yes.
-        Kind::Flag if !value.is_boolean() => "true or false, without quotes".to_owned(),
-        Kind::Word(words) if !words.contains(&word(value).as_str()) => format!("one of {}", words.join(", ")),
-        Kind::Name if !is_name(value) => "a name of letters, digits, '.', '_' and '-'".to_owned(),
-        Kind::Texts if !value.as_array().is_some_and(|items| items.iter().all(Json::is_string)) => "a list of texts".to_owned(),
-        Kind::Mapping
-            if !value.as_object().is_some_and(|entries| entries.values().all(|entry| !entry.is_array() && !entry.is_object())) =>
-        {
-            "a mapping of names to plain values".to_owned()
-        }
-        _ => return None,
-    };
-    Some(format!("{name} is {value}, and must be {wanted}"))
-}
-
-fn word(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn is_name(value: &Json) -> bool {
-    let Some(text) = value.as_str() else { return false };
-    text.starts_with(|letter: char| letter.is_ascii_alphanumeric())
-        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
 }
 
 /// Variables that are like one of pgfleet's own, but are none.
@@ -196,34 +164,8 @@ fn misspelt(prepared: &Prepared, layers: &[Arc<Vars>]) -> Vec<String> {
 mod tests {
     use serde_json::json;
 
-    use super::{KINDS, typed, wrong};
+    use super::{KINDS, typed};
     use pgfleet_template::{Raw, Value, to_json};
-
-    #[test]
-    fn values_are_what_they_must_be() {
-        for (name, good, bad) in [
-            ("postgresql_port", vec![json!(5432), json!("5432")], vec![json!("abc"), json!(0), json!(70_000), json!([1]), json!(true)]),
-            ("patroni_ttl", vec![json!(20)], vec![json!(10), json!(-1), json!("30s")]),
-            (
-                "postgresql_synchronous_mode",
-                vec![json!("quorum"), json!(true), json!("off"), json!(false)],
-                vec![json!("sometimes"), json!(1)],
-            ),
-            (
-                "postgresql_firewall",
-                vec![json!("nftables"), json!("off"), json!(false)],
-                vec![json!("ufw"), json!(true), json!(["nftables"])],
-            ),
-            ("postgresql_restart", vec![json!(true)], vec![json!("false"), json!("yes"), json!(1)]),
-            ("postgresql_cluster_name", vec![json!("a_b-c.d")], vec![json!("a b"), json!("../x"), json!(""), json!(7)]),
-            ("postgresql_parameters", vec![json!({}), json!({"work_mem": "4MB"})], vec![json!([]), json!({"a": [1]})]),
-            ("postgresql_allowed_networks", vec![json!(["samenet"])], vec![json!("samenet"), json!([1])]),
-        ] {
-            let kind = &KINDS.iter().find(|(known, _)| *known == name).expect("known").1;
-            good.iter().for_each(|value| assert_eq!(wrong(name, kind, value), None));
-            bad.iter().for_each(|value| assert!(wrong(name, kind, value).is_some(), "{name}: {value}"));
-        }
-    }
 
     #[test]
     fn text_of_the_command_line_gets_its_type() {

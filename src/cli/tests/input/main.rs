@@ -8,3 +8,4 @@ mod rig;
 mod secrets;
 mod sizes;
 mod state;
+mod values;

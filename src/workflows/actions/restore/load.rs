@@ -10,7 +10,7 @@ use super::super::prove::compare;
 use super::{Trouble, Work};
 use crate::nodes::Node;
 use crate::restoring::{Source, missing_roles};
-use crate::sql::ident;
+use crate::sql::{ident, naming};
 use crate::streams::{Meter, Streamed};
 
 /// A lane of its own: others look at the node meanwhile.
@@ -59,7 +59,7 @@ impl Loader<'_> {
 
     /// Fills one database that is there, and is empty.
     pub(super) async fn fill(&self, database: &Database, into: &str) -> Result<(), Trouble> {
-        let argv = if self.source.is_sql() { self.psql(into) } else { self.pg_restore(&["-d", into]) };
+        let argv = if self.source.is_sql() { self.psql(into) } else { self.pg_restore(&["-d", &naming(into)]) };
         let (content, sum, bytes) = self.source.content(database, &self.meter)?;
         self.feed(&database.name, argv, content, sum, bytes).await
     }
@@ -77,7 +77,8 @@ impl Loader<'_> {
     }
 
     fn psql(&self, into: &str) -> Vec<String> {
-        let words = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", into];
+        let into = naming(into);
+        let words = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", &into];
         self.session().into_iter().chain(words.map(str::to_owned)).collect()
     }
 
