@@ -371,6 +371,13 @@ fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
 /// Where steps are chosen by chance: so many others are tried where the run missed what should have happened to it.
 const OTHERS: usize = 4;
 
+/// The step of a round, or another one in its place, from an ever shorter beginning of the run: its last ones are over before much can happen.
+fn another(seed: u64, workflow: &str, round: usize, other: usize, steps: usize) -> usize {
+    let beginning = steps * (1 + OTHERS).saturating_sub(other) / (1 + OTHERS);
+    // Far from those of other rounds.
+    chosen(seed, workflow, round + 1000 * other, beginning.max(1))
+}
+
 /// What is tried, and how far it has come.
 struct Sweep<'a> {
     rig: &'a Rig,
@@ -498,8 +505,7 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
             let fault = sweep_of.faults[(place + round) % sweep_of.faults.len()];
             match step {
                 Some(step) => sweep_of.some(workflow, fault, std::iter::once(step)),
-                // Far from those of the other rounds.
-                None => sweep_of.some(workflow, fault, (0..).map(|other| chosen(seed, workflow.name, round + 1000 * other, steps))),
+                None => sweep_of.some(workflow, fault, (0..).map(|other| another(seed, workflow.name, round, other, steps))),
             }
         }
     }
