@@ -43,9 +43,12 @@ test: packages check test-lab
 test-lab: packages agent
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" tests/lab.sh
 
-# Every step of every workflow is interrupted, on a lab of its own.
+# Every fault at every step of every workflow, on a lab of its own: thousands of rounds of a minute or more, so days. What was tried stands in
+# RECORD (state/soak.tsv), and the next 'make soak' goes on there; with MINUTES=120 no round begins after two hours. To begin anew, remove RECORD.
+# SWEEP=3: instead three steps of each workflow that chance chooses, with one fault each.
 soak: packages agent
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) tests/lab.sh story
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" "PGFLEET_AGENT=$(AGENT)" "CARGO_TARGET_DIR=$(TARGET_DIR)" PGFLEET_LAB_SOAK=yes PGFLEET_LAB_SWEEP=$(or $(SWEEP),all) \
+		"PGFLEET_LAB_RECORD=$(abspath $(or $(RECORD),state/soak.tsv))" $(if $(MINUTES),PGFLEET_LAB_MINUTES=$(MINUTES)) tests/lab.sh story
 
 # Our side: the inner loops, whole runs on this machine and over simulated hosts, and last on the lab. 'make bench-hosts' and 'make bench-lab' are its halves.
 bench: bench-hosts bench-lab

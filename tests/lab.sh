@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests that need real systems. Their lab has its own name and network, and goes whatever happens. With 'story': only the story of a cluster.
+# The tests that need real systems. Their lab has its own name and network, and goes whatever happens. With 'story': only the story of a cluster, or, by
+# PGFLEET_LAB_SOAK, what 'make soak' needs of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

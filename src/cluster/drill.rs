@@ -56,6 +56,12 @@ impl Fault {
         matches!(self, Self::PowerOffLeader | Self::PowerCutAll)
     }
 
+    /// True where clients on the victims' hosts are lost with them, and what they were told as well.
+    #[must_use]
+    pub fn takes_clients(self) -> bool {
+        self == Self::PowerOffLeader
+    }
+
     /// True where no host is left for a client to be on.
     #[must_use]
     pub fn takes_all(self) -> bool {

@@ -308,6 +308,24 @@ mod tests {
     }
 
     #[test]
+    fn a_cancelled_wait_leaves_its_row_unsure_though_its_number_came_back() {
+        let text = [
+            "WARNING:  canceling wait for synchronous replication due to user request",
+            "DETAIL:  The transaction has already committed locally, but might not have been replicated to the standby.",
+            "7",
+        ];
+        let text = text.map(str::to_owned);
+        for whole in [true, false] {
+            let mut tally = Tally::default();
+            assert_eq!(tally.judge(7, &text, whole) as u8, Ending::Unsure as u8);
+            assert_eq!((tally.unsure, tally.errors, tally.acknowledged), (1, 0, Vec::new()));
+        }
+        let mut tally = Tally::default();
+        assert_eq!(tally.judge(7, &text[2..], true) as u8, Ending::Acknowledged as u8);
+        assert_eq!((tally.unsure, tally.acknowledged), (0, vec![7]));
+    }
+
+    #[test]
     fn neighbours_make_a_range() {
         assert_eq!(ranges(&[]), Vec::<[u32; 2]>::new());
         assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), [[1, 3], [7, 7], [9, 10]]);

@@ -107,18 +107,28 @@ impl Track {
         self.acknowledged().find(|at| *at >= gap.from + gap.ms)
     }
 
-    /// From when until when the node acknowledged writes.
-    #[must_use]
-    pub fn reigns(&self) -> Vec<(i64, i64)> {
-        let mut reigns: Vec<(i64, i64)> = Vec::new();
-        for at in self.acknowledged() {
+    /// The acknowledged attempts of each reign.
+    fn reigned(&self) -> Vec<Vec<Attempt>> {
+        let mut reigns: Vec<Vec<Attempt>> = Vec::new();
+        for attempt in self.attempts.iter().filter(|attempt| attempt.reply == Reply::Acknowledged) {
             match reigns.last_mut() {
-                Some((_, until)) if at - *until < REIGN => *until = at,
-                _ => reigns.push((at, at)),
+                Some(reign) if reign.last().is_some_and(|last| attempt.end() - last.end() < REIGN) => reign.push(*attempt),
+                _ => reigns.push(vec![*attempt]),
             }
         }
         reigns
     }
+
+    /// From when until when the node acknowledged writes.
+    #[must_use]
+    pub fn reigns(&self) -> Vec<(i64, i64)> {
+        self.reigned().iter().filter_map(|reign| span(reign)).collect()
+    }
+}
+
+/// From the first acknowledgement to the last.
+fn span(reign: &[Attempt]) -> Option<(i64, i64)> {
+    Some((reign.first()?.end(), reign.last()?.end()))
 }
 
 /// Two nodes that acknowledged writes at one moment.
@@ -130,28 +140,38 @@ pub struct Leaders {
     pub other: String,
     /// From when: milliseconds since the fault.
     pub from: i64,
-    /// For how long.
+    /// For how long; 0 for a single write of the other while the one led.
     pub ms: i64,
 }
 
-/// The longest time in which two nodes acknowledged writes of clients on their own hosts; shorter ones than the clocks can tell do not count.
+/// The longest time in which two nodes acknowledged writes of clients on their own hosts. It counts where it is longer than the clocks can
+/// be wrong, and, however short, where one was asked and acknowledged while another surely led.
 #[must_use]
 pub fn two_leaders(tracks: &[Track], tolerance: i64) -> Option<Leaders> {
-    let local: Vec<&Track> = tracks.iter().filter(|track| track.usage == Usage::Local).collect();
+    let local: Vec<(&Track, Vec<Vec<Attempt>>)> =
+        tracks.iter().filter(|track| track.usage == Usage::Local).map(|track| (track, track.reigned())).collect();
     let mut found: Option<Leaders> = None;
-    for (place, one) in local.iter().enumerate() {
-        for other in local.iter().skip(place + 1) {
-            for (a, b) in one.reigns() {
-                for (c, d) in other.reigns() {
-                    let (from, until) = (a.max(c), b.min(d));
-                    if until - from > found.as_ref().map_or(tolerance, |found| found.ms) {
-                        found = Some(Leaders { one: one.node.clone(), other: other.node.clone(), from, ms: until - from });
-                    }
+    for (place, (one, reigns)) in local.iter().enumerate() {
+        for (other, rivals) in local.iter().skip(place + 1) {
+            for (reign, rival) in reigns.iter().flat_map(|reign| rivals.iter().map(move |rival| (reign, rival))) {
+                let (Some((a, b)), Some((c, d))) = (span(reign), span(rival)) else { continue };
+                let (from, ms) = (a.max(c), b.min(d) - a.max(c));
+                // The one that led longer is told first.
+                let (led, beside) = if b - a >= d - c { (one, other) } else { (other, one) };
+                let counts = ms > tolerance || lies_within(rival, reign, tolerance) || lies_within(reign, rival, tolerance);
+                if counts && found.as_ref().is_none_or(|found| ms > found.ms) {
+                    found = Some(Leaders { one: led.node.clone(), other: beside.node.clone(), from, ms });
                 }
             }
         }
     }
     found
+}
+
+/// Whether any of these attempts was made, and acknowledged, after a node was first told and before it last asked in a reign, whatever the clocks.
+fn lies_within(attempts: &[Attempt], reign: &[Attempt], tolerance: i64) -> bool {
+    let (Some(first), Some(last)) = (reign.first(), reign.last()) else { return false };
+    attempts.iter().any(|attempt| attempt.at - first.end() > tolerance && last.at - attempt.end() > tolerance)
 }
 
 /// Something that happened, in milliseconds since the fault.
@@ -165,9 +185,9 @@ pub struct Event {
     pub text: String,
 }
 
-/// The promises that a drill has broken, a sentence each.
+/// The promises that a drill has broken, a sentence each. Where a client's record is lost nobody knows whether they were kept.
 #[must_use]
-pub fn broken(tracks: &[Track], leaders: Option<&Leaders>, synchronous: bool) -> Vec<String> {
+pub fn broken(tracks: &[Track], lost: &[&str], leaders: Option<&Leaders>, synchronous: bool) -> Vec<String> {
     let mut broken = Vec::new();
     let missing: usize = tracks.iter().map(|track| track.missing).sum();
     let duplicated: usize = tracks.iter().map(|track| track.duplicated).sum();
@@ -177,9 +197,12 @@ pub fn broken(tracks: &[Track], leaders: Option<&Leaders>, synchronous: bool) ->
     if duplicated > 0 {
         broken.push(format!("{duplicated} rows are there more than once"));
     }
-    if let Some(Leaders { one, other, ms, .. }) = leaders {
-        broken.push(format!("{one} and {other} both acknowledged writes for {ms} ms"));
+    match leaders {
+        Some(Leaders { one, other, ms: 0, .. }) => broken.push(format!("{other} acknowledged a write while {one} led")),
+        Some(Leaders { one, other, ms, .. }) => broken.push(format!("{one} and {other} both acknowledged writes for {ms} ms")),
+        None => {}
     }
+    broken.extend(lost.iter().map(|reason| format!("a client's record is lost, and with it whether all that it was told holds: {reason}")));
     broken
 }
 
@@ -225,12 +248,54 @@ mod tests {
     }
 
     #[test]
+    fn a_single_write_beside_a_leader_is_a_second_leader() {
+        let local = |node: &str, times: &[i64]| {
+            let attempts: Vec<(i64, Reply)> = times.iter().map(|at| (*at, OK)).collect();
+            track(node, Usage::Local, &attempts)
+        };
+        let one = local("a", &[0, 500, 1000, 4000, 4500, 5000]);
+        let beside = |times: &[i64]| two_leaders(&[one.clone(), local("b", times)], 100);
+        assert_eq!(beside(&[700]), Some(Leaders { one: "a".to_owned(), other: "b".to_owned(), from: 705, ms: 0 }));
+        // Whoever comes first in the list.
+        let reversed = two_leaders(&[local("b", &[4700]), one.clone()], 100).expect("a second leader");
+        assert_eq!((reversed.one.as_str(), reversed.other.as_str(), reversed.from), ("a", "b", 4705));
+        // The clocks may be wrong by so much at either end; between two reigns nobody else led.
+        for times in [&[-50][..], &[50], &[105], &[895], &[950], &[1050], &[2500], &[4100], &[4900], &[5050]] {
+            assert_eq!(beside(times), None, "{times:?}");
+        }
+        assert!(beside(&[106]).is_some() && beside(&[894]).is_some());
+        // Two writes that are nearer to each other than the clocks can tell.
+        assert_eq!(beside(&[600, 620]).map(|both| both.ms), Some(20));
+        // A long wait that began before the other led says nothing of when it was written; nor does one that was not acknowledged.
+        let waited = Track { attempts: vec![Attempt { at: -900, took: 1600, reply: OK }], ..local("b", &[]) };
+        assert_eq!(two_leaders(&[one.clone(), waited], 100), None);
+        let unsure = track("b", Usage::Local, &[(600, Reply::Unsure), (700, NO)]);
+        assert_eq!(two_leaders(&[one, unsure], 100), None);
+    }
+
+    #[test]
+    fn a_lost_record_breaks_what_nobody_can_say() {
+        let whole = track("a", Usage::Writes, &[(0, OK)]);
+        assert_eq!(broken(std::slice::from_ref(&whole), &[], None, true), Vec::<String>::new());
+        let told = broken(&[whole], &["b.lan: no longer answers"], None, true);
+        assert!(matches!(told.as_slice(), [one] if one.contains("b.lan: no longer answers")), "{told:?}");
+    }
+
+    #[test]
     fn missing_rows_break_a_promise_only_where_one_was_made() {
         let lost = Track { missing: 2, ..track("a", Usage::Writes, &[(0, OK)]) };
-        assert_eq!(broken(std::slice::from_ref(&lost), None, false), Vec::<String>::new());
-        assert_eq!(broken(std::slice::from_ref(&lost), None, true), ["2 acknowledged rows are missing, and replication is synchronous"]);
+        assert_eq!(broken(std::slice::from_ref(&lost), &[], None, false), Vec::<String>::new());
+        assert_eq!(
+            broken(std::slice::from_ref(&lost), &[], None, true),
+            ["2 acknowledged rows are missing, and replication is synchronous"]
+        );
         let twice = Track { missing: 0, duplicated: 1, ..lost };
         let both = Leaders { one: "a".to_owned(), other: "b".to_owned(), from: 0, ms: 400 };
-        assert_eq!(broken(&[twice], Some(&both), false).len(), 2);
+        assert_eq!(
+            broken(&[twice], &[], Some(&both), false),
+            ["1 rows are there more than once", "a and b both acknowledged writes for 400 ms"]
+        );
+        let single = Leaders { ms: 0, ..both };
+        assert_eq!(broken(&[], &[], Some(&single), false), ["b acknowledged a write while a led"]);
     }
 }

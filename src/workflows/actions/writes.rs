@@ -49,6 +49,14 @@ pub(super) struct Told {
     pub(super) began: Option<u64>,
 }
 
+/// A client that tells nothing.
+pub(super) struct Lost {
+    /// Its host.
+    pub(super) node: String,
+    /// Why.
+    pub(super) reason: String,
+}
+
 /// Clients that write, and the table that they write to.
 pub(super) struct Writes {
     table: &'static str,
@@ -128,11 +136,12 @@ impl Writes {
     }
 
     /// Writes until it is ended; gives what each client tells, or why it tells nothing.
-    pub(super) async fn go(&self, work: &Work) -> Vec<Result<Told, String>> {
+    pub(super) async fn go(&self, work: &Work) -> Vec<Result<Told, Lost>> {
         join_all(self.clients.iter().map(|client| self.write(work, client))).await
     }
 
-    async fn write(&self, work: &Work, Client { node, ways, until }: &Client) -> Result<Told, String> {
+    async fn write(&self, work: &Work, Client { node, ways, until }: &Client) -> Result<Told, Lost> {
+        let lost = |reason: String| Lost { node: node.name.clone(), reason };
         let arguments = json!({
             "ways": ways,
             "user": node.app_user,
@@ -142,13 +151,13 @@ impl Writes {
             "limit": self.longest,
             "traced": self.traced,
         });
-        let outcome = work.nodes.call_with(node, LANE, "write_probe", arguments, None, None).await.map_err(|error| error.message)?;
+        let outcome = work.nodes.call_with(node, LANE, "write_probe", arguments, None, None).await.map_err(|error| lost(error.message))?;
         match outcome.data.get("ways") {
             Some(Value::Object(ways)) => {
                 let began = outcome.data.get("began").and_then(Value::as_u64);
                 Ok(Told { node: node.name.clone(), ways: ways.clone(), began })
             }
-            _ => Err(format!("{}: {}", node.name, outcome.message)),
+            _ => Err(lost(format!("{}: {}", node.name, outcome.message))),
         }
     }
 
@@ -184,8 +193,8 @@ impl Writes {
     }
 
     /// Compares what was acknowledged with what is there, and takes the table away.
-    pub(super) async fn compare(&self, work: &Work, told: Vec<Result<Told, String>>, leader: &Node) -> Result<Vec<Witness>, Trouble> {
-        let told = told.into_iter().collect::<Result<Vec<Told>, String>>()?;
+    pub(super) async fn compare(&self, work: &Work, told: Vec<Result<Told, Lost>>, leader: &Node) -> Result<Vec<Witness>, Trouble> {
+        let told = told.into_iter().collect::<Result<Vec<Told>, Lost>>().map_err(|lost| lost.reason)?;
         let rows = self.rows(work, leader).await?;
         let witness = |(way, told): (&String, &Value)| {
             let acknowledged = numbers(&told["acknowledged"]);

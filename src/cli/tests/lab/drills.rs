@@ -1,6 +1,7 @@
 //! Drills: what their reports say is compared with what the cluster and its hosts say themselves.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -43,6 +44,15 @@ fn kept_its_promises(rig: &Rig, report: &Value) {
     }
 }
 
+/// The longest time in which clients of the routers wrote nothing, in seconds.
+fn write_gap(report: &Value) -> f64 {
+    let gaps = report["clients"].as_array().into_iter().flatten().filter(|client| client["usage"] == "writes");
+    let gaps: Vec<u64> = gaps.filter_map(|client| client["longest_gap"]["ms"].as_u64()).collect();
+    let longest = gaps.iter().copied().max().unwrap_or_else(|| panic!("no client wrote: {report:#}"));
+    assert_eq!(report["longest_write_gap_ms"], longest, "{report:#}");
+    Duration::from_millis(longest).as_secs_f64()
+}
+
 /// What is not safe is refused, and what is not asked for in earnest too.
 pub(crate) fn refused(rig: &Rig) {
     let listed = rig.pgfleet(&["drill", "--list"]).expect(0);
@@ -73,8 +83,9 @@ pub(crate) fn leader_killed(rig: &Rig) {
     let query = format!("sudo -u postgres psql -X -A -t -c \"SELECT pg_postmaster_start_time() > '{began}'\"");
     assert_eq!(rig.said(&before, &query), "t");
     assert!(has_event(&report, "first write through the leader port") && has_event(&report, &before), "{report:#}");
-    let gap = report["longest_write_gap_ms"].as_u64().expect("a gap");
-    assert!((100..60_000).contains(&gap), "{report:#}");
+    // Patroni looks at once, and restarts it or lets another lead; twice that on a busy machine.
+    let gap = write_gap(&report);
+    assert!((0.1..16.0).contains(&gap), "no row for {gap} s: {report:#}");
 }
 
 /// A leader that loses etcd alone stays one, since all nodes answer it: longer than its key lives.
@@ -83,6 +94,8 @@ pub(crate) fn leader_partitioned_from_etcd(rig: &Rig) {
     let timeline = rig.status().1["members"][0]["timeline"].clone();
     let report = report(&drill(rig, &["leader-partitioned-from-etcd", "--seconds", "40"]).expect(0));
     kept_its_promises(rig, &report);
+    let gap = write_gap(&report);
+    assert!(gap < 2.0, "no failure for clients, and no row for {gap} s: {report:#}");
     assert!(has_event(&report, "failsafe mode") && has_event(&report, "nobody has the leader's key"), "{report:#}");
     assert_eq!(report["leader_after"], Value::from(before));
     assert_eq!(rig.status().1["members"][0]["timeline"], timeline);
@@ -109,6 +122,9 @@ pub(crate) fn leader_frozen(rig: &Rig) {
     kept_its_promises(rig, &report);
     let last = moment(&report, &format!("{before} has acknowledged the last write of its own host"));
     assert!(last < moment(&report, "nobody has the leader's key"), "{report:#}");
+    // Until the key has run out, and another leads: 33 s of the default profile at most, and twice that on a busy machine.
+    let gap = write_gap(&report);
+    assert!(gap < 66.0, "no row for {gap} s: {report:#}");
     rig.awaited("the agent tells that it acted", 30, || fence(rig, &before)["acted"].is_string());
     assert_ne!(report["leader_after"], Value::from(before));
 }
@@ -150,4 +166,6 @@ pub(crate) fn power_cut_of_all(rig: &Rig) {
     kept_its_promises(rig, &report);
     assert_eq!(report["victims"].as_array().map(Vec::len), Some(HOSTS.len()), "{report:#}");
     assert!(has_event(&report, "first write through the leader port of"), "{report:#}");
+    let gap = write_gap(&report);
+    assert!(gap < 62.0, "no row for {gap} s, twice as long as on a machine that was never quiet: {report:#}");
 }

@@ -2,22 +2,22 @@
 //! goes on meanwhile says what happened and where.
 
 use std::cell::Cell;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pgfleet_playbook::{Kind, lookup_module};
 use serde_json::Value;
 
-use crate::members::LOAD;
 use crate::rig::{Ran, Rig};
+use crate::running::signal;
 
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The controller gets a signal.
     Signal(&'static str),
-    /// Where a host has its configuration and temporary files nothing can be written any more.
+    /// Where a host has its configuration and temporary files nothing can be written any more. Its data and their log are left alone: a guest
+    /// of the lab has them on the disk of the machine that the lab runs on.
     FullDisk,
     /// The agent of the run on a host is killed (-9), whatever it does.
     AgentKilled,
@@ -50,44 +50,92 @@ pub(crate) struct Place<'a> {
     pub(crate) host: &'a str,
 }
 
+/// What came of a run that something happened to.
+pub(crate) struct Befallen {
+    /// How it ended, in words.
+    pub(crate) told: String,
+    pub(crate) ran: Ran,
+    /// Why nothing happened to it, where nothing did.
+    pub(crate) missed: Option<&'static str>,
+}
+
+/// How far a fault came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// The run never came to its step.
+    Not,
+    /// There was nothing to do it to.
+    Nowhere,
+    /// It was made when the run had just ended.
+    Late,
+    /// It was made while the run went on.
+    InTime,
+}
+
 impl Fault {
-    /// Runs the command, and does this to it at its step; once it has ended, all but lost connections is as before. Tells how it ended, and what it printed.
-    pub(crate) fn befalls(self, rig: &Rig, place: &Place) -> (String, Ran) {
-        let (hit, begin) = (Cell::new(true), Cell::new(Instant::now()));
-        let (ended, end) = channel::<()>();
+    /// Runs the command, and does this to it at its step; once it has ended, all but lost connections is as before. The run must end as one may
+    /// that this has happened to.
+    pub(crate) fn befalls(self, rig: &Rig, place: &Place) -> Befallen {
+        let (made, begin) = (Cell::new(Made::Not), Cell::new(Instant::now()));
         let ran = rig.at_step(place.arguments, place.step, place.is_step, |process| {
             begin.set(Instant::now());
-            // Who reads this wants a run that hangs to fail, not the test to hang with it.
-            std::thread::spawn(move || {
-                if end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-                    signal("-KILL", process);
-                }
+            made.set(match self.happens(rig, place.host, process) {
+                false => Made::Nowhere,
+                true if PathBuf::from(format!("/proc/{process}")).exists() => Made::InTime,
+                true => Made::Late,
             });
-            hit.set(self.happens(rig, place.host, process));
+            LIMIT
         });
-        drop(ended);
-        let seconds = begin.get().elapsed().as_secs_f64();
+        let (made, seconds) = (made.get(), begin.get().elapsed().as_secs_f64());
         match self {
-            Self::FullDisk => drop(rig.on(LOAD, FREE, "").expect(0)),
-            Self::PowerOff => drop(rig.lab(&["start", place.host]).expect(0)),
-            Self::Signal(_) | Self::AgentKilled | Self::Silence => {}
+            Self::FullDisk if made != Made::Not => drop(rig.on(place.host, FREE, "").expect(0)),
+            Self::PowerOff if made != Made::Not => drop(rig.lab(&["start", place.host]).expect(0)),
+            _ => {}
         }
+        let said = || format!("{place:?}\n--- standard output\n{}\n--- standard error\n{}", ran.out, ran.err);
+        assert!(ran.overdue.is_none(), "it does not end by itself within {:?}: {}", ran.overdue, said());
+        let missed = self.missed(made, &ran);
         let cause = self.cause(&ran, place.host);
+        let is_right = self.may_end_so(missed.is_none(), ran.code, cause.is_some());
+        assert!(is_right, "not an end of a run that this happened to ({:?}, {missed:?}): {}", ran.code, said());
         let code = ran.code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
-        let missed = if hit.get() { "" } else { ", which it missed" };
-        let told = format!("{code} {seconds:.1} s after it{missed}: {}", cause.as_deref().unwrap_or("-"));
-        if !matches!(self, Self::Signal(_)) {
-            assert!(ran.code.is_some(), "{place:?}: it does not end by itself within {LIMIT:?}:\n{}{}", ran.out, ran.err);
-            assert!(ran.code == Some(0) || cause.is_some(), "{place:?}: neither done nor the cause told:\n{}{}", ran.out, ran.err);
+        let told = match missed {
+            None => format!("{code} {seconds:.1} s after it: {}", cause.as_deref().unwrap_or("-")),
+            Some(why) => format!("{code}; MISSED: {why}"),
+        };
+        Befallen { told, ran, missed }
+    }
+
+    /// Whether a run may end with a code: one that this happened to, or did not. `is_told` where it named host and cause.
+    fn may_end_so(self, happened: bool, code: Option<i32>, is_told: bool) -> bool {
+        match self {
+            // Beside 'interrupted' the verdict of the module that was at work: refused, or done and not confirmed.
+            Self::Signal("-INT") if happened => matches!(code, Some(99 | 6 | 8)),
+            Self::Signal(_) if happened => code.is_none(),
+            Self::Signal(_) => code == Some(0),
+            _ => code == Some(0) || (code.is_some() && is_told),
         }
-        (told, ran)
+    }
+
+    /// Why nothing has happened to a run that has ended so.
+    fn missed(self, made: Made, ran: &Ran) -> Option<&'static str> {
+        let late = Some("the run had just ended");
+        match (made, self) {
+            (Made::Not, _) => Some("the run ended before that step"),
+            (Made::Nowhere, _) => Some("there was nothing on that host that it could happen to"),
+            // Who was killed has no exit code, and who was interrupted says so.
+            (_, Self::Signal("-KILL")) => late.filter(|_| ran.code.is_some()),
+            (_, Self::Signal(_)) => late.filter(|_| ran.code != Some(99) && !ran.out.lines().any(is_interruption)),
+            (Made::Late, _) => late.filter(|_| ran.code == Some(0)),
+            (Made::InTime, _) => None,
+        }
     }
 
     /// Does it; false where there was nothing to do it to.
     fn happens(self, rig: &Rig, host: &str, process: u32) -> bool {
         match self {
             Self::Signal(word) => signal(word, process),
-            Self::FullDisk => drop(rig.on(LOAD, FILL, "").expect(0)),
+            Self::FullDisk => drop(rig.on(host, FILL, "").expect(0)),
             Self::AgentKilled => return rig.said(host, KILL_AGENT) == "killed",
             Self::Silence => return rig.said(host, SILENCE) == "silent",
             Self::PowerOff => drop(rig.lab(&["kill", host]).expect(0)),
@@ -97,12 +145,12 @@ impl Fault {
 
     /// The words with which a run that failed names host and cause in the end.
     fn cause(self, ran: &Ran, host: &str) -> Option<String> {
-        let (host, words): (&str, &[&str]) = match self {
+        let words: &[&str] = match self {
             Self::Signal(_) => return None,
-            Self::FullDisk => (LOAD, &["No space left on device"]),
-            Self::AgentKilled => (host, &["signal KILL"]),
-            Self::Silence => (host, &["no longer answers", "does not answer"]),
-            Self::PowerOff => (host, &["no longer answers", "does not answer", "no connection to", "no answer", "cannot be reached"]),
+            Self::FullDisk => &["No space left on device"],
+            Self::AgentKilled => &["signal KILL"],
+            Self::Silence => &["no longer answers", "does not answer"],
+            Self::PowerOff => &["no longer answers", "does not answer", "no connection to", "no answer", "cannot be reached"],
         };
         let errors = last_errors(ran);
         let mut sayings = errors.iter().filter(|error| error.contains(host)).filter_map(|error| {
@@ -116,7 +164,7 @@ impl Fault {
 
 /// The errors that a person reads last: those of the last task that failed, and what the program says beside its events. Where the work was
 /// the controller's, it is the words that must name a host.
-fn last_errors(ran: &Ran) -> Vec<String> {
+pub(crate) fn last_errors(ran: &Ran) -> Vec<String> {
     let events: Vec<Value> = ran.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let module = |task: &Value| {
         let begun = events.iter().find(|event| event["event"] == "task_started" && event["task"] == *task);
@@ -153,9 +201,9 @@ pub(crate) fn end(rig: &Rig, host: &str) {
     rig.said(host, SPEAK);
 }
 
-fn signal(word: &str, process: u32) {
-    // One that has just ended needs none.
-    let _ = Command::new("kill").args([word, &process.to_string()]).stderr(Stdio::null()).status();
+/// With this event a run says that somebody has interrupted it.
+fn is_interruption(line: &str) -> bool {
+    serde_json::from_str::<Value>(line).is_ok_and(|event| event["event"] == "interrupted")
 }
 
 /// Covers each folder with a small disk that has the same files and no room; the data and its log are PostgreSQL's own business.
@@ -163,9 +211,15 @@ const FILL: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pg
         [ -d $folder ] || continue; \
         mkdir -p /run/full$folder && mount -t tmpfs -o size=$(( $(du -sk $folder | cut -f1) + 64 ))k,mode=$(stat -c %a $folder) full /run/full$folder && \
         cp -a $folder/. /run/full$folder && { cat /dev/zero > /run/full$folder/.filler 2> /dev/null || true; } && mount --bind /run/full$folder $folder || exit 1; \
-    done";
+    done; touch /run/full.begun";
+/// Takes the small disks away; what could be changed on them all the same, or was removed, stays so, but for temporary files.
 const FREE: &str = "for folder in /etc/default /etc/haproxy /etc/patroni /etc/pgfleet /etc/systemd/system /tmp /usr/local/lib/pgfleet; do \
-        ! mountpoint -q /run/full$folder || { umount -l $folder; umount -l /run/full$folder; }; \
+        mountpoint -q /run/full$folder || continue; \
+        rm -f /run/full$folder/.filler; umount -l $folder || exit 1; \
+        [ $folder = /tmp ] || { cd /run/full$folder && \
+            find $folder -mindepth 1 -depth -printf '%P\\n' | while IFS= read -r path; do [ -e \"$path\" ] || [ -L \"$path\" ] || rm -rf \"$folder/$path\"; done && \
+            find . -mindepth 1 ! -type d -cnewer /run/full.begun -exec cp -a --parents --remove-destination {} $folder/ \\; && cd /; } || exit 1; \
+        umount -l /run/full$folder; \
     done; systemctl daemon-reload";
 
 /// The agents of a run, not the daemon, which is `pgfleet-agent serve`. At the first steps they may not have been started yet.
@@ -180,3 +234,53 @@ const SILENCE: &str = "ports=$(ss -H -t -n state established sport = :22 | awk '
       chain out { type filter hook output priority -300; tcp sport 22 tcp dport { $ports } drop; }\n\
     }\nEND";
 const SPEAK: &str = "! nft list table inet pgfleet_sweep > /dev/null 2>&1 || nft delete table inet pgfleet_sweep";
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Made};
+    use crate::rig::Ran;
+
+    const KILL: Fault = Fault::Signal("-KILL");
+    const INTERRUPT: Fault = Fault::Signal("-INT");
+
+    #[test]
+    fn what_did_not_happen_is_missed() {
+        let ended = |code, out: &str| Ran { code, out: out.to_owned(), err: String::new(), overdue: None };
+        let (told, quiet) = ("{\"event\":\"interrupted\"}\n", "{\"event\":\"finished\",\"name\":\"interrupted\"}\n");
+        for (fault, made, ran, is_missed) in [
+            (KILL, Made::Not, ended(Some(0), ""), true),
+            (Fault::AgentKilled, Made::Nowhere, ended(Some(0), ""), true),
+            (KILL, Made::Late, ended(Some(0), ""), true),
+            (KILL, Made::Late, ended(None, ""), false),
+            (INTERRUPT, Made::InTime, ended(Some(0), quiet), true),
+            (INTERRUPT, Made::Late, ended(Some(99), told), false),
+            (INTERRUPT, Made::InTime, ended(Some(8), told), false),
+            (Fault::PowerOff, Made::Late, ended(Some(0), ""), true),
+            (Fault::PowerOff, Made::Late, ended(Some(4), ""), false),
+            (Fault::FullDisk, Made::InTime, ended(Some(0), ""), false),
+        ] {
+            assert_eq!(fault.missed(made, &ran).is_some(), is_missed, "{fault:?} {:?}", ran.code);
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_by_itself_and_says_so() {
+        for (fault, happened, code, is_told, may) in [
+            (INTERRUPT, true, Some(99), false, true),
+            (INTERRUPT, true, Some(8), false, true),
+            (INTERRUPT, true, Some(0), false, false),
+            (INTERRUPT, true, Some(2), true, false),
+            (INTERRUPT, true, None, false, false),
+            (INTERRUPT, false, Some(0), false, true),
+            (INTERRUPT, false, Some(2), false, false),
+            (KILL, true, None, false, true),
+            (KILL, false, Some(4), true, false),
+            (Fault::Silence, true, Some(4), true, true),
+            (Fault::Silence, true, Some(4), false, false),
+            (Fault::Silence, true, None, true, false),
+            (Fault::AgentKilled, false, Some(2), false, false),
+        ] {
+            assert_eq!(fault.may_end_so(happened, code, is_told), may, "{fault:?} {happened} {code:?} {is_told}");
+        }
+    }
+}

@@ -14,10 +14,12 @@ mod members;
 mod modules;
 mod postgresql_modules;
 mod rig;
+mod running;
 mod secrets;
 mod shape;
 mod state;
 mod sweep;
+mod sweep_record;
 mod telling;
 mod tls;
 mod trouble;
@@ -101,6 +103,9 @@ const STAGES: &[(&str, Stage)] = &[
     ("a destroyed cluster is made again", shape::destroyed_and_made_again),
 ];
 
+/// What `make soak` needs of the story: a cluster, and the sweep of it.
+const SOAK: [&str; 2] = ["a deploy whose controller dies can be run again", "whatever is interrupted anywhere can be asked again"];
+
 /// With a kept lab: the stage to go on from, or the last to run.
 fn stage_of(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).map_or(otherwise, |number| number.parse().expect("a stage's number"))
@@ -110,9 +115,11 @@ fn stage_of(variable: &str, otherwise: usize) -> usize {
 #[expect(clippy::print_stderr, reason = "minutes pass; whoever waits sees where it is")]
 fn a_cluster_from_bare_hosts_to_failover() {
     let rig = Rig::new();
-    for (number, (title, stage)) in
-        STAGES.iter().enumerate().take(stage_of("PGFLEET_LAB_TO", STAGES.len())).skip(stage_of("PGFLEET_LAB_FROM", 1) - 1)
-    {
+    let soaks = std::env::var_os("PGFLEET_LAB_SOAK").is_some();
+    let told: Vec<_> = STAGES.iter().enumerate().filter(|(_, (title, _))| !soaks || SOAK.contains(title)).collect();
+    assert!(!soaks || told.len() == SOAK.len(), "the stages of 'make soak' have other names");
+    let (from, to) = (stage_of("PGFLEET_LAB_FROM", 1), stage_of("PGFLEET_LAB_TO", STAGES.len()));
+    for (number, (title, stage)) in told.into_iter().filter(|(number, _)| (from..=to).contains(&(number + 1))) {
         let begin = std::time::Instant::now();
         eprintln!("stage {}: {title} ...", number + 1);
         stage(&rig);

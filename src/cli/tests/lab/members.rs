@@ -12,18 +12,23 @@ pub(crate) const LOAD: &str = "builder.lan";
 /// What the load asks: four clients of pgbench beside the one that writes numbered rows. Each begins anew when its connection is cut.
 const PGBENCH: &str = "/usr/lib/postgresql/17/bin/pgbench -n -h db.postgres.host.uk.com -U app_user application";
 
-/// Begins to write numbered rows through the service name; each that was acknowledged is kept in a list on the guest.
+/// What PostgreSQL says with a row that may be on the leader alone: it was written, and nobody can say that it is kept.
+const UNSURE: &str = "canceling wait for synchronous replication";
+
+/// Begins to write numbered rows through the service name; each that was acknowledged is kept in a list on the guest. Only what is stopped by
+/// whoever began it has gone on long enough: the end by itself is that of a load that nobody looks after any more.
 pub(crate) fn begin_load(rig: &Rig) {
     let app = ("app_user", "app_password.txt");
     rig.query(LOAD, "db.postgres.host.uk.com:5432", app, "CREATE TABLE IF NOT EXISTS load (n int); TRUNCATE load").expect(0);
     let script = format!(
-        "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; rm -f /run/acknowledged /run/moments; cat > /run/load.sh <<'END'\n\
-         export PGCONNECT_TIMEOUT=3 HOME=/root; i=0\n\
+        "umask 077; read -r p; echo \"*:*:*:app_user:$p\" > /root/.pgpass; cat > /run/load.sh <<'END'\n\
+         export PGCONNECT_TIMEOUT=3 HOME=/root; i=0; echo $EPOCHREALTIME > /run/begun; : > /run/acknowledged; : > /run/unsure; : > /run/moments\n\
          while :; do {PGBENCH} -c 4 -R 40 -T 900; sleep 0.2; done > /run/pgbench 2>&1 &\n\
-         while :; do i=$((i+1)); psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" \
-         && {{ echo $i >> /run/acknowledged; echo $EPOCHREALTIME >> /run/moments; }}; sleep 0.02; done\nEND\n\
-         systemctl --quiet stop load 2> /dev/null; HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
-         systemd-run --quiet --unit=load --property=RuntimeMaxSec=900 --property=StandardError=null bash /run/load.sh"
+         while :; do i=$((i+1)); said=$(psql -X -q -h db.postgres.host.uk.com -U app_user -d application -c \"INSERT INTO load VALUES ($i)\" 2>&1) \
+         && case $said in *'{UNSURE}'*) echo $i >> /run/unsure;; *) echo $i >> /run/acknowledged; echo $EPOCHREALTIME >> /run/moments;; esac; \
+         sleep 0.02; done\nEND\n\
+         systemctl --quiet stop load 2> /dev/null; systemctl --quiet reset-failed load 2> /dev/null; rm -f /run/begun; HOME=/root {PGBENCH} -i -q -s 1 2>&1 && \
+         systemd-run --quiet --unit=load --property=RuntimeMaxSec=7200 --property=StandardError=null bash /run/load.sh"
     );
     rig.on(LOAD, &script, &format!("{}\n", rig.secret("app_password.txt"))).expect(0);
     let committed = "SELECT coalesce(sum(delta) IS NOT NULL, false) FROM pgbench_history";
@@ -35,15 +40,39 @@ pub(crate) fn begin_load(rig: &Rig) {
     }
 }
 
-/// The longest time in seconds that passed between two rows.
+/// Seconds since the load began, and the longest time of them in which no row was acknowledged, until now.
+const TIMES: &str = "{ cat /run/begun /run/moments; date +%s.%N; } | \
+    awk 'NR == 1 { begin = $1 } NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { print last - begin, gap }'";
+
+/// The longest time in seconds that passed without a row.
 pub(crate) fn longest_gap(rig: &Rig) -> f64 {
-    let gap = "awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { print gap }' /run/moments";
-    rig.said(LOAD, gap).trim().parse().expect("seconds")
+    let said = rig.said(LOAD, TIMES);
+    said.split(' ').nth(1).and_then(|gap| gap.parse().ok()).unwrap_or_else(|| panic!("no seconds: {said}"))
+}
+
+/// The state of the load before its end, the times, and how many rows are surely there, and perhaps; then it is ended.
+fn stopped() -> String {
+    format!(
+        "state=$(systemctl is-active load); times=$({TIMES}); systemctl stop load; echo $state $times $(wc -l < /run/acknowledged) $(wc -l < /run/unsure)"
+    )
+}
+
+/// It went on until now, and wrote as much as one that is served: outside of its longest gap at least a row in two seconds, where a busy
+/// machine lets it write five.
+fn was_a_load(stopped: &str) {
+    let words: Vec<&str> = stopped.split_whitespace().collect();
+    let number = |place: usize| words.get(place).and_then(|word| word.parse::<f64>().ok()).unwrap_or_else(|| panic!("{stopped}"));
+    let (seconds, gap, acknowledged) = (number(1), number(2), number(3));
+    assert_eq!(words[0], "active", "the load has ended before its time: {stopped}");
+    let least = 5.0_f64.max((seconds - gap) / 2.0);
+    assert!(acknowledged >= least, "{acknowledged} rows in {seconds} s, {gap} of them without any: that was no load ({stopped})");
 }
 
 /// Ends it where databases were renamed meanwhile: each row that was acknowledged must be in one of these.
 pub(crate) fn end_load_over(rig: &Rig, databases: &[&str]) {
-    let acknowledged = rig.said(LOAD, "systemctl stop load; cat /run/acknowledged; rm /root/.pgpass");
+    let said = rig.said(LOAD, &format!("{}; cat /run/acknowledged; rm /root/.pgpass", stopped()));
+    let (told, acknowledged) = said.split_once('\n').expect("rows");
+    was_a_load(told);
     let leads = leads(rig);
     let rows = |database: &&str| rig.said(&leads, &format!("cd /; sudo -u postgres psql -X -A -t -d '{database}' -c 'SELECT n FROM load'"));
     let there: Vec<String> = databases.iter().map(rows).collect();
@@ -57,14 +86,16 @@ pub(crate) fn end_load(rig: &Rig) {
     let ask = "psql -X -A -t -h db.postgres.host.uk.com -U app_user -d application";
     let balance = "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(delta) FROM pgbench_history)";
     let count = format!(
-        "systemctl stop load; {ask} -c 'SELECT n FROM load' | sort > /run/there \
-         && sort /run/acknowledged | comm -13 /run/there - | wc -l; wc -l < /run/acknowledged; {ask} -c '{balance}' \
-         -c 'DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers'; rm /root/.pgpass"
+        "{}; {ask} -c 'SELECT n FROM load' | sort > /run/there \
+         && sort /run/acknowledged | comm -13 /run/there - | wc -l; {ask} -c '{balance}' \
+         -c 'DROP TABLE pgbench_accounts, pgbench_branches, pgbench_history, pgbench_tellers'; rm /root/.pgpass",
+        stopped()
     );
     let said = rig.said(LOAD, &count);
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
-    let [missing, written, balanced, _] = lines.as_slice() else { panic!("{said}") };
-    assert!(*missing == "0" && *written != "0", "{missing} of {written} acknowledged rows are gone");
+    let [told, missing, balanced, _] = lines.as_slice() else { panic!("{said}") };
+    assert_eq!(*missing, "0", "acknowledged rows are gone: {said}");
+    was_a_load(told);
     assert_eq!(*balanced, "t", "what pgbench moved must balance");
 }
 
@@ -257,4 +288,16 @@ pub(crate) fn logs_of_all(rig: &Rig) {
     assert!(of("node").len() > 1 && of("unit").len() > 1, "{:?} {:?}", of("node"), of("unit"));
     let one = rig.on_fleet("logs", &["builder.lan", "--unit", "patroni", "--since", "1 hour ago"]).expect(0);
     assert!(!one.out.is_empty() && one.out.lines().all(|line| line.contains("builder.lan") && line.contains(" patroni ")), "{}", one.out);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_load_writes_until_its_end() {
+        let is_load = |told: &str| std::panic::catch_unwind(|| super::was_a_load(told)).is_ok();
+        assert!(is_load("active 100.2 24.1 60 2") && is_load("active 6 0.4 5 0"));
+        for none in ["failed 100.2 24.1 60 2", "active 100.2 24.1 37 0", "active 6 0.4 4 0", "active 300 299.5 1 0", "active  60 2", ""] {
+            assert!(!is_load(none), "{none}");
+        }
+    }
 }

@@ -1,13 +1,19 @@
 //! A project in a temporary folder, the lab's four hosts, and the program as a person runs it.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::running::run;
+
+/// Within this time every command ends, whatever is wrong: a deploy waits for up to 15 minutes for a node that does not come.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The same of a shell command on a guest.
+const SHELL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The lab's name; another one lets two stories be told side by side.
 static NAME: LazyLock<String> = LazyLock::new(|| std::env::var("PGFLEET_LAB_NAME").unwrap_or_else(|_| "test".to_owned()));
@@ -30,12 +36,15 @@ pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
+    /// It was killed when this time was over.
+    pub(crate) overdue: Option<Duration>,
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    /// The same, where it ended by itself.
+    fn in_time(self, command: &Command) -> Self {
+        let Some(limit) = self.overdue else { return self };
+        panic!("not done within {limit:?}: {command:?}\n--- standard output\n{}\n--- standard error\n{}", self.out, self.err);
     }
 
     /// The same, where it ended with this code.
@@ -94,18 +103,19 @@ impl Rig {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgfleet"));
-        command.arg("--project").arg(self.project()).args(arguments).stdin(Stdio::null());
+        command.arg("--project").arg(self.project()).args(arguments);
         command
     }
 
     /// Runs the program to its end.
     pub(crate) fn pgfleet(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&self.command(arguments).output().expect("pgfleet runs"))
+        self.pgfleet_with(arguments, &[])
     }
 
     /// The same with variables of the environment.
     pub(crate) fn pgfleet_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
-        Ran::of(&self.command(arguments).envs(environment.iter().copied()).output().expect("pgfleet runs"))
+        let mut command = self.command(arguments);
+        run(command.envs(environment.iter().copied()), "", LIMIT, |_, _| None).in_time(&command)
     }
 
     /// A command on the lab's inventory.
@@ -133,11 +143,20 @@ impl Rig {
     }
 
     /// Runs a command on the fleet, and acts when a step begins, by its number; the command may have ended before. A line that is repeated
-    /// begins nothing. `act` gets the process.
-    pub(crate) fn at_step(&self, arguments: &[&str], step: usize, is_step: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
-        let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
-        let begins = |line: &str| is_step(line) && seen.borrow_mut().insert(line.to_owned()) && seen.borrow().len() == step;
-        self.observed(arguments, begins, act).0
+    /// begins nothing. `act` gets the process, and says how long it has from then on: whether it was killed for that is left to the caller.
+    pub(crate) fn at_step(
+        &self,
+        arguments: &[&str],
+        step: usize,
+        is_step: impl Fn(&str) -> bool,
+        act: impl FnOnce(u32) -> Duration,
+    ) -> Ran {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut act = Some(act);
+        run(&mut self.shown(arguments), "", LIMIT, |line, process| {
+            let begins = is_step(line) && seen.insert(line.to_owned()) && seen.len() == step;
+            Some(act.take_if(|_| begins)?(process))
+        })
     }
 
     /// Runs a command on the fleet, and does something when it prints a line.
@@ -147,30 +166,21 @@ impl Rig {
 
     /// The same, with the number of its process.
     pub(crate) fn during(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> Ran {
-        let (ran, acted) = self.observed(arguments, when, act);
-        assert!(acted, "the line never came:\n{}", ran.out);
+        let (mut command, mut act) = (self.shown(arguments), Some(act));
+        let ran = run(&mut command, "", LIMIT, |line, process| {
+            if let Some(act) = act.take_if(|_| when(line)) {
+                act(process);
+            }
+            None
+        });
+        let ran = ran.in_time(&command);
+        assert!(act.is_none(), "the line never came:\n{}", ran.out);
         ran
     }
 
-    /// Runs a command on the fleet, acts once when it prints such a line, and says whether one came.
-    fn observed(&self, arguments: &[&str], when: impl Fn(&str) -> bool, act: impl FnOnce(u32)) -> (Ran, bool) {
-        let inventory = self.inventory();
-        let mut command = self.command(&[arguments, &["-i", &inventory, "-o", "json"]].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pgfleet runs");
-        let mut out = String::new();
-        let mut act = Some(act);
-        for line in BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok) {
-            if when(&line)
-                && let Some(act) = act.take()
-            {
-                act(child.id());
-            }
-            out.push_str(&line);
-            out.push('\n');
-        }
-        let mut err = String::new();
-        child.stderr.take().expect("its errors").read_to_string(&mut err).expect("text");
-        (Ran { code: child.wait().expect("it ends").code(), out, err }, act.is_none())
+    /// A command on the fleet that prints an event a line.
+    fn shown(&self, arguments: &[&str]) -> Command {
+        self.command(&[arguments, &["-i", &self.inventory(), "-o", "json"]].concat())
     }
 
     /// What `pgfleet status -o json` says, whatever its exit code.
@@ -217,10 +227,7 @@ impl Rig {
     pub(crate) fn on(&self, host: &str, script: &str, stdin: &str) -> Ran {
         let lab = self.lab.display().to_string();
         let mut command = self.command(&["lab", "--name", &NAME, "--state", &lab, "ssh", host, script]);
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().expect("ssh runs");
-        child.stdin.take().expect("its input").write_all(stdin.as_bytes()).expect("it reads");
-        Ran::of(&child.wait_with_output().expect("it ends"))
+        run(&mut command, stdin, SHELL_LIMIT, |_, _| None).in_time(&command)
     }
 
     /// What a shell command on a guest prints.
@@ -252,7 +259,7 @@ impl Drop for Rig {
             return;
         }
         let lab = self.lab.display().to_string();
-        let _ = self.command(&["lab", "--name", &NAME, "--state", &lab, "down"]).output();
+        run(&mut self.command(&["lab", "--name", &NAME, "--state", &lab, "down"]), "", SHELL_LIMIT, |_, _| None);
     }
 }
 

@@ -1,20 +1,24 @@
 //! Something befalls every workflow at some step (`faults.rs`), and it is then asked again, while clients write: it must come to its end, or
 //! refuse with the cause until it can; the cluster must be whole, no secret another one, and nothing that was acknowledged may be gone.
 //!
-//! `PGFLEET_LAB_SWEEP=all` tries every step of every workflow (hours), a number so many steps of each; otherwise one step of four of them, with
-//! four faults other than a host without power. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to try,
-//! `PGFLEET_LAB_FAULT` the only faults, `PGFLEET_LAB_HOST` the host that it happens to, or `leader`, `PGFLEET_LAB_STEP` the step.
+//! `PGFLEET_LAB_SWEEP=all` tries every fault at every step of every workflow (days, so in parts: `sweep_record.rs`), a number so many steps of
+//! each, with a fault each; otherwise one step of four of them, with four faults other than a host without power. A round whose fault did not
+//! happen is missed: where steps are chosen, another one is. `PGFLEET_LAB_SEED` chooses them; `PGFLEET_LAB_WORKFLOW` names the only workflow to
+//! try, `PGFLEET_LAB_FAULT` the only faults, `PGFLEET_LAB_HOST` the host that it happens to, or `leader`, `PGFLEET_LAB_STEP` the step,
+//! `PGFLEET_LAB_MINUTES` after how long no round begins any more, `PGFLEET_LAB_RECORD` the file of what was tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::faults::{self, FAULTS, Fault, Place};
+use crate::faults::{self, Befallen, FAULTS, Fault, Place};
 use crate::members::{LOAD, begin_load, end_load, longest_gap};
 use crate::rig::{HOSTS, Ran, Rig, leader, patroni};
+use crate::sweep_record::{Cell, Ending, Record, Turn};
 
 /// What is interrupted and asked again.
 struct Workflow {
@@ -213,17 +217,33 @@ fn ask(rig: &Rig, arguments: &[String]) -> Ran {
     rig.pgfleet(&arguments)
 }
 
-/// Asks until it is done; meanwhile it may refuse with a cause, while the cluster recovers by itself.
-fn asked_again(rig: &Rig, workflow: &Workflow, arguments: &[String]) {
+/// What a refusal may name beside a host: what a run that was cut short may have left behind for a while.
+const CAUSES: [&str; 4] = ["etcd", "quorum", "leader", "Patroni"];
+
+/// The cause that a refusal names: one that the run before may have left behind, and that goes by itself.
+fn cause(ran: &Ran) -> Option<String> {
+    let is_cause = |error: &String| HOSTS.iter().map(|(host, _)| *host).chain(CAUSES).any(|word| error.contains(word));
+    faults::last_errors(ran).into_iter().find(is_cause)
+}
+
+/// Asks until it is done; meanwhile it may refuse with a cause, while the cluster recovers by itself, and little longer. Tells the last one.
+fn asked_again(rig: &Rig, workflow: &Workflow, arguments: &[String]) -> String {
     let end = Instant::now() + Duration::from_secs(240);
+    let (mut refused, mut well_since) = (String::new(), Instant::now());
     loop {
         let ran = ask(rig, arguments);
         if ran.code == Some(0) || (workflow.over)(&ran) {
-            return;
+            return refused;
         }
         let told = format!("{}\n--- standard output\n{}\n--- standard error\n{}", workflow.name, ran.out, ran.err);
         assert_eq!(ran.code, Some(6), "neither done nor refused: {told}");
+        let Some(cause) = cause(&ran) else { panic!("refused for no cause that the run before may have left: {told}") };
+        refused = format!("; refused meanwhile: {}", cause.trim().chars().take(160).collect::<String>());
         assert!(Instant::now() < end, "after 240 s it still refuses: {told}");
+        if rig.on_fleet("status", &[]).code != Some(0) {
+            well_since = Instant::now();
+        }
+        assert!(well_since.elapsed() < Duration::from_secs(60), "the cluster has been whole for a minute, and it still refuses: {told}");
         std::thread::sleep(Duration::from_secs(1));
     }
 }
@@ -242,23 +262,36 @@ fn whole(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
-/// What is below a folder of state, by its path; backups and records of runs are others' business.
-fn kept(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+/// What is below a folder of state, but for other folders, by its path.
+fn kept(folder: &Path, but: &[PathBuf], files: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.expect("an entry").path()) {
+    for path in entries.map(|entry| entry.expect("an entry").path()).filter(|path| !but.contains(path)) {
         if path.is_dir() {
-            kept(&path, files);
+            kept(&path, but, files);
         } else {
-            files.insert(path.clone(), std::fs::read(&path).expect("a file of state"));
+            files.push(path);
         }
     }
 }
 
-/// The secrets, and the keys and certificates of the authority.
+/// The secrets, and the keys and certificates of the authority; backups and reports of drills are no secrets of the cluster's.
 fn secrets(rig: &Rig) -> BTreeMap<PathBuf, Vec<u8>> {
-    let (mut files, state) = (BTreeMap::new(), rig.project().join("state/postgresql"));
-    kept(&state, &mut files);
-    files.retain(|path, _| !path.starts_with(state.join("backups")) && !path.starts_with(state.join("drills")));
+    let (mut files, state) = (Vec::new(), rig.project().join("state/postgresql"));
+    kept(&state, &[state.join("backups"), state.join("drills")], &mut files);
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).expect("a file of state");
+        (path, bytes)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// What is half written anywhere in state. A backup that was cut off is not whole as a folder, and says so by its name.
+fn half_written(rig: &Rig) -> Vec<PathBuf> {
+    let (mut files, state) = (Vec::new(), rig.project().join("state"));
+    // The lab's own disks, where the lab lies in the project.
+    kept(&state, &[state.join("lab")], &mut files);
+    let is_cut_off = |folder: &Path| folder.extension().is_some_and(|end| end == "partial" || end == "failed");
+    files.retain(|path| path.extension().is_some_and(|end| end == "tmp") && !path.ancestors().any(is_cut_off));
     files
 }
 
@@ -266,7 +299,7 @@ fn secrets(rig: &Rig) -> BTreeMap<PathBuf, Vec<u8>> {
 fn kept_its_secrets(rig: &Rig, workflow: &Workflow, before: &BTreeMap<PathBuf, Vec<u8>>) {
     let after = secrets(rig);
     assert!(after.keys().any(|path| path.ends_with("secrets/superuser")), "{:?}", after.keys());
-    let half: Vec<&PathBuf> = after.keys().filter(|path| path.to_string_lossy().ends_with(".tmp")).collect();
+    let half = half_written(rig);
     assert!(half.is_empty(), "{}: half written: {half:?}", workflow.name);
     let is_renewed = |path: &Path| match workflow.name {
         "rotation" => !path.ends_with("pki/ca.crt") && !path.ends_with("pki/ca.key"),
@@ -289,7 +322,7 @@ fn settings() -> Value {
 }
 
 /// One round: this happens at this step, counted from 1, and the same is asked again. Tells how the first one ended.
-fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, host: &str) -> String {
+fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, host: &str) -> (Ending, String) {
     let shared = settings();
     (workflow.before)(rig);
     let arguments = (workflow.asked)(rig);
@@ -298,7 +331,7 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
         begin_load(rig);
     }
     let mut before = secrets(rig);
-    let (told, ran) = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
+    let Befallen { mut told, ran, missed } = fault.befalls(rig, &Place { arguments: &borrowed, step, is_step, host });
     if workflow.is_first_deploy() {
         // What is half written is swept, and made anew.
         before = secrets(rig).into_iter().filter(|(path, _)| !path.to_string_lossy().ends_with(".tmp")).collect();
@@ -306,19 +339,18 @@ fn interrupted_at(rig: &Rig, workflow: &Workflow, step: usize, fault: Fault, hos
     if ran.out.contains(&format!("'pgfleet reinit {host}' copies them anew")) {
         rig.awaited("the node is copied anew, as the run said", 120, || rig.on_fleet("reinit", &[host, "--yes"]).code == Some(0));
     }
-    asked_again(rig, workflow, &arguments);
+    told += &asked_again(rig, workflow, &arguments);
     faults::end(rig, host);
     (workflow.after)(rig);
-    let mut gap = String::new();
     if workflow.serves() {
         rig.status_becomes("the cluster is whole", 180, |code, _| code == Some(0));
-        gap = format!("; no row for at most {:.1} s", longest_gap(rig));
+        told += &format!("; no row for at most {:.1} s", longest_gap(rig));
         end_load(rig);
     }
     whole(rig);
     kept_its_secrets(rig, workflow, &before);
     assert!(!workflow.keeps_settings() || settings() == shared, "{}: other settings than before: {:?}", workflow.name, settings());
-    told + &gap
+    (if missed.is_some() { Ending::Missed } else { Ending::Survived }, told)
 }
 
 /// How many steps the workflow has when nothing befalls it.
@@ -336,17 +368,113 @@ fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
     1 + usize::try_from(hasher.finish() % steps as u64).expect("small")
 }
 
-#[expect(clippy::print_stderr, reason = "whoever wants to see it again needs the seed and the step")]
+/// Where steps are chosen by chance: so many others are tried where the run missed what should have happened to it.
+const OTHERS: usize = 4;
+
+/// The step of a round, or another one in its place, from an ever shorter beginning of the run: its last ones are over before much can happen.
+fn another(seed: u64, workflow: &str, round: usize, other: usize, steps: usize) -> usize {
+    let beginning = steps * (1 + OTHERS).saturating_sub(other) / (1 + OTHERS);
+    // Far from those of other rounds.
+    chosen(seed, workflow, round + 1000 * other, beginning.max(1))
+}
+
+/// What is tried, and how far it has come.
+struct Sweep<'a> {
+    rig: &'a Rig,
+    seed: u64,
+    faults: Vec<&'static (&'static str, Fault)>,
+    /// The host that everything happens to, or `leader`; otherwise a voter that chance chooses.
+    host: Option<String>,
+    record: Record,
+    /// When no round begins any more.
+    end: Option<Instant>,
+}
+
+impl Sweep<'_> {
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() > end)
+    }
+
+    /// How many steps a workflow has: as it was counted before, or by a run of it.
+    fn steps(&mut self, workflow: &Workflow) -> usize {
+        self.record.steps(workflow.name).unwrap_or_else(|| {
+            let steps = steps_of(self.rig, workflow);
+            self.record.counted(workflow.name, steps);
+            steps
+        })
+    }
+
+    /// One round, told and kept.
+    #[expect(clippy::print_stderr, reason = "whoever wants to see it again needs the step")]
+    fn round(&mut self, workflow: &Workflow, step: usize, (name, fault): &(&str, Fault)) -> Ending {
+        if self.host.as_deref() == Some("leader") && leads(self.rig) == LOAD {
+            // What the load was told would be lost with its host.
+            self.rig.on_fleet("switchover", &[]).expect(0);
+        }
+        let (begin, leads) = (Instant::now(), leads(self.rig));
+        let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
+        let host = match &self.host {
+            Some(wanted) if wanted == "leader" => leads.as_str(),
+            Some(wanted) => wanted,
+            None => voters[chosen(self.seed, name, step, voters.len()) - 1],
+        };
+        let who = if leads == host { "which leads" } else { "which does not lead" };
+        eprintln!("  {}: {name} at step {step} ({host}, {who})", workflow.name);
+        let cell = Cell { workflow: workflow.name.to_owned(), step, fault: (*name).to_owned() };
+        let ended = catch_unwind(AssertUnwindSafe(|| interrupted_at(self.rig, workflow, step, *fault, host)));
+        let (ending, told) = ended.unwrap_or_else(|cause| {
+            self.record.note(&cell, Ending::Failed, host, "");
+            resume_unwind(cause)
+        });
+        self.record.note(&cell, ending, host, &told);
+        eprintln!("    {ending:?}: {told}; asked again and whole after {:.0} s", begin.elapsed().as_secs_f64());
+        ending
+    }
+
+    /// Every fault at every step, but for what the record has; what was missed or failed comes last.
+    #[expect(clippy::print_stderr, reason = "hours pass; whoever waits sees where it is")]
+    fn all(&mut self, workflows: &[&Workflow]) {
+        for turn in [Turn::New, Turn::Again] {
+            for workflow in workflows {
+                if self.is_over() {
+                    break;
+                }
+                for step in 1..=self.steps(workflow) {
+                    for fault in self.faults.clone() {
+                        let cell = Cell { workflow: workflow.name.to_owned(), step, fault: fault.0.to_owned() };
+                        if self.record.turn(&cell) == turn && !self.is_over() {
+                            self.round(workflow, step, fault);
+                        }
+                    }
+                }
+            }
+        }
+        let counted: Vec<(&&Workflow, usize)> =
+            workflows.iter().filter_map(|workflow| Some((workflow, self.record.steps(workflow.name)?))).collect();
+        let cells: usize = counted.iter().map(|(_, steps)| steps * self.faults.len()).sum();
+        let others = workflows.len() - counted.len();
+        eprintln!("  of {cells} cells (and those of {others} workflows that were not counted yet): {}", self.record.summary());
+    }
+
+    /// A step of a workflow, and others while it is missed: it must happen in the end.
+    fn some(&mut self, workflow: &Workflow, fault: &(&str, Fault), steps: impl Iterator<Item = usize>) {
+        let survived = steps.take(1 + OTHERS).any(|step| self.round(workflow, step, fault) == Ending::Survived);
+        assert!(survived, "{}: {} was missed each time, so nothing is known of it", workflow.name, fault.0);
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever wants to see it again needs the seed")]
 pub(crate) fn interrupted_anywhere(rig: &Rig) {
     let variable = |name: &str| std::env::var(name).ok();
+    let number = |name: &str| variable(name).map(|text| text.parse::<u64>().unwrap_or_else(|error| panic!("{name}={text}: {error}")));
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let seed = variable("PGFLEET_LAB_SEED").map_or_else(now, |seed| seed.parse().expect("PGFLEET_LAB_SEED is a number"));
+    let seed = number("PGFLEET_LAB_SEED").unwrap_or_else(now);
     let sweep = variable("PGFLEET_LAB_SWEEP");
     let mut workflows: Vec<&Workflow> = match variable("PGFLEET_LAB_WORKFLOW") {
         Some(only) => WORKFLOWS.iter().filter(|workflow| only == workflow.name).collect(),
         None => WORKFLOWS.iter().collect(),
     };
-    let (only, wanted) = (variable("PGFLEET_LAB_FAULT"), variable("PGFLEET_LAB_HOST"));
+    let only = variable("PGFLEET_LAB_FAULT");
     let mut faults: Vec<&(&str, Fault)> =
         FAULTS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only.split(',').any(|only| only == *name))).collect();
     assert!(!workflows.is_empty() && !faults.is_empty(), "PGFLEET_LAB_WORKFLOW or PGFLEET_LAB_FAULT names none");
@@ -361,35 +489,24 @@ pub(crate) fn interrupted_anywhere(rig: &Rig) {
     if sweep.is_none() && only.is_none() {
         faults.retain(|(_, fault)| *fault != Fault::PowerOff);
     }
-    let voters: Vec<&str> = HOSTS.iter().map(|(host, _)| *host).filter(|host| *host != LOAD).collect();
     eprintln!("  PGFLEET_LAB_SEED={seed}");
+    let record = Record::of(variable("PGFLEET_LAB_RECORD").map_or_else(|| rig.project().join("sweep.tsv"), PathBuf::from));
+    let end = number("PGFLEET_LAB_MINUTES").map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let step = number("PGFLEET_LAB_STEP").map(|step| usize::try_from(step).expect("a step"));
+    let mut sweep_of = Sweep { rig, seed, faults, host: variable("PGFLEET_LAB_HOST"), record, end };
+    if sweep.as_deref() == Some("all") && step.is_none() {
+        return sweep_of.all(&workflows);
+    }
+    let rounds: usize = sweep.filter(|_| step.is_none()).map_or(1, |number| number.parse().expect("a number or 'all'"));
     for (place, workflow) in workflows.into_iter().enumerate() {
-        let step = variable("PGFLEET_LAB_STEP").map(|step| step.parse::<usize>().expect("PGFLEET_LAB_STEP is a number"));
         let steps = step.unwrap_or_else(|| steps_of(rig, workflow));
-        let rounds: Vec<usize> = match sweep.as_deref() {
-            _ if step.is_some() => step.into_iter().collect(),
-            Some("all") => (1..=steps).collect(),
-            number => (0..number.unwrap_or("1").parse().expect("a number or 'all'"))
-                .map(|round| chosen(seed, workflow.name, round, steps))
-                .collect(),
-        };
-        for (round, step) in rounds.into_iter().enumerate() {
+        for round in (0..rounds).take_while(|_| end.is_none_or(|end| Instant::now() < end)) {
             // In turn, so that the short form has none twice: a host without power costs the most.
-            let (name, fault) = faults[(place + round) % faults.len()];
-            if wanted.as_deref() == Some("leader") && leads(rig) == LOAD {
-                // What the load was told would be lost with its host.
-                rig.on_fleet("switchover", &[]).expect(0);
+            let fault = sweep_of.faults[(place + round) % sweep_of.faults.len()];
+            match step {
+                Some(step) => sweep_of.some(workflow, fault, std::iter::once(step)),
+                None => sweep_of.some(workflow, fault, (0..).map(|other| another(seed, workflow.name, round, other, steps))),
             }
-            let (begin, leads) = (Instant::now(), leads(rig));
-            let host = match &wanted {
-                Some(wanted) if wanted == "leader" => leads.as_str(),
-                Some(wanted) => wanted,
-                None => voters[chosen(seed, name, step, voters.len()) - 1],
-            };
-            let who = if leads == host { "which leads" } else { "which does not lead" };
-            eprintln!("  {}: {name} at step {step} of {steps} ({host}, {who})", workflow.name);
-            let told = interrupted_at(rig, workflow, step, *fault, host);
-            eprintln!("    {told}; asked again and whole after {:.0} s", begin.elapsed().as_secs_f64());
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::scene::Scene;
 use super::watch::{Watch, now};
-use crate::actions::writes::{LOCAL, READS, Told, numbers};
+use crate::actions::writes::{LOCAL, Lost, READS, Told, numbers};
 use crate::actions::{Done, Trouble, Work};
 
 /// How often a clock is asked; the fastest answer counts.
@@ -60,7 +60,7 @@ impl Report {
     pub(super) fn made(
         scene: &Scene,
         began: &str,
-        told: Vec<Result<Told, String>>,
+        told: Vec<Result<Told, Lost>>,
         rows: &BTreeMap<String, Vec<u64>>,
         clocks: &BTreeMap<String, Clock>,
         watch: &Watch,
@@ -89,8 +89,13 @@ impl Report {
             "settings": scene.settings,
             "clock_tolerance_ms": tolerance,
         });
-        let broken = broken(&tracks, leaders.as_ref(), scene.synchronous_mode != "off");
-        let lost_clients = lost.into_iter().filter_map(Result::err).collect();
+        let lost: Vec<Lost> = lost.into_iter().filter_map(Result::err).collect();
+        let is_victim = |lost: &&Lost| scene.victims.iter().any(|victim| victim.name == lost.node);
+        // They went with their hosts, which was the point.
+        let unexpected = lost.iter().filter(|lost| !(scene.drill.fault.takes_clients() && is_victim(lost)));
+        let unexpected: Vec<&str> = unexpected.map(|lost| lost.reason.as_str()).collect();
+        let broken = broken(&tracks, &unexpected, leaders.as_ref(), scene.synchronous_mode != "off");
+        let lost_clients = lost.into_iter().map(|lost| lost.reason).collect();
         let (deed, name) = (scene.deed(), scene.drill.name.to_owned());
         Self { head, tracks, events, leaders, broken, lost_clients, deed, name, began: began.to_owned() }
     }
@@ -191,13 +196,15 @@ impl Report {
         }
         lines.push(match &self.leaders {
             None => "At no moment did two nodes acknowledge writes.".to_owned(),
-            Some(both) => format!(
-                "Two leaders at one moment: {} and {}, from +{} on, for {}.",
-                both.one,
-                both.other,
-                seconds(both.from),
-                seconds(both.ms)
-            ),
+            Some(both) => {
+                format!(
+                    "Two leaders at one moment: {} and {}, from +{} on, for {}.",
+                    both.one,
+                    both.other,
+                    seconds(both.from),
+                    seconds(both.ms)
+                )
+            }
         });
         lines.extend(self.lost_clients.iter().map(|reason| format!("A client told nothing: {reason}")));
         lines.extend(self.broken.iter().map(|text| format!("Broken: {text}.")));
