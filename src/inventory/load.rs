@@ -113,7 +113,7 @@ impl Loader<'_> {
             }
             let ungrouped = GroupName::known("ungrouped");
             if let Err(error) = self.inventory.ensure_host(&host, Some(&ungrouped), port, None) {
-                self.problems.push(Problem::new(format!("host list '{list}': '{host}' is no name for a host: {error}")));
+                self.problems.push(Problem::new(format!("the list of hosts has '{host}', which is no name for a host: {error}")));
             }
         }
     }

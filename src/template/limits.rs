@@ -25,6 +25,8 @@ pub(crate) const MOST_LOADED: usize = 5_000;
 pub(crate) const DEEPEST_LOOKUP: usize = 10;
 /// Words and signs of one expression between commas and brackets: each may be a step deeper into the stack of the compiler.
 const LONGEST_CHAIN: usize = 400;
+/// Brackets inside of each other.
+const DEEPEST_BRACKETS: usize = 50;
 
 /// A width that text can be padded to; the text itself is refused later when it is over the limit.
 pub(crate) fn width(wanted: usize) -> usize {
@@ -110,6 +112,9 @@ pub(crate) fn source(source: &str, mut inside: bool) -> Result<(), Error> {
         match character {
             '}' | '%' if !whole && next == Some('}') && levels.len() == 1 => inside = false,
             '\'' | '"' => quote = Some(character),
+            '(' | '[' | '{' if levels.len() > DEEPEST_BRACKETS => {
+                return Err(Error::new(ErrorKind::SyntaxError, format!("brackets more than {DEEPEST_BRACKETS} deep")));
+            }
             '(' | '[' | '{' => levels.push(0),
             ')' | ']' | '}' if levels.len() > 1 => drop(levels.pop()),
             ',' => drop(levels.last_mut().map(|level| *level = 0)),
@@ -147,6 +152,9 @@ mod tests {
             (long("{{ a }} b.c.d.e {% if x %}y{% endif %}"), false, true),
             (format!("{{{{ {{'a': {{'b': 1}}}} }}}}{}", long("a.")), false, true),
             (format!("{{{{ f({}) }}}}", long("(a, b), ")), false, true),
+            ("(".repeat(DEEPEST_BRACKETS) + "1" + &")".repeat(DEEPEST_BRACKETS), true, true),
+            ("x | f(".repeat(DEEPEST_BRACKETS + 1), true, false),
+            (format!("'{}'", "(".repeat(DEEPEST_BRACKETS + 1)), true, true),
         ] {
             let shown: String = text.chars().take(40).collect();
             assert_eq!(source(&text, inside).is_ok(), expect, "{shown}");

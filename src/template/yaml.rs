@@ -11,6 +11,8 @@ use crate::{Duplicate, Node, NodeKind, Place, Problem, Value, from_json, scalar}
 const DEEPEST: usize = 100;
 /// Nodes that aliases may add to a file, in all.
 const MOST_ALIASED: usize = 100_000;
+/// Bytes of a text that count as one node more, where aliases repeat it.
+const LONG: usize = 256;
 
 /// What a text holds.
 #[derive(Default)]
@@ -168,7 +170,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A node, and how many nodes it is made of.
+    /// A node, and how many nodes it is made of; a long text counts as several.
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<(Node, usize), Problem> {
         let place = self.place(span);
         if depth >= DEEPEST && matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
@@ -176,7 +178,10 @@ impl<'t> Reader<'t> {
         }
         let (anchor, node, size) = match event {
             Event::Alias(anchor) => return self.alias(anchor, &place),
-            Event::Scalar(text, style, anchor, tag) => (anchor, scalar_node(text.into_owned(), style, tag.as_deref(), place)?, 1),
+            Event::Scalar(text, style, anchor, tag) => {
+                let size = 1 + text.len() / LONG;
+                (anchor, scalar_node(text.into_owned(), style, tag.as_deref(), place)?, size)
+            }
             Event::SequenceStart(anchor, tag) => {
                 let tag = collection_tag(tag.as_deref(), "seq", &place)?;
                 let (mut items, mut size) = (Vec::new(), 1);

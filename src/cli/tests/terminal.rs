@@ -43,16 +43,21 @@ impl Here {
         command
     }
 
+    /// The program with its signals, whoever ignores them where the tests run (`nohup`).
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.set(env!("CARGO_BIN_EXE_pgfleet"));
-        command.args(arguments);
+        let mut command = self.set("env");
+        command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_pgfleet")]).args(arguments);
         command
     }
 
     /// The same on a terminal, in the place of its shell.
     fn on_terminal(&self, arguments: &[&str]) -> Command {
         let mut command = self.set("script");
-        command.args(["-qec", &format!("exec {} {}", env!("CARGO_BIN_EXE_pgfleet"), arguments.join(" ")), "/dev/null"]);
+        command.args([
+            "-qec",
+            &format!("exec env --default-signal=HUP,INT,TERM {} {}", env!("CARGO_BIN_EXE_pgfleet"), arguments.join(" ")),
+            "/dev/null",
+        ]);
         command
     }
 

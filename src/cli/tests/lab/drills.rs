@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::leadership::result;
 use crate::rig::{HOSTS, Ran, Rig, leader, members_as};
+use crate::sweep::{chosen, seed};
 
 fn drill(rig: &Rig, arguments: &[&str]) -> Ran {
     rig.on_fleet("drill", &[&["-o", "json", "--yes"], arguments].concat())
@@ -168,4 +169,31 @@ pub(crate) fn power_cut_of_all(rig: &Rig) {
     assert!(has_event(&report, "first write through the leader port of"), "{report:#}");
     let gap = write_gap(&report);
     assert!(gap < 62.0, "no row for {gap} s, twice as long as on a machine that was never quiet: {report:#}");
+}
+
+/// Drills without a stage of their own, and the longest gap of writes that each may cost, in seconds: twice the goal, or
+/// twice what was measured, and some seconds where a busy machine alone would miss that.
+const OTHERS: [(&str, f64); 7] = [
+    ("switchover", 10.0),
+    ("rolling-restart", 15.0),
+    ("replica-lost", 3.0),
+    ("patroni-killed", 20.0),
+    ("etcd-quorum-lost", 3.0),
+    ("leader-partitioned", 90.0),
+    ("leader-power-off", 90.0),
+];
+
+/// One of them, which chance chooses (`PGFLEET_LAB_SEED`), or the one that `PGFLEET_LAB_DRILL` names, keeps the same promises.
+#[expect(clippy::print_stderr, reason = "whoever wants to see it again needs the seed")]
+pub(crate) fn one_of_the_others(rig: &Rig) {
+    let seed = seed();
+    let names = OTHERS.map(|(name, _)| name);
+    let name = std::env::var("PGFLEET_LAB_DRILL").unwrap_or_else(|_| names[chosen(seed, "drill", 0, names.len()) - 1].to_owned());
+    eprintln!("  PGFLEET_LAB_SEED={seed}: {name}");
+    let (_, longest) = OTHERS.into_iter().find(|(known, _)| *known == name).expect("PGFLEET_LAB_DRILL names one");
+    let power = serde_json::json!({"drill_power": rig.power()}).to_string();
+    let report = report(&drill(rig, &[&name, "-e", &power]).expect(0));
+    kept_its_promises(rig, &report);
+    let gap = write_gap(&report);
+    assert!(gap < longest, "no row for {gap} s: {report:#}");
 }

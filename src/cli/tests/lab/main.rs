@@ -71,6 +71,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a killed leader loses nothing", drills::leader_killed),
     ("a leader that loses etcd alone stays one", drills::leader_partitioned_from_etcd),
     ("a frozen leader is fenced before its key runs out", drills::leader_frozen),
+    ("another drill loses nothing", drills::one_of_the_others),
     ("nothing is fenced without need", drills::no_fence_without_need),
     ("etcd is led from another host than the database", leadership::two_leaders_on_two_hosts),
     ("a power cut of all hosts loses nothing", drills::power_cut_of_all),

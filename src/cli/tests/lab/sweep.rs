@@ -362,7 +362,8 @@ fn steps_of(rig: &Rig, workflow: &Workflow) -> usize {
     complete.out.lines().filter(|line| is_step(line)).collect::<BTreeSet<_>>().len()
 }
 
-fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
+/// A number from 1 to `steps`.
+pub(crate) fn chosen(seed: u64, workflow: &str, round: usize, steps: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     (seed, workflow, round).hash(&mut hasher);
     1 + usize::try_from(hasher.finish() % steps as u64).expect("small")
@@ -463,12 +464,20 @@ impl Sweep<'_> {
     }
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+/// What chance chooses by, another one each second.
+pub(crate) fn seed() -> u64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    number("PGFLEET_LAB_SEED").unwrap_or_else(now)
+}
+
 #[expect(clippy::print_stderr, reason = "whoever wants to see it again needs the seed")]
 pub(crate) fn interrupted_anywhere(rig: &Rig) {
     let variable = |name: &str| std::env::var(name).ok();
-    let number = |name: &str| variable(name).map(|text| text.parse::<u64>().unwrap_or_else(|error| panic!("{name}={text}: {error}")));
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let seed = number("PGFLEET_LAB_SEED").unwrap_or_else(now);
+    let seed = seed();
     let sweep = variable("PGFLEET_LAB_SWEEP");
     let mut workflows: Vec<&Workflow> = match variable("PGFLEET_LAB_WORKFLOW") {
         Some(only) => WORKFLOWS.iter().filter(|workflow| only == workflow.name).collect(),
