@@ -338,6 +338,12 @@ impl Nodes {
         serde_json::from_str(&text).map_err(|error| format!("{}: an answer that is no JSON: {error}", node.name))
     }
 
+    /// The column `name` of what a query gives, whatever signs the names have.
+    pub(crate) async fn names(&self, node: &Node, query: &str, limit: Duration) -> Result<Vec<String>, String> {
+        let rows = self.rows(node, "postgres", query, limit).await?;
+        Ok(rows.iter().filter_map(|row| row.get("name")?.as_str().map(str::to_owned)).collect())
+    }
+
     /// Looks at the whole cluster: one question to each node, all at once.
     pub(crate) async fn view(&self) -> (ClusterView, Vec<NodeAnswer>) {
         let answers = self.answers(questions_at).await;

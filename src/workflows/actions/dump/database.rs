@@ -225,7 +225,9 @@ impl Told {
 /// Every table that was counted must have its data in the dump.
 fn check_contents(entries: &[String], tables: &[Table]) -> Result<(), String> {
     let data: Vec<&str> = entries.iter().filter_map(|entry| entry.split_once(" TABLE DATA ").map(|(_, rest)| rest)).collect();
-    let is_there = |table: &&Table| data.iter().any(|entry| entry.starts_with(&format!("{} {} ", table.schema, table.name)));
+    // pg_restore lists each on one line.
+    let name = |table: &Table| format!("{} {} ", table.schema, table.name).replace(['\n', '\r'], " ");
+    let is_there = |table: &&Table| data.iter().any(|entry| entry.starts_with(&name(table)));
     let missing: Vec<String> =
         tables.iter().filter(|table| !is_there(table)).map(|table| format!("{}.{}", table.schema, table.name)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("the dump's table of contents lacks {}", missing.join(", "))) }
@@ -274,6 +276,9 @@ mod tests {
         let entries = ["3335; 0 16389 TABLE DATA public t app_user".to_owned()];
         assert_eq!(check_contents(&entries, std::slice::from_ref(&table)), Ok(()));
         assert!(check_contents(&[], &[table]).is_err());
+        let entries = ["7; 0 9 TABLE DATA s t of two lines app_user".to_owned()];
+        let table = Table { schema: "s".to_owned(), name: "t\nof\rtwo lines".to_owned(), rows: 3 };
+        assert_eq!(check_contents(&entries, &[table]), Ok(()));
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub(super) struct Loader<'a> {
 impl Loader<'_> {
     /// Makes the roles that the cluster lacks; those that it has keep their passwords.
     pub(super) async fn roles(&self) -> Result<Vec<String>, Trouble> {
-        let names = self.work.nodes.sql(self.leader, "postgres", "SELECT rolname FROM pg_roles;", SHORT).await?;
-        let existing: Vec<String> = names.lines().map(str::to_owned).collect();
+        let existing = self.work.nodes.names(self.leader, "SELECT rolname AS name FROM pg_roles", SHORT).await?;
         let missing = missing_roles(&self.source.globals, &existing);
         if !missing.names.is_empty() && !self.work.is_check() {
             let quiet = "SET log_statement = 'none';\nSET log_min_error_statement = panic;\nSET log_min_duration_statement = -1;\n";

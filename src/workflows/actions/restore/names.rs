@@ -11,8 +11,8 @@ use crate::sql::{ident, literal};
 pub(super) async fn change_names(work: &Work, leader: &Node, renamings: &[Renaming]) -> Result<(), Trouble> {
     let done = work.nodes.sql(leader, "postgres", &exchange(renamings), SHORT).await;
     // The cluster says whether it happened: an answer may get lost.
-    let names = work.nodes.sql(leader, "postgres", "SELECT datname FROM pg_database;", SHORT).await?;
-    let is_there = |name: &String| names.lines().any(|line| line == name);
+    let names = work.nodes.names(leader, "SELECT datname AS name FROM pg_database", SHORT).await?;
+    let is_there = |name: &String| names.contains(name);
     // A name that was free before, and is taken now, tells it.
     if renamings.iter().filter(|renaming| !renaming.opens || renamings.len() == 1).all(|renaming| is_there(&renaming.to))
         && renamings.iter().filter(|renaming| renaming.opens).all(|renaming| !is_there(&renaming.from))
