@@ -44,6 +44,10 @@ pub(crate) struct PlainDump {
 #[derive(Default)]
 struct Place {
     in_rows: bool,
+    /// What ends the name or text that goes on behind the last line: a quote, or `$tag$`.
+    open: Option<String>,
+    /// A statement that announces rows, as far as it was read.
+    copy: String,
 }
 
 /// What a line means.
@@ -56,6 +60,8 @@ enum Line {
     Row,
     /// From here on it speaks to the database.
     Connect,
+    /// It goes on with a name or a text, whatever it looks like.
+    Text,
     Other,
 }
 
@@ -66,19 +72,64 @@ impl Place {
             return if self.in_rows { Line::Row } else { Line::Other };
         }
         let text = String::from_utf8_lossy(line);
-        if let Some(name) = text.strip_prefix("-- Database \"").and_then(|rest| rest.strip_suffix("\" dump")) {
-            return Line::Database(name.to_owned());
+        let begins = self.open.is_none();
+        if begins && text.starts_with("--") {
+            let name = text.strip_prefix("-- Database \"").and_then(|rest| rest.strip_suffix("\" dump"));
+            return name.map_or(Line::Other, |name| Line::Database(name.to_owned()));
         }
-        if text.starts_with("\\connect ") {
-            return Line::Connect;
+        if begins && text.starts_with('\\') {
+            return if text.starts_with("\\connect ") { Line::Connect } else { Line::Other };
         }
-        if let Some(rest) = text.strip_prefix("COPY ").filter(|_| text.ends_with(" FROM stdin;")) {
+        if begins {
+            self.copy = if text.starts_with("COPY ") { text.to_string() } else { String::new() };
+        } else if !self.copy.is_empty() {
+            self.copy = format!("{}\n{text}", self.copy);
+        }
+        self.open = open_behind(self.open.take(), &text);
+        let announced = self.copy.strip_prefix("COPY ").filter(|rest| self.open.is_none() && rest.ends_with(" FROM stdin;"));
+        if let Some(rest) = announced {
             self.in_rows = true;
             let (schema, name) = table(rest);
             return Line::Rows(Table { schema, name, rows: 0 });
         }
-        Line::Other
+        if begins { Line::Other } else { Line::Text }
     }
+
+    /// True where the next line is one of rows, or of a name or a text.
+    fn is_inside(&self) -> bool {
+        self.in_rows || self.open.is_some()
+    }
+}
+
+/// What ends the name or text that is open behind a line of SQL. A quote that stands twice ends it and begins it anew.
+fn open_behind(mut open: Option<String>, line: &str) -> Option<String> {
+    let mut rest = line;
+    let mut before = None;
+    loop {
+        if let Some(end) = &open {
+            let Some((_, behind)) = rest.split_once(end.as_str()) else { return open };
+            (open, rest, before) = (None, behind, None);
+            continue;
+        }
+        let mut signs = rest.chars();
+        let sign = signs.next()?;
+        let is_in_word = before.is_some_and(|before: char| before.is_alphanumeric() || matches!(before, '_' | '$'));
+        match sign {
+            '\'' | '"' => open = Some(sign.to_string()),
+            '$' if !is_in_word => open = dollar_quote(rest),
+            '-' if rest.starts_with("--") => return None,
+            _ => {}
+        }
+        rest = open.as_ref().map_or(signs.as_str(), |quote| &rest[quote.len()..]);
+        before = Some(sign);
+    }
+}
+
+/// `$$` or `$tag$`, where a text begins with one.
+fn dollar_quote(text: &str) -> Option<String> {
+    let (tag, _) = text.strip_prefix('$')?.split_once('$')?;
+    let is_tag = !tag.starts_with(|first: char| first.is_ascii_digit()) && tag.chars().all(|sign| sign.is_alphanumeric() || sign == '_');
+    is_tag.then(|| format!("${tag}$"))
 }
 
 /// `"My schema".t (a, b) FROM stdin;`: the names.
@@ -140,7 +191,7 @@ impl PlainDump {
             let length = line.len() as u64;
             dump.bytes += length;
             let text = bare(&line);
-            if !place.in_rows && text.starts_with(b"-- PostgreSQL database ") {
+            if !place.is_inside() && text.starts_with(b"-- PostgreSQL database ") {
                 let text = String::from_utf8_lossy(text);
                 if !is_dump {
                     (is_dump, dump.is_of_all) = (text == OF_ALL || text == OF_ONE, text == OF_ALL);
@@ -334,6 +385,24 @@ mod tests {
         let all = part(DUMP, Part::Databases);
         assert!(all.contains("CREATE DATABASE \"My app\"") && all.contains("GRANT CONNECT") && !all.contains("CREATE ROLE"), "{all}");
         assert_eq!(part(DUMP, Part::All), DUMP);
+    }
+
+    #[test]
+    fn what_looks_like_a_part_in_a_text_is_none() {
+        let text = "\\connect postgres\n-- Database \"x\" dump\nGRANT CONNECT ON DATABASE \"My app\" TO x;\nCOPY public.t (a) FROM stdin;\n-- it's\n";
+        let inside = format!(
+            "CREATE FUNCTION a() AS $f$\n{text}$f$;\nCREATE FUNCTION b(text) AS $$\n{text}$$;\nCOMMENT ON TABLE t IS 'it''s\n{}';\n-- Name: it's; Type: TABLE\n\
+             CREATE VIEW v AS SELECT $1, a$b AS \"c\"\"'\" FROM t; -- it's\nCOPY public.\"two\nCOPY lines\" (n) FROM stdin;\nit's\n$x$\n\\.\nSET last = 1;\n",
+            text.replace('\'', "''")
+        );
+        let dump = DUMP.replace("COPY public.kept (n)", &format!("{inside}COPY public.kept (n)"));
+        let scanned = PlainDump::scan(written(&dump).path()).expect("whole");
+        let names: Vec<&str> = scanned.databases.iter().map(|database| database.name.as_str()).collect();
+        assert_eq!(names, ["postgres", "My app", "z"]);
+        let tables: Vec<(&str, u64)> = scanned.databases[1].tables.iter().map(|table| (table.name.as_str(), table.rows)).collect();
+        assert_eq!(tables, [("two\nCOPY lines", 2), ("kept", 2), ("t\"1", 0)]);
+        let taken = part(&dump, Part::Inside("My app".to_owned()));
+        assert!(taken.starts_with(&inside), "{taken}");
     }
 
     #[test]
