@@ -127,10 +127,10 @@ impl NodeAnswer {
         self.error("patroni").filter(|_| self.is_database && self.is_active("patroni"))
     }
 
-    /// True when the node's HAProxy runs, and leads nobody to a PostgreSQL that takes writes.
+    /// True when the node's HAProxy runs, and leads nobody to a PostgreSQL that takes writes. A host that is a client only has no such port.
     #[must_use]
     pub fn leads_nowhere(&self) -> bool {
-        self.command("way").is_some_and(|said| said.trim() == "nowhere") && self.is_active("haproxy")
+        self.is_database && self.command("way").is_some_and(|said| said.trim() == "nowhere") && self.is_active("haproxy")
     }
 
     fn is_active(&self, unit: &str) -> bool {

@@ -131,6 +131,11 @@ fn a_haproxy_that_finds_no_leader_is_told() {
     let said = |stdout: &str| json!({"rc": 0, "stdout": stdout, "stderr": ""});
     assert_eq!(told_of_b("commands", "way", said("nowhere\n")), ["HAProxy on b leads to no leader: who connects there cannot write"]);
     assert_eq!(told_of_b("commands", "way", said("")), [""; 0]);
+    let mut answers = healthy();
+    answers[2].is_database = false;
+    answers[2].probe.as_mut().expect("an answer")["commands"]["way"] = said("nowhere\n");
+    let view = ClusterView::from_answers(&answers);
+    assert!(!view.findings.iter().any(|finding| finding.text.contains("HAProxy")), "a voter that is a client has no such port: {view:#?}");
 }
 
 #[test]
