@@ -99,6 +99,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("a backup survives a conflict with the log and a failover", backup::survives_conflict_and_failover),
     ("a node leaves and comes back", shape::a_node_leaves_and_comes_back),
     ("databases are restored beside those that are there", shape::restored_beside),
+    ("what is in a name or a text is restored, and not run", shape::names_of_any_kind),
     ("whatever is interrupted anywhere can be asked again", sweep::interrupted_anywhere),
     ("after a total loss a backup makes a new cluster", shape::everything_is_lost),
     ("a destroyed cluster is made again", shape::destroyed_and_made_again),

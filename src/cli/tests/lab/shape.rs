@@ -105,6 +105,40 @@ pub(crate) fn restored_beside(rig: &Rig) {
     rig.deploy(&[]).expect(0).expect_unchanged();
 }
 
+/// Whoever may make roles and tables names them as he likes: what names and texts have of SQL and of a dump's lines is never more than a name or a text.
+pub(crate) fn names_of_any_kind(rig: &Rig) {
+    const DATABASE: &str = "host=elsewhere\n\\! touch /tmp/run\nlines";
+    const ROLE: &str = "\"x\"\"\nCREATE ROLE evil;\nALTER ROLE evil WITH SUPERUSER;\n\"";
+    let leader = leads(rig);
+    let ask = |database: &str, text: &str| sql(rig, &leader, database, text);
+    ask("postgres", &format!("CREATE ROLE {ROLE}; CREATE DATABASE \"{DATABASE}\";"));
+    ask(
+        APPLICATION,
+        "CREATE FUNCTION lines() RETURNS text LANGUAGE sql AS $f$ SELECT '\n\\connect postgres\nCOPY public.t (a) FROM stdin;\n1\n\\.\n' $f$;\n\
+         CREATE TABLE \"two\nCOPY lines\" (t text); INSERT INTO \"two\nCOPY lines\" VALUES ('it''s'), (E'\\n\\\\connect x');",
+    );
+    let said = ask(APPLICATION, "SELECT lines();");
+    for (format, databases) in [("custom", &[APPLICATION, DATABASE][..]), ("plain", &[APPLICATION])] {
+        rig.on_fleet("backup", &["--format", format]).expect(0);
+        ask("postgres", &format!("DROP ROLE {ROLE};"));
+        let wanted: Vec<&str> = databases.iter().flat_map(|database| ["--database", *database]).collect();
+        let ran = restore(rig, &[], &[&["--backup", "latest", "--yes"], &wanted[..]].concat()).expect(0);
+        assert!(ran.out.contains("kept until you decide"), "{}", ran.out);
+        restore(rig, &["commit"], &["--yes"]).expect(0);
+        assert_eq!(ask(APPLICATION, "SELECT lines();"), said, "{format}");
+        assert_eq!(ask(APPLICATION, "SELECT count(*) FROM \"two\nCOPY lines\";"), "2", "{format}");
+        let roles = "SELECT count(*) FILTER (WHERE rolname LIKE 'x%'), count(*) FILTER (WHERE rolname = 'evil') FROM pg_roles;";
+        assert_eq!(ask("postgres", roles), "1|0", "{format}");
+        // pg_dumpall takes no database with a line break in its name.
+        ask("postgres", &format!("DROP DATABASE IF EXISTS \"{DATABASE}\";"));
+    }
+    for (host, _) in HOSTS {
+        rig.said(host, "! ls /tmp/run");
+    }
+    ask("postgres", &format!("DROP ROLE {ROLE};"));
+    ask(APPLICATION, "DROP FUNCTION lines(); DROP TABLE \"two\nCOPY lines\";");
+}
+
 /// Rows by table, of every database.
 fn rows(rig: &Rig) -> Vec<String> {
     let leader = leads(rig);

@@ -3,8 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::rig::{HOSTS, Rig, address, leader, members_as};
 
 /// Ctrl-C once: the running task ends, what was done is told, and the exit code says so.
@@ -216,15 +214,11 @@ pub(crate) fn services_that_stand_still(rig: &Rig) {
     {
         let told = told.replace("{}", &replica);
         rig.said(&replica, &format!("systemctl kill --kill-whom={who} -s STOP {unit}"));
-        rig.status_becomes(&format!("{told} is told"), 30, |code, view| code != Some(0) && finds(view, &told));
+        rig.status_becomes(&format!("{told} is told"), 30, |code, view| code != Some(0) && view["findings"].to_string().contains(&told));
         // What the hint of a status says.
         rig.said(&replica, &format!("systemctl kill --kill-whom={who} -s {end} {unit}"));
         rig.status_becomes("all is well again", 60, |code, _| code == Some(0));
     }
-}
-
-fn finds(view: &Value, words: &str) -> bool {
-    view["findings"].as_array().into_iter().flatten().any(|finding| finding["text"].as_str().is_some_and(|text| text.contains(words)))
 }
 
 /// Patroni and etcd find every node well while no replica hears of the leader's commits: PostgreSQL's port alone is cut off.
@@ -241,12 +235,12 @@ pub(crate) fn commits_that_wait(rig: &Rig) {
     let insert = "sudo -u postgres psql -X -q -d application -c 'INSERT INTO waited VALUES (1)'";
     rig.said(&before, &format!("systemd-run --quiet --remain-after-exit --unit waited {insert}"));
     let told = format!("commits wait for a replica on {before}");
-    let view = rig.status_becomes("commits that wait are told", 30, |_, view| finds(view, &told));
+    let view = rig.status_becomes("commits that wait are told", 30, |_, view| view["findings"].to_string().contains(&told));
     assert_eq!(leader(&view).as_deref(), Some(before.as_str()), "{view:#}");
     assert_eq!(rig.said(&before, "systemctl show -P SubState waited"), "running", "nothing is acknowledged");
     rig.said(&before, "nft delete table inet waited");
     rig.awaited("the commit is acknowledged", 60, || rig.said(&before, "systemctl show -P SubState waited") == "exited");
-    rig.status_becomes("all is well again", 60, |code, view| code == Some(0) && !finds(view, &told));
+    rig.status_becomes("all is well again", 60, |code, view| code == Some(0) && !view["findings"].to_string().contains(&told));
     rig.said(&before, "systemctl stop waited; sudo -u postgres psql -X -q -d application -c 'DROP TABLE waited'");
 }
 

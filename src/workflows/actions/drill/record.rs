@@ -196,15 +196,13 @@ impl Report {
         }
         lines.push(match &self.leaders {
             None => "At no moment did two nodes acknowledge writes.".to_owned(),
-            Some(both) => {
-                format!(
-                    "Two leaders at one moment: {} and {}, from +{} on, for {}.",
-                    both.one,
-                    both.other,
-                    seconds(both.from),
-                    seconds(both.ms)
-                )
-            }
+            Some(both) => format!(
+                "Two leaders at one moment: {} and {}, from +{} on, for {}.",
+                both.one,
+                both.other,
+                seconds(both.from),
+                seconds(both.ms)
+            ),
         });
         lines.extend(self.lost_clients.iter().map(|reason| format!("A client told nothing: {reason}")));
         lines.extend(self.broken.iter().map(|text| format!("Broken: {text}.")));
